@@ -12,5 +12,5 @@ def test_no_file_imports_itself_through_others() -> None:
         for other in graph.find_modules_directly_imported_by(file)
     )
     assert "genui.engine.load" in imports
-    circles = networkx.strongly_connected_components(imports)
-    assert [sorted(circle) for circle in circles if len(circle) > 1] == []
+    circles = [sorted(c) for c in networkx.strongly_connected_components(imports) if len(c) > 1]
+    assert not circles, f"these files import themselves through each other: {circles}"

@@ -9,6 +9,8 @@ import genui
 KINDS = Path(genui.__file__).parent / "kinds"
 SHARED = {"text", "image"}
 """The kinds of the core's media, which every other may build on."""
+BUILDS_ON = {"open_text_diffusion": {"open_text", "text_diffusion"}}
+"""The kinds that another one needs: it is removed with them."""
 SIDES = {"torch": "engine", "textual": "screen", "genui.engine": "engine", "genui.ui": "screen"}
 
 
@@ -58,12 +60,31 @@ def test_no_file_is_of_the_engine_and_of_the_screen() -> None:
     sides = {name: _side_of(name) for name in FILES}
     assert {"engine"} in sides.values()
     assert {"screen"} in sides.values()
-    assert [name for name, both in sides.items() if len(both) > 1] == []
+    mixed = [name for name, both in sides.items() if len(both) > 1]
+    assert not mixed, f"a file of a kind is for the engine or for the screen, not for both: {mixed}"
 
 
 def test_a_kind_is_listed_without_either_side() -> None:
     folders = [_name_of(path) for path in KINDS.glob("*/__init__.py")]
-    assert [name for name in folders if _side_of(name)] == []
+    heavy = [name for name in folders if _side_of(name)]
+    assert not heavy, (
+        f"__init__.py of a kind names its faces in functions, and imports none: {heavy}"
+    )
+
+
+def test_no_name_of_a_kind_is_that_of_another_file_in_its_folder() -> None:
+    """Python gives the name to that file when it is imported, and the kind loses its face."""
+    plugins = Path(__file__).parent.glob("plugin_*/*/__init__.py")
+    wrong = []
+    for path in (*KINDS.glob("*/__init__.py"), *plugins):
+        files = {file.stem for file in path.parent.glob("*.py")}
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for one in node.names:
+                    own = node.module.endswith(path.parent.name) and one.asname in (None, one.name)
+                    if (one.asname or one.name) in files and not own:
+                        wrong.append(f"{path.parent.name}: {one.name} as {one.asname or one.name}")
+    assert not wrong, f"give the file or the name in __init__.py another name: {wrong}"
 
 
 def test_kinds_that_can_be_removed_build_on_those_of_the_core_alone() -> None:
@@ -74,9 +95,10 @@ def test_kinds_that_can_be_removed_build_on_those_of_the_core_alone() -> None:
             parts = module.split(".")
             if parts[:2] == ["genui", "kinds"] and len(parts) > 2:
                 other = parts[2]
-                if [other] != own and other not in SHARED:
+                allowed = SHARED.union(*(BUILDS_ON.get(one, ()) for one in own))
+                if [other] != own and other not in allowed:
                     wrong.append(f"{name} imports {module}")
-    assert not wrong
+    assert not wrong, f"a kind that can be removed imports no other one: {wrong}"
 
 
 def test_tests_of_the_core_need_no_kind_that_can_be_removed() -> None:
@@ -95,4 +117,4 @@ def test_tests_of_the_core_need_no_kind_that_can_be_removed() -> None:
         for module in (module for node in nodes for module in _modules(node)):
             if module.startswith("genui.kinds.") and module.split(".")[2] in leaves:
                 wrong.append(f"{path.relative_to(tests)} imports {module}")
-    assert not wrong
+    assert not wrong, f"what is of one kind is tested in tests/kinds: {wrong}"

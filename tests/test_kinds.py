@@ -43,17 +43,18 @@ def _folder(path: Path) -> str:
 
 @pytest.mark.parametrize(("key", "kind"), ROWS)
 def test_a_kind_has_all_that_it_needs(key: tuple[str, str], kind: Kind) -> None:
-    assert kind.does
+    assert kind.ability, "Kind.ability says what its models do"
     if kind.recipes is not None:
-        assert kind.limitations
-        assert open_face(kind.prepares, Prepares)
-        assert open_face(kind.trains, Trains)
-        assert bool(kind.generates) == kind.can_generate
+        assert kind.limitations, "a kind that is trained says its limitations"
+        assert open_face(kind.prepares, Prepares), "a kind with recipes has Kind.prepares"
+        assert open_face(kind.trains, Trains), "a kind with recipes has Kind.trains"
+        generates = bool(kind.generates)
+        assert generates == kind.can_generate, "Kind.generates is what Kind.can_generate says"
     elif kind.formats or key[0] == PRETRAINED:  # a row of `genui.hub.formats` loads it
-        assert kind.can_generate
-        assert kind.limitations
+        assert kind.can_generate, "other people's models are there to generate"
+        assert kind.limitations, "the card of a model needs Kind.limitations"
     else:
-        assert kind.ref
+        assert kind.ref, "a kind without recipes and files has Kind.ref: its trace is its training"
         assert (begins := begins_of(kind)) is not None
         assert begins.generator()
         assert find_model(kind.ref).kind is kind
@@ -61,29 +62,33 @@ def test_a_kind_has_all_that_it_needs(key: tuple[str, str], kind: Kind) -> None:
         assert open_face(kind.labels, Labels)
     if kind.can_generate:
         shows = shows_of(kind)
-        assert all((kind.makes, kind.pane, kind.files))
-        assert shows.pane.pane == kind.pane
-        assert isinstance(kind.defaults, kind.settings or ())
+        needed = {name: getattr(kind, name) for name in ("makes", "pane", "files")}
+        assert all(needed.values()), f"a kind that generates has all of {needed}"
+        assert shows.pane.pane == kind.pane, "Shows.pane is the pane that Kind.pane names"
+        assert isinstance(kind.defaults, kind.settings or ()), "Kind.defaults is a Kind.settings"
         assert isinstance(kind.defaults.represent_data(()), kind.settings or ())
         assert find_kind(*key, "it") is kind
         assert kind_of_trace(kind.name, kind.defaults) is kind
-        assert issubclass(shows.view, Widget)  # type: ignore[arg-type]
-        assert callable(shows.view.show_trace)  # type: ignore[attr-defined]
-        assert callable(shows.view.scroll_text)  # type: ignore[attr-defined]
+        assert issubclass(shows.view, Widget), "Shows.view is a widget"  # type: ignore[arg-type]
+        for method in ("show_trace", "scroll_text"):
+            assert callable(getattr(shows.view, method, None)), f"Shows.view has {method}()"
     if kind.generates:
         generates = open_face(kind.generates, Generates)
         assert generates is not None
-        assert generates.converts.keys() == kind.targets.keys()
-        assert kind.streams != bool(prints_of(kind).draw)
-    assert not ("token" in kind.edits and prints_of(kind).read_token is None)
+        targets = kind.targets.keys()
+        assert generates.converts.keys() == targets, "each of Kind.targets has a function"
+        assert kind.streams != bool(prints_of(kind).draw), "what does not stream is drawn"
+    reads_tokens = "token" not in kind.edits or prints_of(kind).read_token is not None
+    assert reads_tokens, "an edit `token` needs Prints.read_token"
 
 
 @pytest.mark.parametrize(("key", "kind"), ROWS)
 def test_every_suffix_has_a_writer(key: tuple[str, str], kind: Kind) -> None:
-    assert all(CODECS[suffix].encode for suffix in kind.files)
-    if kind.can_generate:
-        shown = {form.suffix for form in shows_of(kind).exports}
-        assert {*kind.files} <= shown | {".csv"}  # a classifier of the Lab has no samples
+    unwritten = [suffix for suffix in kind.files if not CODECS[suffix].encode]
+    assert not unwritten, f"the codecs of {unwritten} have no `encode`"
+    if kind.can_generate:  # a classifier of the Lab has no samples
+        hidden = {*kind.files} - {form.suffix for form in shows_of(kind).exports} - {".csv"}
+        assert not hidden, f"Shows.exports does not offer {hidden}, which Kind.files has"
 
 
 def test_listing_the_kinds_imports_neither_torch_nor_textual() -> None:
@@ -140,7 +145,7 @@ def test_media_and_families_are_told_apart_in_the_table_alone() -> None:
                          if isinstance(n, ast.Constant)}  # fmt: skip
             if any(_name(side) in names for side in sides) and constants & words:
                 found.append(f"{place}:{node.lineno}: {ast.unparse(node)}")
-    assert not found, "\n".join(found)
+    assert not found, "ask the row of the kind for what it can do:\n" + "\n".join(found)
 
 
 def _name(node: ast.expr) -> str:

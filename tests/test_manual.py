@@ -17,7 +17,7 @@ from genui.hub.formats import FORMATS as MODEL_FORMATS
 from genui.logs.formats import FORMATS as LOG_FORMATS
 from genui.protocol.kinds import KINDS, PRETRAINED, list_media, weights_folders
 from genui.protocol.manual import list_pages, read_page, topics
-from genui.protocol.settings import SAMPLERS
+from genui.protocol.samplers import SAMPLERS
 from genui.recipes import RECIPES
 
 PACKAGE = Path(genui.__file__).parent
@@ -56,11 +56,13 @@ def test_the_manual_lists_every_row(table: str) -> None:
     topic, rows = TABLES[table]
     own = {kind.topic for kind in KINDS.values() if isinstance(kind.help, Page)}
     named = _names_in("\n".join(map(read_page, (topic, *own))))
-    assert [row for row in rows if row.casefold() not in named] == []
+    missing = [row for row in rows if row.casefold() not in named]
+    assert not missing, f"genui/help/{topic}.md, or the page of a kind, must name {missing}"
 
 
 def test_every_kind_has_a_page() -> None:
-    assert {kind.topic for kind in KINDS.values()} <= topics().keys()
+    missing = {kind.topic for kind in KINDS.values()} - topics().keys()
+    assert not missing, f"there is no page of the manual for {missing}: Kind.help, or genui/help"
 
 
 def test_the_readme_says_where_the_data_of_every_shipped_model_are_from() -> None:
@@ -68,7 +70,8 @@ def test_the_readme_says_where_the_data_of_every_shipped_model_are_from() -> Non
     table = readme.read_text("utf-8").partition("## Data and licences")[2]
     assert SHIPPED
     told = {RECIPES[name].dataset for name in _names_in(table) & RECIPES.keys()}
-    assert {RECIPES[name].dataset for name in SHIPPED} <= told
+    missing = {RECIPES[name].dataset for name in SHIPPED} - told
+    assert not missing, f"README.md does not say where the data {missing} are from"
 
 
 def test_a_link_names_a_file_or_a_page_that_is_generated() -> None:
@@ -82,4 +85,5 @@ def test_a_link_names_a_file_or_a_page_that_is_generated() -> None:
     ]
     assert linked
     lost = [(page, link) for page, link in linked if not (page.parent / link).is_file()]
-    assert [(page, link) for page, link in lost if Path(link).stem not in GENERATED] == []
+    lost = [(page, link) for page, link in lost if Path(link).stem not in GENERATED]
+    assert not lost, f"links to pages that are not there: {lost}"

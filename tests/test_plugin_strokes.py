@@ -1,86 +1,60 @@
 """A whole kind of model as a plug-in: one folder outside genui, in the shell and in the app."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from plugin_site import install_plugin
+from plugin_site import Site, train
 
 EXAMPLE = Path(__file__).with_name("plugin_strokes")
 SMALL = ("device=cpu", "threads=1", "batch=32")
-
-Genui = Callable[..., str]
-
-
-@pytest.fixture
-def genui(tmp_path: Path) -> Genui:
-    """Runs Python with genui and what `pip install tests/plugin_strokes` leaves."""
-    site = tmp_path / "site"
-    install_plugin(EXAMPLE, site)
-    path = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *words],
-            env=os.environ | {"PYTHONPATH": path}, cwd=tmp_path, text=True, capture_output=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+START = ("generate", "mine", "--strokes", "6", "--seed", "1", "--out")
 
 
-def train(genui: Genui) -> None:
-    settings = [word for pair in SMALL for word in ("--set", pair)]
-    words = ("train", "circles", "--steps", "30", "--name", "mine", *settings, "--foreground")
-    genui("-m", "genui", *words)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """What `pip install tests/plugin_strokes` leaves, with a model that is trained once."""
+    made = Site(EXAMPLE, tmp_path_factory.mktemp("strokes"))
+    recipes, pen, keys, _, models, *_ = made.genui(
+        ["recipes"], ["help", "pen"], ["help", "keys"], train("circles", 30, SMALL), ["models"],
+        [*START, "a.png"], [*START, "a.gif"],
+    )  # fmt: skip
+    assert "circles" in recipes
+    assert "stroke by stroke" in pen
+    assert "| `--pen N` | 1 to 8 | width of the line in pixels |" in pen
+    assert "pen.reseed" in keys
+    assert "drawing" in models
+    return made
 
 
-def test_a_kind_of_a_plug_in_is_listed_trained_drawn_and_replayed(
-    genui: Genui, tmp_path: Path
-) -> None:
-    assert "circles" in genui("-m", "genui", "recipes")
-    assert "stroke by stroke" in genui("-m", "genui", "help", "pen")
-    assert "pen.reseed" in genui("-m", "genui", "help", "keys")
-    train(genui)
-    assert "drawing" in genui("-m", "genui", "models")
-    for name in ("a.png", "a.gif"):
-        words = ("generate", "mine", "--strokes", "6", "--seed", "1", "--out", name)
-        genui("-m", "genui", *words)
-        assert genui("-m", "genui", "replay", name).strip() == "identical"
-    assert '"kind":"strokes/drawing"' in (tmp_path / "a.png").read_bytes().decode("latin-1")
+def test_what_a_kind_of_a_plug_in_draws_is_replayed(site: Site) -> None:
+    """In another process than drew it."""
+    replayed = site.genui(["replay", "a.png"], ["replay", "a.gif"])
+    assert [text.strip() for text in replayed] == ["identical"] * 2
+    assert '"kind":"strokes/drawing"' in (site.folder / "a.png").read_bytes().decode("latin-1")
 
 
-def test_settings_and_edits_of_a_plug_in_are_options_saved_and_replayed(
-    genui: Genui, tmp_path: Path
-) -> None:
+def test_settings_and_edits_of_a_plug_in_are_options_saved_and_replayed(site: Site) -> None:
     """In the shell, in a saved file, and without the plug-in."""
-    assert "--pen N" in genui("-m", "genui", "generate", "--help")
-    assert "| `--pen N` | 1 to 8 | width of the line in pixels |" in genui(
-        "-c", "from genui.protocol.manual import read_page; print(read_page('pen'))"
-    )
-    train(genui)
-    start = ("generate", "mine", "--strokes", "6", "--seed", "1", "--out")
     given = {
-        "thin": (),
         "thick": ("--pen", "4"),
         "other": ("--fork", "3:wobble=5", "--fork", "4:jump=0.9,-0.9"),
     }
-    for name, more in given.items():
-        genui("-m", "genui", *start, f"{name}.png", *more)
-    drawn = {name: Image.open(tmp_path / f"{name}.png").tobytes() for name in given}
-    assert len({*drawn.values()}) == len(given)
-    assert genui("-m", "genui", "replay", "other.png").strip() == "identical"
-    recipe = Image.open(tmp_path / "other.png").text["genui"]  # type: ignore[attr-defined]
+    made = [[*START, f"{name}.png", *more] for name, more in given.items()]
+    options, *_, replayed, shown = site.genui(
+        ["generate", "--help"], *made, ["replay", "other.png"], ["show", "other.png"]
+    )
+    assert "--pen N" in options
+    assert len({Image.open(site.folder / f"{name}.png").tobytes() for name in ("a", *given)}) == 3
+    assert replayed.strip() == "identical"
+    recipe = Image.open(site.folder / "other.png").text["genui"]  # type: ignore[attr-defined]
     assert '{"step":4,"edit":{"type":"jump","x":0.9,"y":-0.9}}' in recipe
-    assert "4:jump=0.9,-0.9" in genui("-m", "genui", "show", "other.png")
+    assert "4:jump=0.9,-0.9" in shown
     done = subprocess.run(
         [sys.executable, "-m", "genui", "replay", "thick.png"],
-        cwd=tmp_path, text=True, capture_output=True,
+        env=site.bare, cwd=site.folder, text=True, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == (
@@ -131,6 +105,5 @@ asyncio.run(asyncio.wait_for(main(), 240))
 """
 
 
-def test_the_app_shows_it_in_the_place_of_the_canvas(genui: Genui, tmp_path: Path) -> None:
-    train(genui)
-    assert "drawn" in genui("-c", IN_THE_APP)
+def test_the_app_shows_it_in_the_place_of_the_canvas(site: Site) -> None:
+    assert "drawn" in site.python("-c", IN_THE_APP)

@@ -51,7 +51,7 @@ def test_an_entry_point_adds_rows_one_or_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sampler = (
-        "from genui.protocol.settings import Sampler\nE = Sampler(title='E', function=print)\n"
+        "from genui.protocol.samplers import Sampler\nE = Sampler(title='E', function=print)\n"
     )
     groups = "[genui.samplers]\neuler-e = two_rows:E\n[genui.recipes]\nall = two_rows:RECIPES\n"
     install(tmp_path, "two_rows", groups, sampler + MINE.format(name="of-a-package"))

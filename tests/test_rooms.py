@@ -37,4 +37,4 @@ def test_no_file_imports_from_the_tests_of_another_room() -> None:
         for name in _imported(path)
         if (found := files.get(name)) and _room_of(found) not in (("support",), _room_of(path))
     ]
-    assert not wrong
+    assert not wrong, f"what several rooms need belongs in tests/support: {wrong}"

@@ -27,9 +27,10 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.formats import codec
 from genui.formats import recipe as saved
 from genui.formats.cast import CastFile
-from genui.formats.codec import Sample
-from genui.formats.recipe import View
+from genui.formats.codec import CODECS, Sample, saves_of
+from genui.formats.recipe import ExportView
 from genui.protocol import ImageSettings, RgbImage, Start
+from genui.protocol.kinds import KINDS
 
 # --- recipes ------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ def test_a_file_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None
     from genui.formats import image
 
     frames = image_frames()[:1] * (image.MAX_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
-    recipe = image_recipe(View(kind="animation", scale=32))
+    recipe = image_recipe(ExportView(kind="animation", scale=32))
     with pytest.raises(GenuiError, match="this would be over 64,000,000 pixels; draw it smaller"):
         codec.encode(".gif", [Sample(7, "A", frames)], recipe)
 
@@ -87,7 +88,7 @@ def test_a_recipe_with_a_setting_that_is_gone_is_read_and_guarded_still() -> Non
     assert saved.to_start(found) == saved.to_start(image_recipe())
     with pytest.raises(GenuiError, match="edited by hand"):
         saved.from_json(text.replace('"rejection": 2.0', '"rejection": 3.0'), "x")
-    assert "rejection" not in saved.to_json(found.showing(View(kind="film")))
+    assert "rejection" not in saved.to_json(found.showing(ExportView(kind="film")))
 
 
 @pytest.mark.parametrize(
@@ -179,9 +180,49 @@ def test_a_result_of_text_has_its_tokens() -> None:
 # --- files --------------------------------------------------------------------------
 
 
+TEXTS = ("b\n", "c")
+SAVED = {
+    ".png": (image_frames(), image_recipe(ExportView(kind="frame"))),
+    ".gif": (image_frames(), image_recipe(ExportView(kind="animation"))),
+    ".apng": (image_frames(), image_recipe(ExportView(kind="animation"))),
+    ".txt": (text_frames(*TEXTS), text_recipe(*TEXTS)),
+    ".cast": (text_frames(*TEXTS), text_recipe(*TEXTS)),
+}
+"""Frames and a recipe of each type of file, and not of those that kinds bring. A row for a new one
+puts it through what holds for all."""
+
+
+def test_each_type_of_file_that_is_written_has_frames() -> None:
+    of_kinds = {codec.suffix for kind in KINDS.values() for codec in saves_of(kind).codecs}
+    missing = {row.suffix for row in CODECS.values() if row.encode} - of_kinds - SAVED.keys()
+    missing -= {".wav"}  # of which a kind makes the sound (tests/kinds)
+    assert not missing, f"SAVED of tests/test_saved.py needs a row for {missing}"
+
+
+@pytest.mark.parametrize("suffix", SAVED)
+def test_a_file_has_its_recipe_is_the_same_again_and_is_refused_if_it_is_cut(
+    suffix: str, tmp_path: Path
+) -> None:
+    frames, recipe = SAVED[suffix]
+    path, samples = tmp_path / f"x{suffix}", [Sample(7, "A", frames)]
+    data = codec.encode(suffix, samples, recipe)
+    path.write_bytes(data)
+    file = codec.read(path)
+    assert file.recipe == recipe, "`decode` returns the recipe that `encode` was given"
+    assert codec.compare(file, samples) is None, "`difference` of the same is None"
+    others = [Sample(7, "A", [*frames[:-1], frames[0]])]
+    assert codec.compare(file, others) is not None, "`difference` of other frames is not None"
+    for end in (0, len(data) // 2, len(data) - 40):
+        path.write_bytes(data[:end])
+        with pytest.raises(GenuiError) as refusal:
+            codec.read(path)
+        assert str(refusal.value).startswith(str(path)), "the line begins with the name"
+        assert "\n" not in str(refusal.value), "what is wrong is one line"
+
+
 @pytest.mark.parametrize("kind", ["png", "apng", "gif"])
 def test_an_image_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Path) -> None:
-    view = View(kind="frame" if kind == "png" else "animation", scale=2)
+    view = ExportView(kind="frame" if kind == "png" else "animation", scale=2)
     file = codec.read(written(tmp_path, kind, view))
     assert file.recipe == image_recipe(view)
     assert file.codec.suffix == f".{kind}"
@@ -193,14 +234,14 @@ def test_an_image_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Pat
 
 
 def test_a_step_and_a_part_can_be_shown(tmp_path: Path) -> None:
-    file = codec.read(written(tmp_path, "png", View(steps=(1,), part="denoised")))
+    file = codec.read(written(tmp_path, "png", ExportView(steps=(1,), part="denoised")))
     assert isinstance(file.content, list)
     assert file.content[0].tobytes() == image_frames()[1].denoised
 
 
 def test_a_part_that_was_not_computed_cannot_be_shown(tmp_path: Path) -> None:
     with pytest.raises(GenuiError, match="step 1: this trace has no such image"):
-        written(tmp_path, "png", View(steps=(1,), part="noise"))
+        written(tmp_path, "png", ExportView(steps=(1,), part="noise"))
 
 
 @pytest.mark.parametrize("texts", [("b", "\n"), ("b", "\n\ngenui-recipe: {}"), ("", "")])
@@ -223,7 +264,7 @@ def test_a_recording_gives_back_its_outputs(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_images_paints_each_over_the_one_before(tmp_path: Path) -> None:
-    path = written(tmp_path, "cast", View(kind="animation"))
+    path = written(tmp_path, "cast", ExportView(kind="animation"))
     header = json.loads(path.read_text().splitlines()[0])
     assert (header["width"], header["height"]) == (SIDE, SIDE // 2)
     file = codec.read(path)
@@ -269,14 +310,6 @@ def test_an_image_without_a_recipe_says_so(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(image.png(np.zeros((2, 2, 3), np.uint8), "my holiday"))
     with pytest.raises(GenuiError, match="has no recipe"):
         codec.read(tmp_path / "x.png")
-
-
-@pytest.mark.parametrize("kind", ["png", "gif"])
-def test_a_truncated_file_is_refused(kind: str, tmp_path: Path) -> None:
-    path = written(tmp_path, kind)
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(GenuiError, match=r"is damaged or truncated|is not an image"):
-        codec.read(path)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:

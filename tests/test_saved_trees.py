@@ -9,7 +9,7 @@ from saved_samples import MACHINE, START, STARTED
 from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.formats import codec, recipe, trees
-from genui.formats.recipe import View
+from genui.formats.recipe import ExportView
 from genui.formats.trees import Branch, SavedTree
 from genui.protocol import SetSeed, WriteText
 
@@ -24,7 +24,7 @@ def tree(**changes: object) -> SavedTree:
     start = msgspec.structs.replace(START, edits=())
     fields = {
         "name": "hearts",
-        "recipe": recipe.recipe_of(start, STARTED, MACHINE, view=View(kind="tree")),
+        "recipe": recipe.recipe_of(start, STARTED, MACHINE, view=ExportView(kind="tree")),
         "branches": branches,
         "current": 4,
         "playhead": 12,

@@ -35,7 +35,7 @@ class Call(Generic[T]):
         return time.monotonic() - self._begun
 
     def result(self) -> T:
-        """What the work returned; raises what it raised."""
+        """Return the result of the work; raises what it raised."""
         self._done.wait()
         if self._error is not None:
             raise self._error

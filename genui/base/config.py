@@ -28,7 +28,7 @@ _BOOLEANS = {"1": "true", "on": "true", "yes": "true", "0": "false", "off": "fal
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """The settings; each default is that of a first start."""
+    """The settings; each default is the value at the first start."""
 
     theme: Annotated[
         str, about("colour theme of the app (Ctrl+P shows them); auto follows the terminal")
@@ -73,10 +73,27 @@ class Config(Struct, frozen=True, kw_only=True):
         Literal["fp32", "bf16"],
         about("of generation; bf16 halves an open model's memory and rounds more"),
     ] = "fp32"
+    core_watts: Annotated[
+        float, Meta(gt=0, le=1000), about("assumed watts of a busy core, where no counter is read")
+    ] = 4.0
+    grid: Annotated[
+        float, Meta(ge=0, le=5000), about("grams of CO₂e a kWh of your electricity; 0: not shown")
+    ] = 0.0
     data: Annotated[str, about("folder with downloads, used instead of the network")] = ""
     find_models: Annotated[
         bool, about("list the models that Hugging Face, Ollama, LM Studio and llama.cpp keep here")
     ] = True
+    certificate: Annotated[
+        str,
+        about(
+            "path of the PEM that signs files: certificates and private key, which only you may "
+            "read; empty: one of this machine, made at first use"
+        ),
+    ] = ""
+    trusted_roots: Annotated[
+        str,
+        about("path of root certificates, PEM, that genui verify believes; empty: your own"),
+    ] = ""
     emoji_font: Annotated[str, about("path of NotoColorEmoji.ttf, to train emoji")] = ""
     soundfont: Annotated[str, about("path of the .sf2 soundfont for --gm")] = ""
 

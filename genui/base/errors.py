@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 
 class GenuiError(Exception):
-    """A failure (exit code 1). What its message quotes of a file or a server is made safe for a
+    """A failure (exit code 1). Quotations of files and servers in its message are made safe for a
     terminal, on one line."""
 
     exit_code = 1
@@ -48,11 +48,11 @@ class MisuseError(GenuiError):
 
 
 class TooLargeError(MisuseError):
-    """What was asked for does not fit into the memory of this machine."""
+    """The request does not fit into the memory of this machine."""
 
 
 class UnsupportedError(MisuseError):
-    """What genui's own network does not compute; another program may."""
+    """A model that genui's own network cannot compute; another program may."""
 
 
 def install(extra: str) -> str:
@@ -75,9 +75,9 @@ def install(extra: str) -> str:
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", lists: str = "") -> str:
     """`did you mean 'x'?` for the nearest known name.
 
-    If none is near: `otherwise`, or the list of the names. Of a long list some are named, with how
-    many more there are and, if given, the command that `lists` them. Near are a name that begins
-    with the word, and one that differs by a typing error or two.
+    If none is near: `otherwise`, or the list of the names. Only some names of a long list are
+    given, then how many more there are and, if given, the command that `lists` them. Near are a
+    name that begins with the word, and one that differs by a typing error or two.
     """
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=_NEAR)

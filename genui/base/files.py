@@ -66,7 +66,6 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def cannot_use(path: Path, fault: str, remedy: str) -> MisuseError:
-    """The error for a file that cannot be used."""
     return MisuseError(f"{show(path)}: {fault}; {remedy}")
 
 
@@ -130,8 +129,8 @@ def open_append(path: Path) -> int:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Appends a whole line, on one of its own if a killed writer has torn the last. Raises
-    GenuiError naming the file."""
+    """Appends a whole line; if a killed writer left the last line incomplete, a new line begins
+    first. Raises GenuiError naming the file."""
     with writing(path):
         fd = open_append(path)
         try:
@@ -301,7 +300,7 @@ def read_json(
     fault: type[GenuiError] = GenuiError,
     dec_hook: Callable[[type, Any], Any] | None = None,
 ) -> T:
-    """A regular file of at most `most` bytes of JSON, as a `kind`; `dec_hook` is that of msgspec.
+    """A regular file of at most `most` bytes of JSON, as a `kind`; `dec_hook` is msgspec's.
 
     Raises `fault`, one line that names the file and ends with the `remedy`, and GenuiError if it
     cannot be read.

@@ -77,8 +77,8 @@ def list_passages(topic: str, page: str) -> Iterator[Passage]:
 
 
 def _split_block(block: str, topic: str, headings: list[str]) -> Iterator[tuple[str, int]]:
-    """Split a block into the texts of its passages, each with its first character in the block.
-    A heading above them replaces those of `headings` that it ends."""
+    """Split a block into the texts of its passages, each with its first character in the block. A
+    heading above them replaces the headings in `headings` of its level and below."""
     start = 0
     if heading := re.match(r"(#+) (.+)", block):
         del headings[len(heading[1]) - 1 :]

@@ -43,7 +43,7 @@ class Table(Mapping[str, Row], Generic[Row]):
     """Rows by name: the built-in ones in their order, then those of plug-ins.
 
     Looking up a built-in name loads no plug-in. `built_in` may be a function that is called at the
-    first look-up. `also` returns rows that plug-ins bring in another table; a table without a
+    first look-up. `also` returns rows that plug-ins add through another table; a table without a
     `group` has only those. Rows of plug-ins must be a `base`, by default `kind`; if the group has
     several tables, each takes the rows of its `kind`.
     """
@@ -107,7 +107,7 @@ def index_by_name(rows: Iterable[Row]) -> dict[str, Row]:
 
 
 def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
-    """The rows of that group of every plug-in by name, each with its source, those of files first.
+    """The rows of this group by name, each with the plug-in that it is from; files come first.
 
     A plug-in that cannot be loaded, and a row that is no `kind`, is one line on stderr and left
     out.
@@ -167,7 +167,7 @@ _modules: dict[str, ModuleType | None] = {}
 _objects: dict[tuple[str, str, str], Any] = {}
 """Objects of entry points by source, group and name; None as above."""
 _reported: dict[str, None] = {}
-"""Lines about what was left out, in their order."""
+"""Lines about the rows that were left out, in order."""
 _attempts = 0
 
 

@@ -36,7 +36,7 @@ def varint(data: bytes | mmap.mmap, at: int) -> tuple[int, int]:
 def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """The fields of the message in data[start:end]: (number, wire type, value, end).
 
-    The value of a varint is the number; of the other types it is the start of the contents. Raises
+    The value of a varint is the number; for the other types it is where the contents start. Raises
     WireError.
     """
     at = start
@@ -81,8 +81,9 @@ def signed(value: int) -> int:
 def define_messages(**layouts: str) -> dict[str, Any]:
     """Classes of google.protobuf by name, with the fields that are given.
 
-    Those of a message are `name:type=number`, with a star after the type of a repeated one; the
-    type is one of protobuf's or another message. It is proto2, so `HasField` says what was written.
+    The fields of a message are `name:type=number`, with a star after the type of a repeated field;
+    the type is one of protobuf's or another message. In proto2 `HasField` tells if a field was
+    written.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 

@@ -1,4 +1,5 @@
-"""Syntax checks of unfinished Python: whether it parses, where it breaks, whether it may go on."""
+"""Syntax checks of unfinished Python: if it parses, where it breaks, if more text could complete
+it."""
 
 import ast
 import codeop
@@ -18,7 +19,7 @@ class SyntaxCheck:
     """The result of a syntax check. Lines and columns count from 1."""
 
     state: Literal["parses", "unfinished", "breaks", "unchecked"]
-    line: int = 0  # of the break, or the last line of an unfinished text
+    line: int = 0  # where it breaks, or the last line of an unfinished text
     column: int = 0  # of a break
     why: str = ""  # the message of the interpreter for a break
 

@@ -29,7 +29,7 @@ class About(Struct, frozen=True, kw_only=True):
     """The description of a field, beside its type, title and text."""
 
     id: str = ""
-    """Its name in `keys.toml`; by default that of the field."""
+    """Its name in `keys.toml`; by default the field's own."""
     step: float | tuple[float, ...] = 0
     """The step of `+` and `-`, or the values that they go through; 0 disables them."""
     wraps: bool = False
@@ -37,7 +37,7 @@ class About(Struct, frozen=True, kw_only=True):
     off: Any = None
     """The value that switches it off."""
     off_title: str = "off"
-    """How that value is shown, and may be typed."""
+    """The text that shows the value, and that may be typed."""
     format: str = ""
     """A `str.format` template for a value in the inspector."""
     axis: str = ""
@@ -48,6 +48,8 @@ class About(Struct, frozen=True, kw_only=True):
     """Whether it is shown only if it differs from the default."""
     choices: Mapping[Any, Any] | None = None
     """The allowed values, each with a title or an object that has a `title`."""
+    known: Callable[[], Sequence[Any]] | None = None
+    """What returns the values on this machine; `+` and `-` go through them, others may be typed."""
 
 
 def about(description: str, title: str = "", **more: Any) -> Meta:
@@ -73,12 +75,12 @@ class Setting(Struct, frozen=True, kw_only=True):
     lt: float | None = None
     choices: Mapping[Any, Any] | None = None
     read: Callable[[str], Any] | None = None
-    """What parses typed text, if its type does not say it; raises MisuseError."""
+    """The function that parses typed text, if its type is not enough; raises MisuseError."""
 
     @property
     def adjustable(self) -> bool:
-        """Whether it is in the Settings panel: it has a step or choices."""
-        return bool(self.about.step) or self.choices is not None
+        """Whether it is in the Settings panel: it has a step, choices or known values."""
+        return bool(self.about.step or self.about.known) or self.choices is not None
 
     @property
     def option(self) -> str:
@@ -113,7 +115,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def expected(self) -> str:
-        """What its value must be: `a number, 0 to 20`."""
+        """The condition on its value: `a number, 0 to 20`."""
         if self.choices is not None:
             return f"one of {', '.join(self.choices)}"
         words = {
@@ -151,6 +153,8 @@ class Setting(Struct, frozen=True, kw_only=True):
         """The value one step up or down, within its range."""
         if self.choices is not None:
             return next_of([*self.choices], value, direction)
+        if self.about.known is not None:
+            return next_of([*self.about.known()] or [value], value, direction)
         step = self.about.step
         if not step or value is None:
             return value
@@ -182,8 +186,8 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 def next_of(values: Sequence[Any], current: Any, by: int) -> Any:
-    """The value after the current one, or before it with -1, round the ends; of one that is not
-    among them, as if it were the first."""
+    """The value after the current one, or before it with -1, round the ends; a value that is not
+    among them counts as the first."""
     at = values.index(current) if current in values else 0
     return values[(at + by) % len(values)]
 
@@ -192,7 +196,7 @@ def next_of(values: Sequence[Any], current: Any, by: int) -> Any:
 def settings_of(kind: type) -> Mapping[str, Setting]:
     """The fields of a Struct or dataclass by name.
 
-    A field that a subclass annotates again without a description keeps that of the parent class.
+    A field that a subclass annotates again without a description keeps the parent's description.
     """
     hints = get_type_hints(kind, include_extras=True)
     above = [get_type_hints(base, include_extras=True) for base in kind.__mro__[1:-1]]

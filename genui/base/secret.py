@@ -33,7 +33,7 @@ def is_secret_setting(name: str) -> bool:
 
 
 def mask_settings(data: Any) -> Any:
-    """JSON data in which the texts of secret settings are MASK, at any depth."""
+    """Return JSON data with MASK in place of the texts of secret settings, at any depth."""
     if isinstance(data, dict):
         return {key: _mask_value(key, value) for key, value in data.items()}
     return [mask_settings(one) for one in data] if isinstance(data, list) else data

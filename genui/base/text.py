@@ -63,8 +63,8 @@ def split_words(caption: str) -> tuple[str, ...]:
 def escape_json(text: str) -> str:
     """JSON that means the same and is safe on a terminal.
 
-    Every character that `clean` would drop becomes its JSON escape, U+009B `\\u009b`; one beyond
-    U+FFFF becomes a pair of them. In valid JSON such characters are inside strings only.
+    Every character that `clean` would drop becomes its JSON escape, U+009B `\\u009b`; a character
+    beyond U+FFFF becomes a pair of escapes. In valid JSON such characters are inside strings only.
     """
     return text if _PLAIN.match(text) else _UNUSUAL.sub(_escape_character, text)
 

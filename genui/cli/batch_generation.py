@@ -16,21 +16,30 @@ import msgspec
 from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.late import late_imports
 from genui.cli import output
 from genui.cli.generation import Generation, file_bytes
 from genui.cli.options import MAX_IN_FOLDER
-from genui.cli.output import Progress
-from genui.cli.request import is_given, parse_request
+from genui.cli.output import ProgressLine
+from genui.cli.request import parse_request, refuse_options
 from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan
 from genui.protocol import Start, Started
 from genui.protocol.kinds import Kind
 from genui.render.axis import format_duration
+
+with late_imports():
+    from genui.engine import load
+    from genui.engine.sample import diffusion
 
 if TYPE_CHECKING:
     from genui.engine.sample.diffusion import Prompts
 
 BATCH_SIZE = 32
 TEXTS = "data.jsonl"
+_OF_ONE = (
+    "trace rate film frames scale grid init fork attention layers chat system say sign json "
+    "every_step seeds"
+)
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,7 +91,7 @@ def write_folder(
     folder: Path, batches: Iterable[Sequence[tuple[Line, bytes]]], done: int, count: int, index: str
 ) -> None:
     """Writes batches of samples: the files of a batch, then its lines in the index."""
-    progress, started, first = Progress(), time.monotonic(), done
+    progress, started, first = ProgressLine(), time.monotonic(), done
     try:
         with (folder / index).open("ab") as lines:
             for batch in batches:
@@ -146,22 +155,19 @@ def write(args: argparse.Namespace) -> int:
     count = args.count
     if not 1 <= count <= MAX_IN_FOLDER:
         raise MisuseError(f"-n {count}: expected a whole number, 1 to {MAX_IN_FOLDER:,}")
-    _refuse_others(args)
+    refuse_options(args, _OF_ONE, "applies to one sample; leave it out when --out is a folder")
     one = argparse.Namespace(**vars(args) | {"count": 1, "out": None})
     request = parse_request(one)
-    from genui.engine.load import fingerprint
-    from genui.engine.sample.diffusion import Prompts, supports_batches
-
     folder: Path = args.out
     start = request.starts[0]
     before = plan_in(folder)
     if before is not None and args.seed is None:
         start = msgspec.structs.replace(start, seed=before.seed)
-    batched = supports_batches(start.model)
+    batched = diffusion.supports_batches(start.model)
     given = {name for name, value in vars(args).items() if value is not None}
     plan = Plan(
         model=start.model,
-        fingerprint=fingerprint(request.model.path),
+        fingerprint=load.fingerprint(request.model.path),
         prompt=args.prompt,
         seed=start.seed,
         settings=start.settings.represent_data(given),
@@ -177,7 +183,7 @@ def write(args: argparse.Namespace) -> int:
     if done >= count:
         output.note(f"{folder} has {done:,} samples already")
         return 0
-    prompts = Prompts(start.model, start.seed, args.prompt)
+    prompts = diffusion.Prompts(start.model, start.seed, args.prompt)
     note = f"{prompts.source}, seeds {start.seed} to {start.seed + count - 1}"
     output.note(note + (f"; {done:,} exist already" if done else ""))
     start = msgspec.structs.replace(start, settings=plan.settings)
@@ -187,24 +193,10 @@ def write(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_others(args: argparse.Namespace) -> None:
-    """Raises MisuseError for options that apply to a single sample."""
-    options = "trace rate film frames scale grid init fork attention layers chat system say"
-    for name in options.split():
-        if is_given(args, name):
-            raise MisuseError(
-                f"--{name}: applies to one sample; leave it out when --out is a folder"
-            )
-    if args.json or args.every_step:
-        raise MisuseError("--json: prints samples; leave it out when --out is a folder")
-
-
 def _batches(
     start: Start, prompts: "Prompts", size: int, numbers: range, kind: Kind
 ) -> Iterator[list[tuple[Line, bytes]]]:
     """The samples with these numbers, in batches of `size`."""
-    from genui.engine.sample.diffusion import draw
-
     if size == 1:
         for sample in _samples(start, prompts, numbers, kind):
             yield [sample]
@@ -213,7 +205,7 @@ def _batches(
         batch = range(first, min(first + size, numbers.stop))
         captions = [prompts.at(number) for number in batch]
         seeds = [start.seed + number for number in batch]
-        contents = draw(start.model, captions, seeds, start.settings)
+        contents = diffusion.draw(start.model, captions, seeds, start.settings)
         yield [
             (Line(file_name=file_name(number, ".png"), text=caption, seed=seed), content)
             for number, caption, seed, content in zip(batch, captions, seeds, contents, strict=True)
@@ -223,13 +215,12 @@ def _batches(
 def _samples(
     start: Start, prompts: "Prompts", numbers: range, kind: Kind
 ) -> Iterator[tuple[Line, bytes]]:
-    """Each sample from a trace of its own, in the default file type of its kind."""
-    from genui.engine.load import Streams
+    """Generate each sample by its own trace, in the default file type of its kind."""
 
     def request(number: int) -> Start:
         return msgspec.structs.replace(start, prompt=prompts.at(number), seed=start.seed + number)
 
-    for number, messages in zip(numbers, Streams(map(request, numbers)), strict=True):
+    for number, messages in zip(numbers, load.Streams(map(request, numbers)), strict=True):
         one = request(number)
         started, *rest = messages
         frames = [frame for frame in rest if not isinstance(frame, Started)]

@@ -17,11 +17,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
+from genui.base.late import late_imports
 from genui.base.numbers import about, quantity, short
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
+from genui.recipes import find_recipe
 from genui.runs import launch
+
+with late_imports():
+    from genui.runs import system
 
 ROUNDS = 3
 PROFILED_STEPS = 5
@@ -38,7 +42,7 @@ class Reading(NamedTuple):
     note: str = ""
 
 
-class Row(NamedTuple):
+class Measurement(NamedTuple):
     """A measurement. `seconds` is about how long it takes, for the time left."""
 
     name: str  # as --only takes it
@@ -135,20 +139,49 @@ def _memory(bench: Bench) -> Reading:
     return Reading(bench.training(TEXT)["memory"] / 1e6, f"the most, {TEXT}")
 
 
-ROWS: tuple[Row, ...] = (
-    Row("products", "matrix products, fp32", "GFLOP/s", _products, 3, higher_is_better=True),
-    Row("train-text", f"training {TEXT}", "tok/s", _training(TEXT), 7, higher_is_better=True),
-    Row("train-images", f"training {IMAGES}", "img/s", _training(IMAGES), 8, higher_is_better=True),
-    Row("write", f"a token of {TEXT}", "ms", _writing, 5),
-    Row("denoise", f"a denoising step of {IMAGES}", "ms", _denoising, 5),
-    Row("memory-trainer", "memory of the trainer", "MB", _memory, 1),
+def _energy(measure: Callable[[Bench], dict[str, Any]]) -> Callable[[Bench], Reading]:
+    """Millijoules of a token; the note has the joules of all that was measured, and the method."""
+
+    def read(bench: Bench) -> Reading:
+        result = measure(bench)
+        return Reading(1000 * result["joules"], result["energy"])
+
+    return read
+
+
+ROWS: tuple[Measurement, ...] = (
+    Measurement(
+        "products", "matrix products, fp32", "GFLOP/s", _products, seconds=3, higher_is_better=True
+    ),
+    Measurement(
+        "train-text", f"training {TEXT}", "tok/s", _training(TEXT), seconds=7, higher_is_better=True
+    ),
+    Measurement(
+        "train-images",
+        f"training {IMAGES}",
+        "img/s",
+        _training(IMAGES),
+        seconds=8,
+        higher_is_better=True,
+    ),
+    Measurement("write", f"a token of {TEXT}", "ms", _writing, seconds=5),
+    Measurement("denoise", f"a denoising step of {IMAGES}", "ms", _denoising, seconds=5),
+    Measurement(
+        "energy-train",
+        f"energy of training {TEXT}",
+        "mJ/tok",
+        _energy(lambda bench: bench.training(TEXT)),
+        1,
+    ),
+    Measurement("energy-write", f"energy of a token of {TEXT}", "mJ", _energy(Bench.writing), 1),
+    Measurement("memory-trainer", "memory of the trainer", "MB", _memory, seconds=1),
 )
 
 
-class Result:
+class MeasuredValues:
     """The values of a row, of each round."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Measurement) -> None:
         self.row = row
         self.readings: list[Reading] = []
         self.faults: list[str] = []
@@ -178,21 +211,21 @@ class Result:
 
 
 def run_rows(
-    bench: Bench, rows: Sequence[Row], rounds: int, results: dict[str, Result],
+    bench: Bench, rows: Sequence[Measurement], rounds: int, results: dict[str, MeasuredValues],
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[tuple[Row, float]]:  # fmt: skip
+) -> Iterator[tuple[Measurement, float]]:  # fmt: skip
     """Measure all rows in turns; yields each before it is measured, and about how many seconds
     remain.
 
-    `results` has what was measured so far whenever this is interrupted. What fails is a fault of
-    its row.
+    `results` has the measurements so far whenever this is interrupted. A measurement that fails is
+    a fault of its row.
     """
     total = rounds * sum(row.seconds for row in rows)
     done, begin = 0.0, clock()
     for _ in range(rounds):
         bench.start_round()
         for row in rows:
-            result = results.setdefault(row.name, Result(row))
+            result = results.setdefault(row.name, MeasuredValues(row))
             pace = (clock() - begin) / done if done else 1.0
             yield row, (total - done) * pace
             try:
@@ -206,12 +239,10 @@ def run_rows(
 
 def describe_machine() -> dict[str, str]:
     """Processor, cores, load and versions. Does not import torch."""
-    from genui.runs.system import processor_name, usable_cores
-
     return {
-        "processor": processor_name(),
-        "cores": str(usable_cores()),
-        "load": f"{os.getloadavg()[0]:.1f}",  # of others, before anything is measured
+        "processor": system.processor_name(),
+        "cores": str(system.usable_cores()),
+        "load": f"{os.getloadavg()[0]:.1f}",  # of other programs, before any measurement
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in LIBRARIES},
@@ -229,7 +260,7 @@ def configure_bench(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui bench --quick\n"
         "  genui bench --only train-text,write\n"
-        "  genui bench --profile icons        what the time of a step goes to"
+        "  genui bench --profile icons        the time of each part of a step"
     )
     parser.add_argument("--quick", action="store_true", help="one short round, about a minute")
     parser.add_argument("--only", metavar="NAMES", help="some measurements, separated by commas")
@@ -237,7 +268,9 @@ def configure_bench(parser: argparse.ArgumentParser) -> None:
         "--rounds", metavar="N", type=int, help=f"times each is measured ({ROUNDS})"
     )
     parser.add_argument(
-        "--profile", metavar="RECIPE", help="only say what a training step of RECIPE spends time on"
+        "--profile",
+        metavar="RECIPE",
+        help="only print the time of each part of a step of RECIPE",
     )
     add_json(parser)
 
@@ -250,9 +283,9 @@ def run_bench(args: argparse.Namespace) -> int:
         raise MisuseError(f"--rounds {args.rounds}: expected a whole number, 1 or more")
     rounds = args.rounds or (1 if args.quick else ROUNDS)
     machine = describe_machine()
-    results: dict[str, Result] = {}
+    results: dict[str, MeasuredValues] = {}
     is_whole = False
-    progress = output.Progress()
+    progress = output.ProgressLine()
     try:
         for row, seconds_left in run_rows(Bench(args.quick), rows, rounds, results):
             progress.show(f"{row.title} · about {about(seconds_left)} left")
@@ -263,7 +296,9 @@ def run_bench(args: argparse.Namespace) -> int:
     measured = [result for result in results.values() if result.readings]
     if args.json:
         rows_of = [result.to_dict() for result in measured]
-        output.emit({"machine": machine, "rounds": rounds, "whole": is_whole, "rows": rows_of})
+        output.print_json(
+            {"machine": machine, "rounds": rounds, "whole": is_whole, "rows": rows_of}
+        )
     else:
         _print(machine, measured)
     if not is_whole:
@@ -274,7 +309,7 @@ def run_bench(args: argparse.Namespace) -> int:
     return 0
 
 
-def _choose(names: str | None) -> Sequence[Row]:
+def _choose(names: str | None) -> Sequence[Measurement]:
     """The rows named, or all. Raises MisuseError."""
     if names is None:
         return ROWS
@@ -295,33 +330,31 @@ def format_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _range(result: Result) -> str:
+def _range(result: MeasuredValues) -> str:
     values = result.known
     return f"{format_number(min(values))}–{format_number(max(values))}" if len(values) > 1 else ""
 
 
-def _print(machine: Mapping[str, str], results: Sequence[Result]) -> None:
-    output.say(" · ".join(f"{name} {value}" for name, value in machine.items()))
-    output.say()
+def _print(machine: Mapping[str, str], results: Sequence[MeasuredValues]) -> None:
+    output.print_line(" · ".join(f"{name} {value}" for name, value in machine.items()))
+    output.print_line()
     rows = []
     for result in results:
         note = "; ".join([result.readings[-1].note, *result.faults]).strip("; ")
         value = f"{format_number(result.value)} {result.row.unit}"
         rows.append((result.row.title, value, _range(result), note))
     heads = ["MEASUREMENT", "GENUI", "RANGE", ""]
-    output.table(heads, rows, right=(1,), optional=(2, 3))
+    output.print_table(heads, rows, right=(1,), optional=(2, 3))
 
 
 def _profile(recipe: str, as_json: bool) -> int:
-    """What the time of a training step goes to."""
-    from genui.recipes import find_recipe
-
+    """The time of each part of a training step."""
     find_recipe(recipe)  # raises MisuseError
     output.note(f"training a few steps of {recipe} …")
     options = {"recipe": recipe, "steps": PROFILED_STEPS, "settings": {}}
     result = Bench(quick=True).engine("profile", **options)
     if as_json:
-        output.emit(result)
+        output.print_json(result)
         return 0
     whole = sum(result["seconds"].values())
     facts = [(name, f"{100 * value / whole:4.0f} %  {1000 * value:8.1f} ms")
@@ -332,8 +365,5 @@ def _profile(recipe: str, as_json: bool) -> int:
         threads = quantity(result["threads"], "thread")
         facts.append(("it reaches", f"{share}, {result['precision']}, {threads}"))
     for name, value in facts:
-        output.say(f"{name:26}{value}")
+        output.print_line(f"{name:26}{value}")
     return 0
-
-
-COMMANDS = {"bench": Runs(configure_bench, run_bench)}

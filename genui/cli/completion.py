@@ -11,9 +11,18 @@ from types import MappingProxyType
 
 from genui.base.config import Config
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
-from genui.cli.command import Runs
+from genui.cli.commands import Commands
+
+with late_imports():
+    from genui import recipes
+    from genui.cli import help
+    from genui.cli import options as cli_options
+    from genui.hub import catalogue
+    from genui.runs import listing, models
+    from genui.ui import themes
 
 _BASH = r"""_genui() {
     local IFS=$'\n' line word joined="" words=()
@@ -83,35 +92,32 @@ def configure_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
-def run_completion(args: argparse.Namespace) -> int:
+def run_completion(commands: Commands, args: argparse.Namespace) -> int:
     if args.shell in SCRIPTS:
         print(SCRIPTS[args.shell], end="")
         return 0
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     with suppress(GenuiError):  # a shell has no place for a message
-        for word, text in complete(words):
+        for word, text in complete(commands, words):
             print(f"{clean_line(word)}\t{clean_line(text, 60)}" if text else clean_line(word))
     return 0
 
 
-def complete(words: list[str]) -> list[tuple[str, str]]:
+def complete(commands: Commands, words: list[str]) -> list[tuple[str, str]]:
     """The candidates for the last of the words after `genui`; empty if it is a file or a value."""
-    from genui.cli.main import command_parser, list_commands, overall_parser
-
     *before, current = words or [""]
     while before and before[0].startswith("-"):  # --plugin FILE
         before = before[2:] if "=" not in before[0] else before[1:]
     if not before:
-        commands = list_commands()
-        options = _options(overall_parser()) if current.startswith("-") else ()
-        return _beginning(current, [*commands.items(), *options])
+        options = _options(commands.overall_parser()) if current.startswith("-") else ()
+        return _beginning(current, [*commands.summaries().items(), *options])
     command, *before = before
-    if command not in list_commands():
+    if command not in commands.summaries():
         return []
-    action = _next_action(parser := command_parser(command), before, current)
+    action = _next_action(parser := commands.parser(command), before, current)
     if action is None:
         return _beginning(current, _options(parser))
-    return _beginning(current, _values(command, action, before, current))
+    return _beginning(current, _values(commands, command, action, before, current))
 
 
 def _beginning(current: str, candidates: Candidates) -> list[tuple[str, str]]:
@@ -148,15 +154,15 @@ def _next_action(
     return last if last.nargs in ("*", "+") else None
 
 
-def _values(command: str, action: argparse.Action, before: list[str], current: str) -> Candidates:
+def _values(
+    commands: Commands, command: str, action: argparse.Action, before: list[str], current: str
+) -> Candidates:
     if action.choices:
         return [(str(choice), "") for choice in action.choices if choice != "words"]
     if command == "config":
         one = settings_of(Config).get(before[1]) if action.dest == "value" else None
         if before[1:] == ["theme"]:
-            from genui.ui.themes import list_themes  # late: it imports Textual
-
-            return [(name, "") for name in list_themes()]
+            return [(name, "") for name in themes.list_themes()]
         if one is not None:
             return [(name, "") for name in one.choices or ()]
         return [(each.name, each.description) for each in settings_of(Config).values()]
@@ -167,6 +173,8 @@ def _values(command: str, action: argparse.Action, before: list[str], current: s
     name = str(action.metavar or action.dest).partition("|")[0]
     if command == "watch" and not action.option_strings:
         name = "RUN"
+    if name == "TOPIC":
+        return _topics(commands)
     if name == "NAME":
         return _choices(action)
     if name == "MODEL" and command == "generate":
@@ -175,43 +183,34 @@ def _values(command: str, action: argparse.Action, before: list[str], current: s
 
 
 def _choices(action: argparse.Action) -> Candidates:
-    from genui.cli.options import generated_with
-
-    for kind in generated_with():
+    for kind in cli_options.generated_with():
         if (one := settings_of(kind).get(action.dest)) is not None and one.choices:
             return [(str(name), one.show(name)) for name in one.choices]
     return []
 
 
 def _recipe_settings(before: list[str], current: str) -> Candidates:
-    """The settings of the recipe, or of that of the model after `--from`; after `NAME=` its
+    """The settings of the recipe, or of the recipe of the model after `--from`; after `NAME=` its
     choices."""
-    from genui.recipes import FIXED, RECIPES
-    from genui.runs.models import find_origin
-
-    recipe = next((RECIPES[word] for word in before if word in RECIPES), None)
+    recipe = next((recipes.RECIPES[word] for word in before if word in recipes.RECIPES), None)
     if "--from" in before[:-1]:
         with suppress(GenuiError):
-            recipe = find_origin(before[before.index("--from") + 1]).recipe
+            recipe = models.find_origin(before[before.index("--from") + 1]).recipe
     known = settings_of(type(recipe)).values() if recipe is not None else ()
     name, sign, _ = current.partition("=")
     if sign:
         chosen = [one for one in known if one.name == name]
         return [(f"{name}={choice}", "") for one in chosen for choice in one.choices or ()]
-    return [(f"{one.name}=", one.description) for one in known if one.name not in FIXED]
+    return [(f"{one.name}=", one.description) for one in known if one.name not in recipes.FIXED]
 
 
 def _models() -> Candidates:
-    from genui.runs.models import list_models
-
-    usable = [model for model in list_models() if model.is_usable]
+    usable = [model for model in models.list_models() if model.is_usable]
     return [(model.ref, f"{model.medium}, {model.family}") for model in usable]
 
 
 def _catalogue() -> Candidates:
-    from genui.hub.catalogue import CATALOGUE
-
-    return [(entry.name, entry.summary) for entry in CATALOGUE.values()]
+    return [(entry.name, entry.summary) for entry in catalogue.CATALOGUE.values()]
 
 
 def _generators() -> Candidates:
@@ -219,24 +218,17 @@ def _generators() -> Candidates:
 
 
 def _runs() -> Candidates:
-    from genui.runs.listing import list_runs
-
-    runs = list_runs()
+    runs = listing.list_runs()
     newest = [("last", "the newest run")] if runs else []
     return [*newest, *((run.run.id, run.info.name) for run in runs)]
 
 
 def _recipes() -> Candidates:
-    from genui.recipes import RECIPES
-
-    return [(recipe.name, recipe.summary) for recipe in RECIPES.values()]
+    return [(recipe.name, recipe.summary) for recipe in recipes.RECIPES.values()]
 
 
-def _topics() -> Candidates:
-    from genui.cli.help import topics
-    from genui.cli.main import list_commands
-
-    return [*topics().items(), *list_commands().items()]
+def _topics(commands: Commands) -> Candidates:
+    return [*help.topics().items(), *commands.summaries().items()]
 
 
 _NAMES: Mapping[str, Callable[[], Candidates]] = MappingProxyType(
@@ -244,9 +236,5 @@ _NAMES: Mapping[str, Callable[[], Candidates]] = MappingProxyType(
         "MODEL": _models,
         "RUN": _runs,
         "RECIPE": _recipes,
-        "TOPIC": _topics,
     }
 )
-
-
-COMMANDS = {"completion": Runs(configure_completion, run_completion)}

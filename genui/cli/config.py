@@ -2,11 +2,14 @@
 
 import argparse
 
-from genui.base import config
+from genui.base import config, watermarks
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
-from genui.runs.webhook import format_text
+from genui.runs.webhook import format_text, post
+
+with late_imports():
+    from genui.ui import themes
 
 
 def configure_config(parser: argparse.ArgumentParser) -> None:
@@ -18,22 +21,27 @@ def configure_config(parser: argparse.ArgumentParser) -> None:
         "  genui config set threads 4\n"
         "  genui config set theme nord\n"
         "  $EDITOR $(genui config path)\n"
-        "  genui config set alert_url https://ntfy.sh/my-topic && genui config test-alert"
+        "  genui config set alert_url https://ntfy.sh/my-topic && genui config test-alert\n"
+        "  genui config key mine           make a key for watermarks"
     )
     parser.add_argument(
         "action",
         nargs="?",
-        choices=("show", "path", "set", "test-alert"),
+        choices=("show", "path", "set", "key", "test-alert"),
         default="show",
-        help="show the file, print its path, set NAME to VALUE, or send a text to alert_url (show)",
+        help="show the file, print its path, set NAME to VALUE, make the watermark key NAME, or "
+        "send a text to alert_url (show)",
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", help="a setting")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a setting, or a new key")
     parser.add_argument("value", metavar="VALUE", nargs="?", help="its new value")
 
 
 def run_config(args: argparse.Namespace) -> int:
-    if (args.value is None) == (args.action == "set") or (args.name and args.action != "set"):
-        raise MisuseError("config: expected `config`, `config path` or `config set NAME VALUE`")
+    words = {"set": 2, "key": 1}.get(args.action, 0)
+    if sum(word is not None for word in (args.name, args.value)) != words:
+        raise MisuseError(
+            "config: expected `config`, `config path`, `config set NAME VALUE` or `config key NAME`"
+        )
     if args.action == "set":
         if args.name == "alert_text":
             format_text(args.value, {})
@@ -42,6 +50,9 @@ def run_config(args: argparse.Namespace) -> int:
         path = config.save_setting(args.name, args.value)
         output.note(f"{path}: {args.name} is set")
         config.load_config()  # tells if the environment has an invalid value
+    elif args.action == "key":
+        watermarks.make_key(args.name)
+        output.note(f"{watermarks.keys_file()}: has the watermark key {args.name}; keep a copy")
     elif args.action == "test-alert":
         _send_test()
     elif args.action == "path":
@@ -55,23 +66,16 @@ def _send_test() -> None:
     """Raises GenuiError if alert_url is not set or does not take the text."""
     import socket
 
-    from genui.runs.webhook import post
-
     settings = config.load_config()
     if not settings.alert_url:
         raise MisuseError("alert_url is not set: genui config set alert_url https://…")
     values = {"name": "test", "alert": "alerts arrive here", "host": socket.gethostname()}
     text = format_text(settings.alert_text, values)
     post(settings, text)
-    output.say(f"sent: {text}")
+    output.print_line(f"sent: {text}")
 
 
 def _check_theme(name: str) -> None:
     """Raises MisuseError for an unknown theme."""
-    from genui.ui.themes import list_themes  # late: it imports Textual
-
-    if name not in (known := list_themes()):
+    if name not in (known := themes.list_themes()):
         raise MisuseError(f"theme {name}: no such theme; {did_you_mean(name, known)}")
-
-
-COMMANDS = {"config": Runs(configure_config, run_config)}

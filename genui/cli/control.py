@@ -5,9 +5,14 @@ import time
 from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_run
+
+with late_imports():
+    from genui import recipes
+    from genui.cli import sweep
+    from genui.runs import control, layout, listing
 
 if TYPE_CHECKING:
     from genui.recipes import Recipe
@@ -36,46 +41,40 @@ def add_wait(parser: argparse.ArgumentParser, default: float = WAIT) -> None:
 
 
 def run_control(args: argparse.Namespace) -> int:
-    from genui.runs.listing import find_run
-
     if (folder := named_sweep(args.run_ref)) is not None:
         if args.command != "stop":
             raise MisuseError(
                 f"{folder.id} is a sweep: name one of its trials, as in {folder.id}.1, or "
                 f"genui stop {folder.id}, which genui resume {folder.id} undoes"
             )
-        from genui.cli import sweep  # late: it imports all recipes
-
         sweep.stop(folder, args.wait)
         return 0
-    request(find_run(args.run_ref), args.command, args.wait)
+    request(listing.find_run(args.run_ref), args.command, args.wait)
     return 0
 
 
 def named_sweep(word: str) -> "RunDir | None":
     """The sweep that the argument RUN names; a run has precedence."""
-    from genui.runs.listing import find_sweep, list_runs
-
-    folder = find_sweep(word)
-    if folder is None or any(word in (one.run.id, one.info.name) for one in list_runs()):
+    folder = listing.find_sweep(word)
+    if folder is None or any(word in (one.run.id, one.info.name) for one in listing.list_runs()):
         return None
     return folder
 
 
 def request(run: "RunDir", command: "Command", wait: float, value: float | None = None) -> None:
-    """Sends `command` and prints what the run did within `wait` seconds.
+    """Sends `command` and prints the outcome within `wait` seconds.
 
     Raises GenuiError if the run has no trainer.
     """
-    from genui.runs.control import Outcome, send_live
-
-    outcome = Outcome(run, command)
-    send_live(run, command, value)
+    outcome = control.Outcome(run, command)
+    control.send_live(run, command, value)
     until = time.monotonic() + wait
     while not (line := outcome.look()) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
     action = "new learning rate" if command == "set_lr" else command
-    output.say(f"{run.id}: {line or f'{action} requested; it takes effect between two steps'}")
+    output.print_line(
+        f"{run.id}: {line or f'{action} requested; it takes effect between two steps'}"
+    )
 
 
 # --- `genui set`: change the learning rate of a run while it trains ---------------------------
@@ -98,9 +97,7 @@ def configure_set(parser: argparse.ArgumentParser) -> None:
 
 
 def run_set(args: argparse.Namespace) -> int:
-    from genui.runs.listing import find_run
-
-    run = find_run(args.run_ref)
+    run = listing.find_run(args.run_ref)
     request(run, "set_lr", args.wait, learning_rate(run, [args.setting]))
     return 0
 
@@ -111,13 +108,10 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
     Raises MisuseError for an invalid value and for any other setting, with the command that trains
     with it.
     """
-    from genui.recipes import override, recipe_from_dict  # not needed by other commands
-    from genui.runs.layout import read_info
-
-    info = read_info(run)
+    info = layout.read_info(run)
     if info.kind == "script":
         return _of_script(run, info, pairs[0])
-    recipe = recipe_from_dict(info.recipe)
+    recipe = recipes.recipe_from_dict(info.recipe)
     settings: dict[str, str] = {}
     for pair in pairs:
         key, sign, value = (part.strip() for part in pair.partition("="))
@@ -127,35 +121,23 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
             raise _fixed(run, recipe, key, value)
         settings[key] = value
     try:
-        return override(recipe, settings).learning_rate
+        return recipes.override(recipe, settings).learning_rate
     except MisuseError as error:
         raise MisuseError(str(error).removeprefix("--set ")) from None
 
 
 def _of_script(run: "RunDir", info: "RunInfo", pair: str) -> float:
     """The new learning rate for the run of a script. Raises MisuseError."""
-    from genui.runs.control import parse_learning_rate
-
     if "set_lr" not in info.controls:
         raise MisuseError(f"run {run.id} belongs to a script, which sets its learning rate itself")
     key, _, value = (part.strip() for part in pair.partition("="))
     if key != SETTING:
         raise MisuseError(f"{key}: a script takes only {SETTING}=VALUE, as in {SETTING}=3e-4")
-    return parse_learning_rate(value).value or 0.0  # never 0: it was checked
+    return control.parse_learning_rate(value).value or 0.0  # never 0: it was checked
 
 
 def _fixed(run: "RunDir", recipe: "Recipe", key: str, value: str) -> MisuseError:
-    from genui.recipes import FIXED
-
     remedy = f"start another with genui train --from {run.id} --set {key}={value}"
-    if not hasattr(recipe, key) or key in FIXED:
+    if not hasattr(recipe, key) or key in recipes.FIXED:
         remedy = f"give {SETTING}=VALUE"
     return MisuseError(f"{key}={value}: only {SETTING} can change in a run; {remedy}")
-
-
-COMMANDS = {
-    **dict.fromkeys(
-        ("pause", "stop", "checkpoint", "evaluate"), Runs(configure_control, run_control)
-    ),
-    "set": Runs(configure_set, run_set),
-}

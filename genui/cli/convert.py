@@ -8,11 +8,14 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.engine.kinds import generates_of
 from genui.protocol.kinds import KINDS, Target
 from genui.runs.models import ModelInfo, find_model
+
+with late_imports():
+    from genui.engine.convert import check
 
 
 def list_targets() -> dict[str, Target]:
@@ -51,12 +54,12 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         metavar="TYPE",
         default="",
-        help="of the weights: fp32, fp16, bf16, q8_0, those that the format has",
+        help="the type of the weights: fp32, fp16, bf16 or q8_0, if the format has it",
     )
     parser.add_argument(
         "--no-check",
         action="store_true",
-        help="do not read back what was written and compare it with the model",
+        help="do not read the result back and compare it with the model",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
 
@@ -93,24 +96,22 @@ def run_convert(args: argparse.Namespace) -> int:
 
 
 def _check(model: ModelInfo, written: Path, out: Path, dtype: str) -> str:
-    """How it was checked. Raises GenuiError if what was written is not the model."""
-    from genui.engine.convert.check import check
-
+    """Return how it was checked, as a sentence. Raises GenuiError if the result differs."""
     try:
-        return check(model, written, dtype)
+        return check.check(model, written, dtype)
     except GenuiError as error:
         fault = str(error).removeprefix(f"{written}: ")
         raise GenuiError(f"{out}: is not the model, and was removed: {fault}") from None
 
 
 def _choose(model: ModelInfo, name: str, out: Path, own: Sequence[str]) -> str:
-    """The target: the named one, that of the suffix, or the first of the model's kind.
+    """The target: the named format, the format of the suffix, or the first of the model's kind.
 
     Raises MisuseError if the model is not written so.
     """
     if not own:
-        does = KINDS[model.family, model.medium].does
-        raise MisuseError(f"{model.ref}: {does}; such models are not converted")
+        ability = KINDS[model.family, model.medium].ability
+        raise MisuseError(f"{model.ref}: {ability}; such models are not converted")
     targets = list_targets()
     by_suffix = [key for key, target in targets.items() if target.suffix == out.suffix != ""]
     name = name or next(iter([*by_suffix, *own]))
@@ -123,7 +124,7 @@ def _choose(model: ModelInfo, name: str, out: Path, own: Sequence[str]) -> str:
 
 
 MARKS = ("config.json", "model_index.json", "adapter_config.json")
-"""Files of which a folder of a model has one. No other folder is replaced."""
+"""Files; every folder of a model has one of them. No other folder is replaced."""
 
 
 def _check_out(out: Path, target: Target, force: bool) -> None:
@@ -146,6 +147,3 @@ def _check_out(out: Path, target: Target, force: bool) -> None:
         raise MisuseError(f"--out {out}: is a folder without a model; choose another name")
     if not force:
         raise MisuseError(f"--out {out}: exists already; --force replaces it")
-
-
-COMMANDS = {"convert": Runs(configure_convert, run_convert)}

@@ -3,10 +3,13 @@
 import argparse
 
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.late import late_imports
 from genui.base.numbers import size
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
+
+with late_imports():
+    from genui.engine.data import own_images, preparation, shards
 
 ALL = "all"
 
@@ -15,7 +18,8 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Texts that do not fit into memory are tokenised once into files in the cache, and so are\n"
         "images decoded that do not, or that are in archives and tables. The vocabulary of a text\n"
-        "is removed with it. A run that needs removed data makes them again when it is resumed.\n\n"
+        "is removed with it. A run that needs removed data makes them again when it is resumed.\n"
+        "`copied` are indexes of training texts, in which copied passages are found.\n\n"
         "examples:\n"
         "  genui dataset\n"
         "  genui dataset --clear corpus.txt"
@@ -27,11 +31,10 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
 
 
 def run_dataset(args: argparse.Namespace) -> int:
-    from genui.engine.data.own_images import list_decoded
-    from genui.engine.data.preparation import remove_prepared
-    from genui.engine.data.shards import list_tokenised
-
-    prepared = sorted([*list_tokenised(), *list_decoded()], key=lambda each: each.name)
+    prepared = sorted(
+        [*shards.list_tokenised(), *own_images.list_decoded(), *preparation.list_indexes()],
+        key=lambda each: each.name,
+    )
     if args.clear:
         names = [each.name for each in prepared]
         if args.clear != ALL and args.clear not in names:
@@ -39,12 +42,12 @@ def run_dataset(args: argparse.Namespace) -> int:
             raise MisuseError(f"no prepared dataset '{args.clear[:80]}': {nearest}")
         for each in prepared:
             if args.clear in (ALL, each.name):
-                remove_prepared(each)
-                output.say(f"{each.name}: {each.content} removed, {size(each.octets)} freed")
+                preparation.remove_prepared(each)
+                output.print_line(f"{each.name}: {each.content} removed, {size(each.octets)} freed")
     elif args.json:
-        output.emit([each._asdict() for each in prepared])
+        output.print_json([each._asdict() for each in prepared])
     elif prepared:
-        output.table(
+        output.print_table(
             ("NAME", "CONTENT", "ON DISK", "READ", "FROM"),
             [
                 (each.name, each.content, size(each.octets), f"{100 * each.share:.0f} %", each.path)
@@ -58,6 +61,3 @@ def run_dataset(args: argparse.Namespace) -> int:
             "archives and tables, are when a run needs them"
         )
     return 0
-
-
-COMMANDS = {"dataset": Runs(configure_dataset, run_dataset)}

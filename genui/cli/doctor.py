@@ -14,9 +14,22 @@ from genui import __version__
 from genui.base import paths, plugins
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
+from genui.cli.output import speaks_unicode
 from genui.cli.parser import add_json
+from genui.runs.facts import share_of_peak, summarise_machine
+
+with late_imports():
+    from genui import logs, protocol, recipes
+    from genui.cli import home
+    from genui.engine.data import icons, tables
+    from genui.formats import codec
+    from genui.protocol import kinds
+    from genui.render import colours as render_colours
+    from genui.runs import gpus, listing
+    from genui.runs import models as run_models
+    from genui.ui import graphics, watchdog
 
 LIBRARIES = ("textual", "numpy", "msgspec", "safetensors", "tokenizers", "pillow")
 
@@ -30,9 +43,9 @@ def run_doctor(args: argparse.Namespace) -> int:
     facts = {**_software(), **_machine(), **_terminal(), **_places(), **_content()}
     left_out = _left_out()
     if args.json:
-        output.emit({**facts, "left out": left_out})
+        output.print_json({**facts, "left out": left_out})
     else:
-        output.facts([*facts.items(), *(("left out", line) for line in left_out)])
+        output.print_facts([*facts.items(), *(("left out", line) for line in left_out)])
     return 0
 
 
@@ -63,62 +76,48 @@ def _machine() -> dict[str, str]:
 
 def _training() -> str:
     """The share of the peak that the newest training with a known one reached."""
-    from genui.runs.listing import list_runs
-
     try:
-        reached = next((run for run in list_runs() if run.status.mfu), None)
+        reached = next((run for run in listing.list_runs() if run.status.mfu), None)
     except GenuiError as error:
         return str(error)
     if reached is None:
         return "no run yet says its share of the peak; genui bench measures it"
-    share = f"{100 * (reached.status.mfu or 0):.0f} % of the peak of matrix products"
-    return (
-        f"{reached.info.name} reached {share} on {reached.info.machine.get('threads', '?')} threads"
-    )
+    where = summarise_machine(reached.info.machine)
+    return f"{reached.info.name} reached {share_of_peak(reached.status)} on {where}"
 
 
 def _gpus() -> str:
     """The GPUs whose load is recorded."""
-    from genui.runs.gpus import Gpus, missing_library
-
-    names = ", ".join(f"{state.index} {state.name}" for state in Gpus().read())
-    return names or missing_library() or "none"
+    names = ", ".join(f"{state.index} {state.name}" for state in gpus.Gpus().read())
+    return names or gpus.missing_library() or "none"
 
 
 def _terminal() -> dict[str, str]:
-    from genui.cli.home import has_terminal
-    from genui.cli.output import speaks_unicode
-    from genui.render.colours import detect_colours
-    from genui.ui.watchdog import describe_stalls
-
     size = shutil.get_terminal_size()
     unicode = "yes" if speaks_unicode() else "no"
     return {
         "terminal": " ".join(
             filter(None, (os.environ.get("TERM", "none"), os.environ.get("TERM_PROGRAM", "")))
         ),
-        "full screen": "yes" if has_terminal() else "no: stdin or stdout is not a terminal",
+        "full screen": "yes" if home.has_terminal() else "no: stdin or stdout is not a terminal",
         "size": f"{size.columns}×{size.lines}",
-        "colour": detect_colours(os.environ, sys.stdout.isatty()),
+        "colour": render_colours.detect_colours(os.environ, sys.stdout.isatty()),
         "images": _images(),
         "unicode": f"{unicode} ({sys.stdout.encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
         "ssh": "yes" if os.environ.get("SSH_CONNECTION") else "no",
         "tmux": "yes" if os.environ.get("TMUX") else "no",
-        "stalls": describe_stalls(),
+        "stalls": watchdog.describe_stalls(),
     }
 
 
 def _images() -> str:
-    """How the app shows images here, and why. Asks the terminal."""
-    from genui.render.colours import detect_colours
-    from genui.ui.graphics import choose_for_terminal
-
+    """Return how the app shows images here, and why. Asks the terminal."""
     try:
         setting = load_config().images
     except MisuseError as error:
         return str(error)
-    colours = detect_colours(os.environ, sys.stderr.isatty())  # stdout may be a file
-    choice = choose_for_terminal(os.environ, setting, colours)
+    colours = render_colours.detect_colours(os.environ, sys.stderr.isatty())  # stdout may be a file
+    choice = graphics.choose_for_terminal(os.environ, setting, colours)
     return f"{choice.protocol or 'half-blocks'} ({choice.reason})"
 
 
@@ -139,10 +138,8 @@ def _writable(path: Path) -> str:
 
 
 def _content() -> dict[str, str]:
-    from genui.runs.models import list_models
-
     try:
-        shipped = [model.name for model in list_models() if model.source == "shipped"]
+        shipped = [model.name for model in run_models.list_models() if model.source == "shipped"]
         models = ", ".join(shipped) or "none"
     except GenuiError as error:
         models = str(error)
@@ -152,25 +149,20 @@ def _content() -> dict[str, str]:
 
 def _left_out() -> list[str]:
     """A line for each plug-in that failed, and each of its rows that no table takes."""
-    from genui.engine.data.tables import tables
-    from genui.formats.codec import CODECS
-    from genui.logs import FORMATS
-    from genui.protocol import SAMPLERS
-    from genui.protocol.kinds import KINDS
-    from genui.recipes import RECIPES
-
-    for table in (KINDS, RECIPES, SAMPLERS, CODECS, FORMATS, *tables()):
+    for table in (
+        kinds.KINDS,
+        recipes.RECIPES,
+        protocol.SAMPLERS,
+        codec.CODECS,
+        logs.FORMATS,
+        *tables.tables(),
+    ):
         len(table)  # asks every plug-in for its rows
     return plugins.list_faults()
 
 
 def _emoji_font() -> str:
-    from genui.engine.data.icons import find_font
-
     try:
-        return str(find_font())
+        return str(icons.find_font())
     except GenuiError as error:
         return str(error)
-
-
-COMMANDS = {"doctor": Runs(configure_doctor, run_doctor)}

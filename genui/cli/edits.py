@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.late import late_imports
 from genui.base.schema import settings_of
 from genui.cli.kinds import prints_of
 from genui.cli.options import seed_from
@@ -18,7 +19,7 @@ from genui.protocol import (
     Denoise,
     Edit,
     EditAt,
-    Say,
+    SendMessage,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -29,6 +30,10 @@ from genui.protocol import (
 )
 from genui.protocol.edits import LAYER_EDITS, parse_layer_edit
 from genui.protocol.kinds import Kind, find_kind
+
+with late_imports():
+    from genui.engine import loaders
+    from genui.engine.data import image_files
 
 if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
@@ -54,8 +59,8 @@ def parse_edits(
         raise MisuseError("--mask: needs --fork STEP:noise=K")
     first, name = given_edits[0][:2] if given_edits else (None, "")
     edits = [at for at in before if first is None or at.step <= first]
-    if name == "say":  # in place of what was said at that step
-        edits = [at for at in edits if at.step != first or not isinstance(at.edit, Say)]
+    if name == "say":  # in place of the message at that step
+        edits = [at for at in edits if at.step != first or not isinstance(at.edit, SendMessage)]
     for at in edits:
         settings = at.edit.change(settings)
     for step, name, value, text in given_edits:
@@ -81,7 +86,7 @@ def _parse_edit(
     known = (*kind.edits, *type(settings).__struct_fields__)
     if name not in known:
         raise MisuseError(
-            f"{prefix}: no edit of {model.ref}, which {kind.does}; {did_you_mean(name, known)}"
+            f"{prefix}: no edit of {model.ref}, which {kind.ability}; {did_you_mean(name, known)}"
         )
     if (value is None) != (name == "denoise"):
         needs = "takes no value" if name == "denoise" else f"give {name}=VALUE"
@@ -93,7 +98,7 @@ def _parse_edit(
         "noise": lambda: AddNoise(to=_parse_step(prefix, text), mask=mask),
         "denoise": Denoise,
         "text": lambda: WriteText(text),
-        "say": lambda: Say(text),
+        "say": lambda: SendMessage(text),
         "token": lambda: WriteToken(_parse_token(prefix, text, model, kind)),
     }
     if name in others:
@@ -129,9 +134,7 @@ def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
 
     Raises MisuseError, which begins with `prefix`, if there is none.
     """
-    from genui.engine.load import load_tokenizer
-
-    tokenizer = load_tokenizer(model)
+    tokenizer = loaders.load_tokenizer(model)
     by_text = {name: token for token, name in tokenizer.special.items()}
     for token in range(tokenizer.size):
         by_text.setdefault(tokenizer.decode([token]), token)
@@ -149,9 +152,7 @@ def read_mask(path: Path) -> bytes:
     """
     import numpy as np
 
-    from genui.engine.data.image_files import read_square
-
-    rgba = read_square(path).rgba
+    rgba = image_files.read_square(path).rgba
     # Transparent pixels are black: they were not painted.
     light = rgba[..., :3].astype(np.float32).mean(axis=-1) * (rgba[..., 3] / 255)
     white = light >= 128

@@ -13,10 +13,13 @@ import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path
+from genui.base.late import late_imports
 from genui.base.numbers import quantity
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.runs import find_one, read_whole, title
+
+with late_imports():
+    from genui.logs import native, tensorboard
 
 if TYPE_CHECKING:
     from genui.logs.native import Table
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 STDOUT = "-"
 NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 EVENTS = "events.out.tfevents."  # the prefix by which TensorBoard finds event files
-SUFFIX = ".genui"  # of the event files that this command writes
+SUFFIX = ".genui"  # ends the names of the event files that this command writes
 
 
 def configure_export(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +59,11 @@ def configure_export(parser: argparse.ArgumentParser) -> None:
 
 def run_export(args: argparse.Namespace) -> int:
     if args.tensorboard is not None:
-        _to_tensorboard(args.run_ref, Path(args.tensorboard).expanduser(), args.force)
+        _write_tensorboard(args.run_ref, Path(args.tensorboard).expanduser(), args.force)
         return 0
-    write, word = (_csv, args.csv) if args.csv is not None else (_jsonl, args.jsonl)
+    write, word = (
+        (_write_csv, args.csv) if args.csv is not None else (_write_json_lines, args.jsonl)
+    )
     if word == STDOUT:
         write(_read(args.run_ref)[0], sys.stdout)
         return 0
@@ -76,18 +81,16 @@ def run_export(args: argparse.Namespace) -> int:
 
 def _read(ref: str) -> tuple["Table", float]:
     """The metrics of the run, and the unix time it was created. Raises GenuiError."""
-    from genui.logs.native import Table
-
     summary = find_one(ref)
     if summary.fault:
         raise GenuiError(summary.fault)
-    table = Table(read_whole(summary).series)
+    table = native.Table(read_whole(summary).series)
     if not len(table):
         raise GenuiError(f"{title(summary)}: has no metrics; nothing is written")
     return table, summary.info.created
 
 
-def _csv(table: "Table", file: TextIO) -> None:
+def _write_csv(table: "Table", file: TextIO) -> None:
     """The rows in RFC 4180 except for line ends, with all digits of floats."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("step", "time", *table.names))
@@ -97,7 +100,7 @@ def _csv(table: "Table", file: TextIO) -> None:
         writer.writerow((row.step, time, *values))
 
 
-def _jsonl(table: "Table", file: TextIO) -> None:
+def _write_json_lines(table: "Table", file: TextIO) -> None:
     """The rows in the format of metrics.jsonl, with NaN and infinities by name."""
     encode = msgspec.json.Encoder().encode
     for row in table.rows():
@@ -110,9 +113,7 @@ def _jsonl(table: "Table", file: TextIO) -> None:
         file.write(encode(record).decode() + "\n")
 
 
-def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
-    from genui.logs.tensorboard import event_file
-
+def _write_tensorboard(ref: str, folder: Path, force: bool) -> None:
     _check_folder(folder, force)
     table, created = _read(ref)
     try:
@@ -125,7 +126,7 @@ def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
     host, pid = socket.gethostname(), os.getpid()
     target = folder / f"{EVENTS}{int(created):010d}.{host}.{pid}{SUFFIX}"
     with atomic_path(target) as aside, aside.open("xb") as file:
-        file.writelines(event_file(table.names, table.rows(), created))
+        file.writelines(tensorboard.event_file(table.names, table.rows(), created))
     for old in folder.glob(f"{EVENTS}*{SUFFIX}"):
         if old != target:
             old.unlink(missing_ok=True)
@@ -162,6 +163,3 @@ def _check_file(target: Path, force: bool) -> None:
 def _report(table: "Table", target: Path) -> None:
     steps, metrics = quantity(len(table), "step"), quantity(len(table.names), "metric")
     output.note(f"{target}: {steps}, {metrics}")
-
-
-COMMANDS = {"export": Runs(configure_export, run_export)}

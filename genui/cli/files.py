@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write
-from genui.formats.codec import CODECS, Sample, codec_of, codecs_for, encode
-from genui.formats.recipe import TraceRecipe
+from genui.formats.codec import CODECS, codec_of, codecs_for
 from genui.protocol.kinds import Kind
 
 _FRAME = re.compile(r"frame-\d{4,}\.png")
@@ -76,16 +74,6 @@ def _check_writable(folder: Path, name: str) -> None:
         raise GenuiError(
             f"{name}: cannot write in {folder} ({error.strerror}); choose another folder"
         ) from None
-
-
-def write_file(
-    target: Path, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None = None
-) -> None:
-    """Writes the file, whole or not at all, in the format of its suffix.
-
-    Raises GenuiError if it cannot be written.
-    """
-    atomic_write(target, encode(target.suffix.lower(), samples, recipe, rate))
 
 
 def frame_file(folder: Path, step: int) -> Path:

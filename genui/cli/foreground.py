@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from genui.base.errors import INTERRUPTED, GenuiError
-from genui.base.numbers import about, count, short, value
 from genui.cli import output
 from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
 from genui.protocol.kinds import KINDS
 from genui.runs import control, launch
+from genui.runs.facts import at_step, count_steps, figure, percent, speed, time_left
 from genui.runs.layout import RunDir, Status, read_info, read_status
 
 
@@ -37,14 +37,14 @@ def train_here(run: RunDir) -> int:
     status = read_status(run)
     if interrupts and status.state not in ("failed", "finished"):
         what = "stopped" if status.state == "stopped" else "killed"
-        output.note(f"{what} at step {count(status.step)}; `genui resume {run.id}` continues it")
+        output.note(f"{at_step(what, status.step)}; `genui resume {run.id}` continues it")
         return INTERRUPTED
     if status.state == "failed" or child.returncode:
         raise GenuiError(
-            f"{run.id} failed at step {status.step}: "
+            f"{at_step(f'{run.id} failed', status.step)}: "
             f"{status.error or f'exit code {child.returncode}'}; see {run.console}"
         )
-    output.note(f"{status.state} at step {count(status.step)}; {_what_then(run)}")
+    output.note(f"{at_step(status.state, status.step)}; {_what_then(run)}")
     return 0
 
 
@@ -114,20 +114,18 @@ def _pass_on(run: RunDir, child: subprocess.Popen[bytes], number: int) -> None:
 
 
 def progress(status: Status) -> str:
-    """`step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  ~4 min left`, or what a run
+    """`step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  312 J estimate …`, or what a run
     that is starting waits for."""
     if status.doing:
         return status.doing
+    loss, val, left = figure(status.loss), figure(status.val), time_left(status.eta)
     parts = [
-        f"step {count(status.step)}/{count(status.steps)}",
-        f"{100 * status.step / max(status.steps, 1):.0f} %",
+        f"step {count_steps(status.step, status.steps)}",
+        percent(status.step, status.steps),
+        loss and f"loss {loss}",
+        val and f"val {val}",
+        speed(status),
+        status.energy.format(),
+        left and f"{left} left",
     ]
-    if status.loss is not None:
-        parts.append(f"loss {value(status.loss)}")
-    if status.val is not None:
-        parts.append(f"val {value(status.val)}")
-    if status.units_per_s:
-        parts.append(f"{short(status.units_per_s)} {status.unit}")
-    if status.eta >= 0:
-        parts.append(f"~{about(status.eta)} left")
-    return "  ".join(parts)
+    return "  ".join(filter(None, parts))

@@ -4,13 +4,17 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.options import MAX_IN_FOLDER, MAX_SAMPLES, add_settings, generated_with
 from genui.cli.parser import add_json
 from genui.protocol.kinds import KINDS, add_options
 from genui.protocol.messages import LogitBase
 from genui.protocol.settings import AXIS_NAMES, FROM_DATA
+
+with late_imports():
+    from genui.cli import batch_generation, generation, kinds
+    from genui.cli import request as requests
 
 
 def configure_generate(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +30,8 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "  genui generate icons --prompt 'green cat on white' --seed 7 -n 4 --out cats.png\n"
         "  genui generate icons --prompt 'red heart' --out heart.gif --scale 8\n"
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
+        "  genui generate icons --seed 1 --drafts 24 --stop-at 4 --out sheet.png\n"
+        "  genui generate icons --seeds 3,17 --out cat.png\n"
         "  genui generate cats.png --fork 6:guidance=6 --out other.png\n"
         "  genui generate icons --grid seed=1..6 --grid guidance=1,2,4 --out grid.png\n"
         "  genui generate last --prompt 'def '          the newest checkpoint of your newest run"
@@ -47,6 +53,11 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "in a folder)",
     )
     parser.add_argument(
+        "--seeds",
+        metavar="A,B,…",
+        help="a sample from each of these seeds; --out cat.png writes cat-A.png, cat-B.png, …",
+    )
+    parser.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
@@ -56,8 +67,32 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace", metavar="FILE", type=Path, help="save the trace as a .trace file to continue"
     )
+    parser.add_argument(
+        "--sign",
+        action="store_true",
+        help="sign the file of --out: content credentials (genui help verify)",
+    )
     parser.add_argument("--rate", metavar="R", type=float, help="steps per second of an animation")
     add_json(parser, "one JSON line per sample")
+    _add_looks(parser)
+    image = parser.add_argument_group("files of image models")
+    image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
+    image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
+    image.add_argument("--scale", metavar="K", type=int, help="enlarge images in files K times")
+    image.add_argument(
+        "--drafts",
+        metavar="COUNT",
+        type=int,
+        help="stop so many seeds, N, N+1, …, at a step, and write them with their numbers on one "
+        "sheet, --out FILE.png; --seeds finishes some",
+    )
+    image.add_argument(
+        "--stop-at", metavar="STEP", type=int, help="of --drafts: that step (a third of all)"
+    )
+
+
+def _add_looks(parser: argparse.ArgumentParser) -> None:
+    """Add the options that print how a sample was chosen."""
     parser.add_argument(
         "--every-step",
         action="store_true",
@@ -70,20 +105,22 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers",
         metavar="STEP",
-        help="print what each layer makes of the token of that step instead: the logit lens, and "
-        "what each head and feed-forward added to its logit",
+        help="print each layer's prediction for that step's token instead (the logit lens) and "
+        "the amount that each head and feed-forward added to its logit",
+    )
+    parser.add_argument(
+        "--nearest",
+        action="store_true",
+        help="print the training data nearest to the sample instead: images with their distances, "
+        "or the passages that a text has word for word, with their sources",
     )
     parser.add_argument(
         "--over",
         choices=get_args(LogitBase),
         default="other",
-        help="with --layers: what the added logit is compared with, the likeliest other token or "
+        help="with --layers: compare the added logit with the likeliest other token or with "
         "the mean of all tokens",
     )
-    image = parser.add_argument_group("files of image models")
-    image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
-    image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
-    image.add_argument("--scale", metavar="K", type=int, help="enlarge images in files K times")
 
 
 def add_start(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +146,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         action="append",
         default=[],
-        help="the next message of the chat, said at the end of the answer; may be repeated",
+        help="the next message of the chat, sent after the answer; may be repeated",
     )
     add_settings(parser, *generated_with())
     add_options(parser, "generate")
@@ -145,42 +182,34 @@ def add_start(parser: argparse.ArgumentParser) -> None:
 
 def run_generate(args: argparse.Namespace) -> int:
     # Late import, command line to command: --help needs neither numpy nor the codecs.
-    from genui.cli import batch_generation
-    from genui.cli.generation import (
-        check,
-        generate_all,
-        has_files,
-        show_attention,
-        show_layers,
-        write_output,
-    )
-    from genui.cli.kinds import prints_of
-    from genui.cli.request import parse_request
-
     if batch_generation.is_wanted(args):
         return batch_generation.write(args)
-    request = parse_request(args)
+    request = requests.parse_request(args)
     if args.attention is not None:
-        show_attention(request.starts[0], args.attention, args.json)
+        generation.show_attention(request.starts[0], args.attention, args.json)
         return 0
     if args.layers is not None:
-        show_layers(request.starts[0], args.layers, args.json, args.over)
+        generation.show_layers(request.starts[0], args.layers, args.json, args.over)
         return 0
-    check(args, request)
+    if args.nearest:
+        generation.show_nearest(request.starts[0], args.json)
+        return 0
+    until = generation.find_stop(args, request)
+    generation.check(args, request)
     if request.random_seed is not None:
         output.note(f"seed {request.random_seed} (repeat with --seed {request.random_seed})")
-    generations, prints = [], prints_of(request.kind)
+    generations, prints = [], kinds.prints_of(request.kind)
     quiet = args.json or args.every_step
     live = request.kind.streams and args.out is None and not quiet
     interrupted = False
     try:
-        for one in generate_all(request.starts, live, says=request.says, keep=True):
+        for one in generation.generate_all(request.starts, live, until, request.says, keep=True):
             generations.append(one)
             if args.every_step:
                 for frame in one.frames:
-                    output.emit(frame.facts(), indent=False)
+                    output.print_json(frame.facts(), indent=False)
             elif args.json:
-                output.emit(prints.as_json(one, args.scale or 1), indent=False)
+                output.print_json(prints.as_json(one, args.scale or 1), indent=False)
     except KeyboardInterrupt:
         if not generations:
             raise
@@ -190,14 +219,11 @@ def run_generate(args: argparse.Namespace) -> int:
         )
     if request.fingerprint not in ("", generations[0].started.fingerprint):
         output.note(f"{args.model} was generated with different weights ({request.fingerprint})")
-    write_output(args, generations, request.kind)
-    if prints.draw is not None and not (quiet or has_files(args)):
+    generation.write_output(args, generations, request.kind)
+    if prints.draw is not None and not (quiet or generation.has_files(args)):
         prints.draw(generations)
     if (fault := generations[-1].fault) is not None:
         raise fault
     if interrupted:
         raise KeyboardInterrupt
     return 0
-
-
-COMMANDS = {"generate": Runs(configure_generate, run_generate)}

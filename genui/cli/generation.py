@@ -15,30 +15,39 @@ import numpy as np
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write
+from genui.base.late import late_imports
 from genui.base.text import clean, clean_line
 from genui.cli import files, output
 from genui.cli.edits import check_first_edit
 from genui.cli.kinds import prints_of
-from genui.cli.output import Progress
-from genui.cli.request import Request
+from genui.cli.output import ProgressLine
+from genui.cli.request import Request, refuse_options
 from genui.engine.loading import LoadProgress
-from genui.formats.codec import Sample, codec_of, encode
+from genui.formats.codec import Sample, check_signing, codec_of, encode
 from genui.formats.command import format_edit
-from genui.formats.image import film_steps
+from genui.formats.image import encode_sheet, film_steps, last_image, sheet
 from genui.formats.kinds import RecordedText, record_of
-from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
+from genui.formats.recipe import ExportView, TraceRecipe, recipe_of, result_of
 from genui.formats.text import body
 from genui.formats.trees import SavedTree, chain_branches, save_tree
 from genui.protocol import (
     Attention,
     Frame,
-    Say,
+    ImageSettings,
+    SendMessage,
     Start,
     Started,
+    remaining_suffix,
 )
 from genui.protocol.edits import add_edit, sample_step
 from genui.protocol.kinds import Kind
 from genui.protocol.messages import LogitBase
+
+with late_imports():
+    from genui.engine import load, replay
+    from genui.engine.metrics import copying
+    from genui.engine.sample import lens
 
 if TYPE_CHECKING:
     from genui.engine.sample.trace import Trace
@@ -59,12 +68,13 @@ class Generation:
     @property
     def sample(self) -> Sample:
         """The sample that files are written from."""
-        prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
+        prompt = clean(self.started.prompt)
+        suffix = clean(remaining_suffix(self.started.suffix, self.frames))
         return Sample(self.start.seed, prompt, self.frames, suffix, self.started.kind)
 
     @property
     def recorded(self) -> RecordedText:
-        """What the record of a model's answers is made of."""
+        """The source of the record of a model's answers."""
         return self.start, self.frames
 
     @property
@@ -84,29 +94,29 @@ def generate_all(
     until: int | None = None,
     says: Sequence[str] = (),
     keep: bool = False,
+    line: ProgressLine | None = None,
 ) -> Iterator[Generation]:
-    """Runs traces to their ends or to step `until`, with the progress of all on stderr. If `live`,
+    """Runs traces to their ends or to step `until`, with the progress of all on `line`. If `live`,
     the texts are printed on stdout instead, token by token. `says` are later messages of a chat,
-    each said at the end of an answer; they become edits of the start. With `keep`, what a model
-    elsewhere answered before a fault is a generation with that fault, the last one.
+    each sent after an answer; they become edits of the start. With `keep`, an incomplete answer of
+    a model elsewhere is the last generation, with the fault.
 
     Raises MisuseError for an edit at a step that the trace does not have.
     """
-    from genui.engine.load import Streams
-
-    loading, line, begun = LoadingLine(), Progress(), time.monotonic()
-    streams = Streams(starts, says, until, loading.progress)
+    line = line or ProgressLine()
+    loading, begun = LoadingLine(line), time.monotonic()
+    streams = load.Streams(starts, says, until, loading.progress)
     for number, (start, messages) in enumerate(zip(starts, streams, strict=True), start=1):
         which = f"sample {number}/{len(starts)}  " if len(starts) > 1 else ""
         if live and len(starts) > 1:
-            output.say(f"--- seed {start.seed}")
+            output.print_line(f"--- seed {start.seed}")
         messages = _note_once(start, _show_loading(start, messages, loading))
         started, frames, left = None, [], list(says)
         fault: GenuiError | None = None
         try:
             for message in _print_text(messages) if live else messages:
                 if isinstance(message, Started) and started is not None:
-                    start = add_edit(start, message.step, Say(left.pop(0)))
+                    start = add_edit(start, message.step, SendMessage(left.pop(0)))
                 elif isinstance(message, Started):
                     started = message
                     check_first_edit(start, started.total_steps)
@@ -143,19 +153,19 @@ def _show_loading(
 
 
 class LoadingLine:
-    """A line on stderr: how far a model is loaded, or a long prompt is read, while it is `shown`.
-    Give `progress` to what loads the model."""
+    """A line on stderr: how much of a model is loaded, or of a long prompt is read, while it is
+    `shown`. Give `progress` to the function that loads the model."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: ProgressLine | None = None) -> None:
         self.progress = LoadProgress(self._report_model, self._report_prompt)
-        self._line = Progress()
+        self._line = line or ProgressLine()
         self._model: str | None = None  # the model that is waited for
         self._painted = 0.0
         self._begun: dict[str, float] = {}
 
     @contextmanager
     def shown(self, model: str) -> Iterator[None]:
-        """Show the line within the block, in which the model is waited for."""
+        """Show the line during the block that waits for the model."""
         self._model, self._painted, self._begun = model, 0.0, {}
         try:
             yield
@@ -190,6 +200,7 @@ def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[St
 def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
     """Prints the prompt, each token as it comes, the suffix and a newline if one is missing."""
     last = suffix = ""
+    frames: list[Frame] = []
     try:
         for message in messages:
             text = message.prompt if isinstance(message, Started) else message.transcript
@@ -200,8 +211,11 @@ def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame
             sys.stdout.write(text)
             sys.stdout.flush()
             if isinstance(message, Started):
-                suffix = clean(message.suffix)
+                suffix = message.suffix
+            else:
+                frames.append(message)
             yield message
+        suffix = clean(remaining_suffix(suffix, frames))
         sys.stdout.write(suffix)
         last = suffix or last
     finally:
@@ -233,12 +247,16 @@ def check(args: argparse.Namespace, request: Request) -> None:
     if (check_own := prints_of(request.kind).check) is not None:
         check_own(args, request)
     if args.out == files.DASH:
+        if args.seeds is not None:
+            raise MisuseError("--out -: takes one file; name a FILE with --seeds")
         files.check_pipe(args, request.kind)
     elif args.out is not None:
         files.check_target(args.out, request.kind, request.model.medium)
         codec = codec_of(args.out)
         if several and request.kind.streams and codec is not None and codec.one_text:
             raise MisuseError(f"--out {args.out}: a recording holds one text; leave out -n")
+    if args.sign:
+        check_signing(files.name_piped(args.out or Path(), request.kind).suffix.lower())
     if args.trace is not None:
         files.check_file(args.trace, "--trace", (".trace",), "a trace")
         if several:
@@ -249,8 +267,55 @@ def check(args: argparse.Namespace, request: Request) -> None:
         files.check_folder(args.frames)
 
 
+_OF_FINISHED = "count seeds forward trace film frames scale rate sign json every_step"
+
+
+def find_stop(args: argparse.Namespace, request: Request) -> int | None:
+    """The step at which `--drafts` stop; None for samples that are finished.
+
+    Raises MisuseError for options that do not fit.
+    """
+    if args.drafts is None:
+        refuse_options(args, "stop_at", "needs --drafts COUNT")
+        return None
+    refuse_options(args, _OF_FINISHED, "is for finished samples; leave it out with --drafts")
+    settings = request.starts[0].settings
+    if not isinstance(settings, ImageSettings):
+        raise MisuseError(f"--drafts: {request.model.ref} {request.kind.ability}; leave it out")
+    last = settings.steps - 1
+    stop_at = max(1, settings.steps // 3) if args.stop_at is None else args.stop_at
+    if not 1 <= stop_at <= last:
+        raise MisuseError(f"--stop-at {stop_at}: expected a step before the last, 1 to {last}")
+    if args.out is None:
+        raise MisuseError("--drafts: are on one sheet; name it by --out FILE.png")
+    files.check_file(args.out, "--out", (".png",), "a sheet")
+    return stop_at
+
+
+def _write_drafts(target: Path, drafts: Sequence[Generation]) -> None:
+    """Write what each draft predicts, with its seed, as a contact sheet."""
+    step, total = drafts[0].frames[-1].step, drafts[0].started.total_steps
+    view = ExportView(part="denoised", steps=(step,))
+    samples = [(one.sample, recipe_for([one], view)) for one in drafts]
+    atomic_write(target, encode_sheet(samples, [f"seed {one.start.seed}" for one in drafts]))
+    output.note(
+        f"wrote {target}: {len(drafts)} drafts at step {step} of {total}; --seeds A,B in place of "
+        "--drafts finishes those that you name"
+    )
+
+
 def write_output(args: argparse.Namespace, generations: Sequence[Generation], kind: Kind) -> None:
-    """Writes every file that the options name, with a note for each."""
+    """Writes every file that the options name, with a note for each; of `--seeds` each sample has
+    its own, since a recipe has consecutive seeds."""
+    if args.seeds is not None:
+        named = {name: path for name in ("out", "film") if (path := getattr(args, name))}
+        for one in generations:
+            own = {n: path.with_stem(f"{path.stem}-{one.start.seed}") for n, path in named.items()}
+            write_output(argparse.Namespace(**vars(args) | own | {"seeds": None}), [one], kind)
+        return
+    if args.drafts is not None:
+        _write_drafts(args.out, generations)
+        return
     samples = [one.sample for one in generations]
     scale = args.scale or 1
     if args.out is not None:
@@ -259,14 +324,15 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
         if (choose_view := prints_of(kind).choose_view) is not None:
             view = choose_view(args, view)
         recipe = recipe_for(generations, view)
+        data = encode(target.suffix.lower(), samples, recipe, args.rate, args.sign)
         if args.out == files.DASH:
-            files.write_pipe(encode(target.suffix, samples, recipe, args.rate))
+            files.write_pipe(data)
         else:
-            files.write_file(target, samples, recipe, args.rate)
+            atomic_write(target, data)
             output.note(f"wrote {target}")
     if args.film is not None:
-        view = View(kind="film", steps=film_steps(samples), scale=scale)
-        files.write_file(args.film, samples, recipe_for(generations, view))
+        view = ExportView(kind="film", steps=film_steps(samples), scale=scale)
+        atomic_write(args.film, encode(".png", samples, recipe_for(generations, view)))
         output.note(f"wrote {args.film}")
     if args.frames is not None:
         count = _write_frames(args.frames, generations, scale)
@@ -285,7 +351,7 @@ def file_bytes(generation: Generation, name: Path) -> bytes:
 def text_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One text for scripts: its recipe and the text."""
     return {
-        **msgspec.to_builtins(recipe_for([generation], View(kind="text"))),
+        **msgspec.to_builtins(recipe_for([generation], ExportView(kind="text"))),
         "text": generation.text,
     }
 
@@ -297,7 +363,7 @@ def image_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     return {**msgspec.to_builtins(recipe), "png_base64": data}
 
 
-def _view(target: Path, generation: Generation, scale: int = 1) -> View:
+def _view(target: Path, generation: Generation, scale: int = 1) -> ExportView:
     """The view of a generation in a file of that name."""
     codec, last = codec_of(target), generation.frames[-1]
     shows = codec.shows if codec is not None else "frame"
@@ -307,26 +373,24 @@ def _view(target: Path, generation: Generation, scale: int = 1) -> View:
         shows = "text"
     elif shows == "animation" and last.images > 1:
         shows = "clip"
-    return View(kind=shows, scale=scale)
+    return ExportView(kind=shows, scale=scale)
 
 
-def _still(generation: Generation, scale: int) -> View:
+def _still(generation: Generation, scale: int) -> ExportView:
     """The view of one image: the last step, or the step that is the sample."""
     last = generation.frames[-1].step
     step = sample_step(generation.start, last)
-    return View(steps=() if step == last else (step,), scale=scale)
+    return ExportView(steps=() if step == last else (step,), scale=scale)
 
 
-def recipe_for(generations: Sequence[Generation], view: View) -> TraceRecipe:
+def recipe_for(generations: Sequence[Generation], view: ExportView) -> TraceRecipe:
     """The recipe of these samples, for a file with this view."""
-    from genui.engine.replay import machine
-
     result = result_of(*(one.frames for one in generations))
     first = generations[0]
     return recipe_of(
         first.start,
         first.started,
-        machine(),
+        replay.machine(),
         result,
         view=view,
         count=len(generations),
@@ -335,7 +399,7 @@ def recipe_for(generations: Sequence[Generation], view: View) -> TraceRecipe:
 
 
 def _record(generations: Sequence[Generation]) -> bytes:
-    """What the model answered, if it computes elsewhere."""
+    """The answers of the model, if it computes elsewhere."""
     first = generations[0]
     texts = [one.recorded for one in generations]
     return record_of(first.started.kind, texts, first.start.record)
@@ -344,12 +408,12 @@ def _record(generations: Sequence[Generation]) -> bytes:
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
     """Writes one image per step and removes frames of an earlier command; returns their number."""
     samples = [one.sample for one in generations]
-    recipe = recipe_for(generations, View(scale=scale))
+    recipe = recipe_for(generations, ExportView(scale=scale))
     names = set()
     for frame in generations[0].frames:
-        view = View(steps=(frame.step,), scale=scale)
+        view = ExportView(steps=(frame.step,), scale=scale)
         target = files.frame_file(folder, frame.step)
-        files.write_file(target, samples, recipe.showing(view))
+        atomic_write(target, encode(".png", samples, recipe.showing(view)))
         names.add(target.name)
     files.remove_frames(folder, names)
     return len(names)
@@ -357,8 +421,6 @@ def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -
 
 def saved_tree(name: str, generation: Generation) -> SavedTree:
     """The trace as the app opens it: one branch per edit, each forked from the one before."""
-    from genui.engine.replay import machine
-
     start, started = generation.start, generation.started
     root = msgspec.structs.replace(start, edits=())
     last = generation.frames[-1].step
@@ -372,7 +434,11 @@ def saved_tree(name: str, generation: Generation) -> SavedTree:
     return SavedTree(
         name=name,
         recipe=recipe_of(
-            root, started, machine(), view=View(kind="tree"), record=_record([generation])
+            root,
+            started,
+            replay.machine(),
+            view=ExportView(kind="tree"),
+            record=_record([generation]),
         ),
         branches=chain_branches(start.edits, labels, totals),
         current=len(start.edits),
@@ -391,13 +457,11 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
 
     Raises MisuseError for a step that the trace does not have, and for a model of images.
     """
-    from genui.engine.sample.lens import attention
-
     trace, step, chosen = _trace_to(start, text, "attention")
-    attended = attention(trace, step)
+    attended = lens.attention(trace, step)
     weights = _weights(attended)
     if as_json:
-        output.emit(
+        output.print_json(
             {"step": step, "first": attended.first, "tokens": attended.texts, "weights": weights}
         )
         return
@@ -409,19 +473,17 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
         (repr(attended.texts[at]), str(at - len(average)), f"{100 * average[at]:.1f} %")
         for at in order
     ]
-    output.table(("token", "back", "share"), rows, right=(1, 2))
+    output.print_table(("token", "back", "share"), rows, right=(1, 2))
 
 
 def show_layers(start: Start, text: str, as_json: bool, over: LogitBase = "other") -> None:
-    """Prints what each layer makes of the token of a step, and what added most to its logit, over
-    that of the likeliest other token or the mean of all.
+    """Prints the prediction of each layer for the token of a step, and the parts that added most to
+    its logit, compared with the likeliest other token or the mean of all.
 
     Raises what `show_attention` raises.
     """
-    from genui.engine.sample.lens import read_layers
-
     trace, step, _ = _trace_to(start, text, "layers")
-    layers = read_layers(trace, step, over)
+    layers = lens.read_layers(trace, step, over)
     if layers.fault:
         raise MisuseError(f"--layers {text}: {layers.fault[0].lower()}{layers.fault[1:]}")
     if as_json:
@@ -430,7 +492,7 @@ def show_layers(start: Start, text: str, as_json: bool, over: LogitBase = "other
         }
         for name in ("trace", "fault"):
             del facts[name]
-        output.emit(facts)
+        output.print_json(facts)
         return
     output.note(f"layers of {layers.token!r}, token {step}; decided at layer {layers.settled}")
     rows = [
@@ -444,8 +506,8 @@ def show_layers(start: Start, text: str, as_json: bool, over: LogitBase = "other
         for at, one in enumerate(layers.layers)
     ]
     heading = ("layer", "likeliest", "", "", repr(layers.token), "rank", "entropy")
-    output.table(heading, rows, right=(4, 5, 6))
-    output.say()
+    output.print_table(heading, rows, right=(4, 5, 6))
+    output.print_line()
     parts = sorted(layers.contributions(), key=lambda part: -abs(part.value))[:STRONGEST]
     mixer = "head {}" if layers.mixer == "attention" else layers.mixer
     names = [
@@ -458,21 +520,53 @@ def show_layers(start: Start, text: str, as_json: bool, over: LogitBase = "other
     ]
     other = repr(layers.other) if over == "other" else "mean of all"
     heading = ("added by", "", f"{layers.token!r} − {other}")
-    output.table(heading, [*added, rest], right=(2,))
+    output.print_table(heading, [*added, rest], right=(2,))
 
 
 def _trace_to(start: Start, text: str, option: str) -> tuple["Trace", int, str]:
     """The trace up to the step that was typed for an option, the step, and its token's text."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 100_000:
         raise MisuseError(f"--{option} {text}: give the step of a token, 1 or more")
-    from genui.engine.load import open_trace
-
-    loading = LoadingLine()
-    with loading.shown(start.model):
-        trace = open_trace(start, loading.progress)
-    step = int(text)
+    trace, step = _open(start), int(text)
     frames = list(trace.advance(0, step))
     return trace, step, getattr(frames[-1], "text", "") if frames else ""
+
+
+def _open(start: Start) -> "Trace":
+    """The trace at its first step, with the progress of loading."""
+    loading = LoadingLine()
+    with loading.shown(start.model):
+        return load.open_trace(start, loading.progress)
+
+
+NEAREST = 6  # images
+
+
+def show_nearest(start: Start, as_json: bool) -> None:
+    """Prints the training data nearest to the last step of a sample.
+
+    Raises MisuseError if there are none to compare with.
+    """
+    trace = _open(start)
+    list(trace.advance(0, trace.started.total_steps))
+    agreement = copying.prepare(trace, trace.reached)
+    found = copying.nearest(trace, trace.reached, NEAREST)
+    if found.fault:
+        raise MisuseError(f"--nearest: {found.fault}")
+    if as_json:
+        facts: dict[str, Any] = {"data": found.data, "measured": found.measured}
+        images = [{"caption": one.caption, "distance": one.distance} for one in found.images]
+        quotes = [msgspec.structs.asdict(one) for one in found.quotes]
+        if agreement is not None:
+            facts["seeds"] = msgspec.structs.asdict(agreement) | {"word": agreement.word}
+        output.print_json(facts | ({"images": images} if images else {"quotes": quotes}))
+        return
+    output.note(f"seed {start.seed}; {found.data}; {found.measured}")
+    if agreement is not None:
+        output.note(agreement.describe())
+    rows = [(one.caption, f"{one.distance:.3g}") for one in found.images]
+    rows += [(one.where, clean_line(repr(one.text), 60)) for one in found.quotes]
+    output.print_table(("source", "passage" if found.quotes else "distance"), rows)
 
 
 def _weights(attended: Attention) -> list[list[list[float]]]:
@@ -483,8 +577,6 @@ def _weights(attended: Attention) -> list[list[list[float]]]:
 
 def draw_images(generations: Sequence[Generation]) -> None:
     """Draws the images in the terminal, as many in a row as fit if they are of one size."""
-    from genui.formats.image import last_image, sheet
-
     steps = [sample_step(one.start, one.frames[-1].step) for one in generations]
     images = [last_image(one.sample, step) for one, step in zip(generations, steps, strict=True)]
     in_a_row = max(1, output.columns() // images[0].shape[1])

@@ -12,11 +12,15 @@ import sys
 from itertools import chain
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.late import late_imports
 from genui.base.manual import Passage, find_passages, list_passages
 from genui.cli import output
-from genui.cli.command import Runs
+from genui.cli.commands import Commands
 from genui.cli.parser import HelpFormatter
 from genui.protocol.manual import read_page, replace_links, topics
+
+with late_imports():
+    from genui.ui import keys
 
 WIDEST = 100  # columns of text
 
@@ -41,57 +45,52 @@ def configure_help(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_help(args: argparse.Namespace) -> int:
+def run_help(commands: Commands, args: argparse.Namespace) -> int:
     if args.search and args.topic:
         raise MisuseError("help: give a TOPIC or --search WORDS, not both")
     if args.search:
         words = " ".join(args.search)
-        passages = chain.from_iterable(list_passages(topic, page(topic)) for topic in topics())
+        passages = chain.from_iterable(
+            list_passages(topic, page(commands, topic)) for topic in topics()
+        )
         found = find_passages(passages, words)
         if not found:
             raise GenuiError(f"help: no passage has all of '{words}'; genui help lists the topics")
         _print_passages(found)
     elif args.topic:
-        _print_page(page(args.topic))
+        _print_page(page(commands, args.topic))
     else:
-        output.table(("TOPIC", ""), topics().items())
+        output.print_table(("TOPIC", ""), topics().items())
         output.note("genui help TOPIC prints a page; genui help --search WORDS finds passages")
     return 0
 
 
-def page(topic: str) -> str:
+def page(commands: Commands, topic: str) -> str:
     """A page as Markdown: of a topic, or of a command.
 
     Raises MisuseError, one line with the nearest names, for any other word.
     """
-    from genui.cli.main import list_commands
-
     if topic == "keys":
-        from genui.ui.keys import keys_markdown  # imports no Textual
-
-        return keys_markdown()
+        return keys.keys_markdown()
     if topic == "commands":
-        return commands_markdown()
+        return commands_markdown(commands)
     if topic in topics():
         return read_page(topic)
-    if topic in list_commands():
-        return command_markdown(topic)
-    known = {*topics(), *list_commands()}
+    if topic in commands.summaries():
+        return command_markdown(commands, topic)
+    known = {*topics(), *commands.summaries()}
     raise MisuseError(f"no topic '{topic}': {did_you_mean(topic, known)}; genui help lists them")
 
 
-def commands_markdown() -> str:
+def commands_markdown(commands: Commands) -> str:
     """Every command with its options and examples, read from the parsers."""
-    from genui.cli.main import list_commands
+    pages = (command_markdown(commands, name) for name in commands.summaries())
+    return "\n".join([read_page("commands"), *pages])
 
-    return "\n".join([read_page("commands"), *(command_markdown(name) for name in list_commands())])
 
-
-def command_markdown(name: str) -> str:
+def command_markdown(commands: Commands, name: str) -> str:
     """One command: its summary, options and examples, as in its --help."""
-    from genui.cli.main import command_parser
-
-    parser = command_parser(name)
+    parser = commands.parser(name)
     description, parser.description = parser.description, None
     parser.usage = argparse.SUPPRESS
     parser.formatter_class = functools.partial(HelpFormatter, width=min(WIDEST, _columns()) - 4)
@@ -130,6 +129,3 @@ def _print_passages(passages: list[Passage]) -> None:
         for line in _MARKS.sub("", _for_shell(passage.text)).splitlines():
             print(f"  {line}")
         print()
-
-
-COMMANDS = {"help": Runs(configure_help, run_help)}

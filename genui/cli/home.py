@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 
 from genui.base.config import Config, load_config
 from genui.base.errors import MisuseError
-from genui.cli.command import Runs
+from genui.base.late import late_imports
+
+with late_imports():
+    from genui.cli import models, output, runs
+    from genui.ui import app
 
 if TYPE_CHECKING:
     import argparse
@@ -21,19 +25,17 @@ def run_home() -> int:
     """Opens the app, or prints its lists as plain text."""
     if has_terminal():
         before_textual()
-        from genui.ui import app
-
         return app.run()
-    overview()
+    print_overview()
     return 0
 
 
 def configure_tour(parser: "argparse.ArgumentParser") -> None:
     parser.epilog = (
-        "The app opens, and two lines at its foot say what to try. A sentence gives way to the\n"
-        "next once what it names has happened. F2 skips it, F3 leaves the tour at any moment; in\n"
-        "the app F2 starts it. All of it is real: its training is a run of your own, which it\n"
-        "stops again, and which `genui rm` removes.\n\n"
+        "The app opens, and two lines at its foot say what to try. Do it, and the next sentence\n"
+        "follows. F2 skips a sentence, F3 leaves the tour at any moment; in the app F2\n"
+        "starts it. Everything in it is real: its training is a run of your own, which it stops\n"
+        "again, and which `genui rm` removes.\n\n"
         "examples:\n"
         "  genui tour          in a terminal of 80×24 or larger"
     )
@@ -44,8 +46,6 @@ def run_tour(_: "argparse.Namespace") -> int:
     if not has_terminal():
         raise MisuseError("tour: this is not a terminal; `genui help start` is the tour to read")
     before_textual()
-    from genui.ui import app
-
     return app.run(tour=True)
 
 
@@ -73,19 +73,15 @@ def has_terminal() -> bool:
     )
 
 
-def overview() -> None:
+def print_overview() -> None:
     """Prints the models, the runs, and how to open the app."""
-    from genui.cli import models, runs
-    from genui.cli.output import say
-
-    say("MODELS")
-    models.listing()
-    say()
-    say("RUNS")
-    runs.listing()
-    say()
-    say("This is not a terminal: run `genui` in one (120×40 or larger is best) to open the app,")
-    say("or see `genui --help` for what the shell can do.")
-
-
-COMMANDS = {"tour": Runs(configure_tour, run_tour)}
+    output.print_line("MODELS")
+    models.print_models()
+    output.print_line()
+    output.print_line("RUNS")
+    runs.print_runs()
+    output.print_line()
+    output.print_line(
+        "This is not a terminal: run `genui` in one (120×40 or larger is best) to open the app,"
+    )
+    output.print_line("or see `genui --help` for what the shell can do.")

@@ -3,25 +3,33 @@
 import argparse
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genui.base.conditions import Condition, parse_condition
+from genui.base.conditions import MetricConditions, parse_condition
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.numbers import about, clock, count, quantity, short, value
+from genui.base.growing import LineFile
+from genui.base.late import late_imports
+from genui.base.numbers import clock, count, quantity, short, value
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
 from genui.cli.runs import as_dict, connect, find_one, read_whole, title
+from genui.runs import facts
+
+with late_imports():
+    from genui import logs
+    from genui.logs import find, native
+    from genui.logs import records as log_records
+    from genui.runs import alerts as run_alerts
+    from genui.runs import control, layout
 
 if TYPE_CHECKING:
     from genui.cli.runs import Link
     from genui.logs.base import Media, Tail
     from genui.runs.alerts import Alert
-    from genui.runs.layout import Status
     from genui.runs.listing import RunSummary
     from genui.runs.series import Floats, Series
 
@@ -64,11 +72,11 @@ def run_inspect(args: argparse.Namespace) -> int:
     summary = find_one(args.run_ref)
     if args.summary:
         if args.json:
-            output.emit(summary_dict(summary))
+            output.print_json(summary_dict(summary))
         else:
             show_summary(summary)
     elif args.json:
-        output.emit(inspect_dict(summary))
+        output.print_json(inspect_dict(summary))
     else:
         describe(summary)
     return 0
@@ -76,37 +84,33 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 def describe(summary: "RunSummary") -> None:
     """Prints the state of a run, its progress and its files."""
-    from genui.runs.layout import format_origin
-
     _refuse_broken(summary)
     if not summary.native:
         _describe_foreign(summary)
         return
     info, status, run = summary.info, summary.status, summary.run
-    recipe = info.recipe
-    made = f"{recipe.get('name')} ({recipe.get('family')}, {recipe.get('medium')})"
     newest = max(run.samples.glob("step-*"), default="", key=str)
-    output.facts(
+    output.print_facts(
         [
             ("run", run.id),
             ("name", summary.labels.name),
             ("tags", ", ".join(summary.labels.tags)),
             ("note", summary.labels.note),
             ("state", f"{summary.state}: {status.error}" if status.error else summary.state),
-            ("project", info.project),
-            ("recipe", made if recipe else ""),
+            ("recipe", info.recipe.get("name", "")),
+            ("training", facts.summarise_training(info)),
             ("config", _settings(info.config)),
             ("changed", _settings(info.overrides)),
-            ("from", format_origin(info.start_from)),
+            ("from", layout.format_origin(info.start_from)),
             ("sweep", _sweep(info.sweep)),
             ("learning rate", _learning_rate(summary)),
-            ("data", info.data),
-            ("machine", _machine(info.machine)),
+            ("machine", facts.summarise_machine(info.machine, info.host)),
             ("step", _progress(status.step, status.steps)),
-            ("left", _left(summary.eta)),
-            ("speed", _speed(status)),
-            ("loss", "" if status.loss is None else value(status.loss)),
-            ("val", "" if status.val is None else value(status.val)),
+            ("left", facts.time_left(summary.eta)),
+            ("speed", ", ".join(filter(None, (facts.speed(status), facts.share_of_peak(status))))),
+            *facts.energy(status, info.scale),
+            ("loss", facts.figure(status.loss)),
+            ("val", facts.figure(status.val)),
             ("sample", str(newest)),
             ("folder", str(run.path)),
         ]
@@ -161,9 +165,7 @@ def _read_foreign(summary: "RunSummary") -> "tuple[RunSummary, Tail, int | None]
 
 def _now(summary: "RunSummary", tail: "Tail") -> "RunSummary":
     """The current state of the log."""
-    from genui.logs.find import summarise_log
-
-    return summarise_log(summary.run.path, summary.format, tail.ended)
+    return find.summarise_log(summary.run.path, summary.format, tail.ended)
 
 
 def _describe_foreign(summary: "RunSummary") -> None:
@@ -174,7 +176,7 @@ def _describe_foreign(summary: "RunSummary") -> None:
     about, media = tail.extras.about, tail.extras.media
     axes = {x: [name for name, one in tail.extras.axes.items() if one == x]
             for x in tail.extras.axes.values()}  # fmt: skip
-    output.facts(
+    output.print_facts(
         [
             ("log", title(summary)),
             ("name", "" if summary.info.name in title(summary) else summary.info.name),
@@ -200,40 +202,18 @@ def _sweep(sweep: Mapping[str, Any]) -> str:
     return f"{sweep.get('name')}, trial {sweep.get('trial')}" if sweep else ""
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
-    """`device cpu, precision fp32, threads 1, processes 3, hosts node1, node2`."""
-    facts = {
-        key: ", ".join(dict.fromkeys(map(str, item))) if isinstance(item, list) else item
-        for key, item in machine.items()
-    }
-    return ", ".join(f"{key} {item}" for key, item in facts.items())
-
-
 def _learning_rate(summary: "RunSummary") -> str:
     """The base learning rate of the schedule, as last changed."""
-    from genui.runs.control import changed_learning_rate
-
     planned = summary.info.recipe.get("learning_rate")
-    changed = changed_learning_rate(summary.run)
+    changed = control.changed_learning_rate(summary.run)
     if changed is not None:
         return f"{changed:g}, at first {planned}"
     return "" if planned is None else str(planned)
 
 
-def _speed(status: "Status") -> str:
-    """`5.8k tok/s, 41 % of the peak of matrix products`, as far as it is known."""
-    if not status.units_per_s:
-        return ""
-    share = f", {100 * status.mfu:.0f} % of the peak of matrix products" if status.mfu else ""
-    return f"{short(status.units_per_s)} {status.unit}{share}"
-
-
-def _left(seconds: float) -> str:
-    return f"~{about(seconds)}" if seconds >= 0 else ""
-
-
 def _progress(step: int, steps: int) -> str:
-    return count(step) + (f" of {count(steps)} ({100 * step / steps:.0f} %)" if steps else "")
+    share = facts.percent(step, steps)
+    return facts.count_steps(step, steps, " of ") + (f" ({share})" if share else "")
 
 
 def _settings(settings: Mapping[str, object]) -> str:
@@ -246,7 +226,7 @@ def _refuse_broken(summary: "RunSummary") -> None:
 
 
 def _follow(word: str, as_json: bool, until: "Until | None") -> int:
-    progress = output.Progress()
+    progress = output.ProgressLine()
     link: Link | None = None
     try:
         link = next(iter(connect([word], progress.show).values()), None)
@@ -265,7 +245,7 @@ def _follow_log(
     _refuse_broken(summary)
     if not as_json:
         describe(summary)
-    say = output.note if as_json else output.say  # with --json stdout is only for records
+    say = output.note if as_json else output.print_line  # with --json stdout is only for records
     last: Look | None = None
     warned, trouble = False, ""
     for look in follow(summary, link):
@@ -274,10 +254,10 @@ def _follow_log(
             output.note(trouble or "connected again")
         if as_json:
             for record in look.records:
-                output.emit(record, indent=False)
+                output.print_json(record, indent=False)
         else:
             for record in look.records if last else look.records[-EARLIER:]:
-                output.say(line(record))
+                output.print_line(line(record))
         last = look
         for alert in look.alerts:
             if alert.kind not in ("crash", "finish"):  # reported at the end
@@ -295,7 +275,7 @@ def _follow_log(
 def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None]) -> None:
     """Prints how the run ended. Raises GenuiError if it failed, or ended before `until`."""
     last = look.summary
-    state = f"{title(last)} {last.state} at step {look.step}"
+    state = facts.at_step(f"{title(last)} {last.state}", look.step)
     if last.state in LOST:
         why = last.error or "its process is gone"
         remedy = ""
@@ -304,15 +284,16 @@ def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None])
         raise GenuiError(f"{state}: {why}{remedy}")
     if until is not None and not until.is_end:
         raise GenuiError(f"{state}, before {until.text}")
-    say(f"{last.state} at step {count(look.step)}")
+    say(facts.at_step(last.state, look.step))
 
 
 def _warn(until: "Until", look: "Look") -> bool:
-    """Notes that no metric of that name was logged; returns whether it did."""
+    """Notes that no metric of this name was logged; returns whether it did."""
     known = {"step", *look.metrics}
-    if not until.metric or not look.metrics or until.metric in known:
+    unknown = [name for name in until.metrics if name not in known]
+    if not unknown or not look.metrics:
         return False
-    output.note(f"no metric '{until.metric}' so far: {did_you_mean(until.metric, known)}")
+    output.note(f"no metric '{unknown[0]}' so far: {did_you_mean(unknown[0], known)}")
     return True
 
 
@@ -327,15 +308,12 @@ _BROKEN = "×", "x"  # a part of the curve without finite numbers
 
 def summary_dict(summary: "RunSummary") -> dict[str, Any]:
     """The facts of `show_summary` for scripts. Raises GenuiError if the log is damaged."""
-    from genui.logs.native import MetricsTail
-    from genui.runs.alerts import Alerts
-
     tail = read_whole(summary)
     summary = _now(summary, tail)
     points = {name: series.points for name, series in tail.series.items()}
     system: dict[str, float] = {}
     if summary.native:
-        system_tail = MetricsTail(summary.run.system)
+        system_tail = native.MetricsTail(summary.run.system)
         while system_tail.read():
             pass
         system = {name: float(s.values[-1]) for name, s in system_tail.series.items()}
@@ -350,7 +328,9 @@ def summary_dict(summary: "RunSummary") -> dict[str, Any]:
         "error": summary.error,
         "metrics": {name: _statistics(series) for name, series in tail.series.items()},
         "system": system,
-        "alerts": [asdict(alert) for alert in Alerts().look(summary, points, whole=True)],
+        "alerts": [
+            asdict(alert) for alert in run_alerts.Alerts().look(summary, points, whole=True)
+        ],
         "bad_lines": tail.bad_lines,
         "dropped": tail.dropped,
         "overlaps": tail.overlaps,
@@ -361,12 +341,12 @@ def show_summary(summary: "RunSummary") -> None:
     """Prints the summary. Raises GenuiError if the log is damaged."""
     fields = summary_dict(summary)
     error = f": {fields['error']}" if fields["error"] else ""
-    output.facts(
+    output.print_facts(
         [
             ("run", fields["log"]),
             ("state", f"{fields['state']}{error}"),
             ("step", _progress(fields["step"], fields["steps"])),
-            ("left", _left(fields["eta"])),
+            ("left", facts.time_left(fields["eta"])),
             ("written", f"{clock(fields['age'])} ago"),
             ("system", ", ".join(f"{name} {short(x)}" for name, x in fields["system"].items())),
             ("damaged", _several(fields["bad_lines"], "record")),
@@ -374,18 +354,18 @@ def show_summary(summary: "RunSummary") -> None:
             ("overlap", _spans(fields["overlaps"])),
         ]
     )
-    output.say()
+    output.print_line()
     metrics = fields["metrics"]
     if not metrics:
-        output.say("no metrics yet")
+        output.print_line("no metrics yet")
     else:
         heads = ("METRIC", "FIRST", "LAST", "LOWEST", "AT STEP", "CURVE")
         rows = [_metric_row(name, metrics[name]) for name in list(metrics)[:MAX_METRICS]]
-        output.table(heads, rows, right=(1, 2, 3, 4))
+        output.print_table(heads, rows, right=(1, 2, 3, 4))
         if len(metrics) > MAX_METRICS:
-            output.say(f"and {count(len(metrics) - MAX_METRICS)} more: --json has them all")
+            output.print_line(f"and {count(len(metrics) - MAX_METRICS)} more: --json has them all")
     for alert in fields["alerts"]:
-        output.say(f"{alert['kind']}: {alert['line']}")
+        output.print_line(f"{alert['kind']}: {alert['line']}")
 
 
 def _several(number: int, thing: str) -> str:
@@ -451,7 +431,7 @@ ROTATION_SECONDS = 5.0
 """A log of printed lines may be missing that long between two rotations."""
 _NOT_SHOWN = frozenset({"step", "time", "rewind"})
 _GOES_ON = frozenset({"writing", "quiet"})
-"""States of another tool's log that has not ended, as far as is known."""
+"""States of another tool's log that has not ended, as far as they are known."""
 
 
 class RecordTail:
@@ -462,26 +442,19 @@ class RecordTail:
     """
 
     def __init__(self, path: Path) -> None:
-        from genui.logs.base import LineFile
-
         self._lines = LineFile(path)
 
     def read(self) -> list[Record]:
         """The new records since the last call. Raises GenuiError if the file cannot be read."""
-        from genui.logs.base import CHUNK
-        from genui.logs.records import decode_lines
-
-        records: list[Record] = []
-        while True:
-            before = self._lines.offset
-            lines = self._lines.read_lines(CHUNK)
-            records += decode_lines(lines)[0]
-            if not lines and self._lines.offset == before:
-                return records
+        return [
+            record
+            for lines in self._lines.read_whole()
+            for record in log_records.decode_lines(lines)[0]
+        ]
 
 
 class SeriesRecords:
-    """The points of another tool's log as records like those of genui's runs, each once; later
+    """The points of another tool's log as records in the form of genui's runs, each once; later
     points of steps already read are left out."""
 
     def __init__(self, tail: "Tail") -> None:
@@ -507,7 +480,7 @@ class SeriesRecords:
 
 @dataclass(frozen=True)
 class Look:
-    """The state of a log and what is new."""
+    """The state of a log and its new records."""
 
     summary: "RunSummary"
     records: list[Record]  # since the last look
@@ -519,10 +492,7 @@ class Look:
 def follow(summary: "RunSummary", link: "Link | None" = None) -> Iterator[Look]:
     """All records of the run from the first, until the run ends; `link` keeps the copy of another
     host's log up to date. Raises GenuiError if the log cannot be read."""
-    from genui.logs import open_tail
-    from genui.runs.alerts import Alerts
-
-    tail, alerts = open_tail(summary), Alerts()
+    tail, alerts = logs.open_tail(summary), run_alerts.Alerts()
     records = RecordTail(summary.run.metrics) if summary.native else SeriesRecords(tail)
     gone, ended = 0.0, math.inf
     while True:
@@ -552,8 +522,13 @@ def line(record: Record) -> str:
         parts.append("continues from here: the later records above no longer count")
     for key, number in record.items():
         if key not in _NOT_SHOWN:
-            parts.append(f"{key} {value(number) if isinstance(number, int | float) else number}")
+            parts.append(f"{key} {_figure(number)}")
     return "  ".join(parts)
+
+
+def _figure(number: Any) -> str:
+    """A value of a record, for people."""
+    return value(number) if isinstance(number, int | float) else str(number)
 
 
 # --- `--until`: the condition to wait for ------------------------------------------------------
@@ -561,11 +536,12 @@ def line(record: Record) -> str:
 
 @dataclass(frozen=True)
 class Until:
-    """A step to reach, a bound for a metric, or with neither the end of the run."""
+    """A step to reach, conditions on metrics, or with neither the end of the run."""
 
     text: str
     step: int | None = None
-    condition: Condition | None = None
+    condition: MetricConditions | None = None
+    newest: Record = field(default_factory=dict)  # the values of the metrics
 
     def reached(self, look: "Look") -> str | None:
         """A line that says it is reached, if it is; else None."""
@@ -574,17 +550,18 @@ class Until:
             at = step if isinstance(step, int | float) else 0
             if self.step is not None and at >= self.step:
                 return f"step {count(at)} reached"  # not the newest, which may be much later
-            number = record.get(self.metric) if self.condition else None
-            if isinstance(number, int | float) and self.condition and self.condition.holds(number):
-                return f"{self.metric} is {value(number)} at step {count(at)}"
+            new = {name: record[name] for name in self.metrics if name in record}
+            self.newest.update(new)
+            if new and self.condition and self.condition.matches(self.newest):
+                values = (f"{name} is {_figure(number)}" for name, number in self.newest.items())
+                return f"{', '.join(values)} at step {count(at)}"
         if self.step is not None and look.step >= self.step:
             return f"step {count(look.step)} reached"
         return None
 
     @property
-    def metric(self) -> str:
-        """The metric of the condition; "" without one."""
-        return self.condition.metric if self.condition else ""
+    def metrics(self) -> Iterable[str]:
+        return self.condition.keys if self.condition else ()
 
     @property
     def is_end(self) -> bool:
@@ -605,6 +582,3 @@ def parse_until(text: str) -> Until:
     raise MisuseError(
         f"--until {text}: write done, a step such as 5000, or a condition such as 'val_loss<1.5'"
     )
-
-
-COMMANDS = {"inspect": Runs(configure_inspect, run_inspect)}

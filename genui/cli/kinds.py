@@ -1,18 +1,17 @@
-"""What a kind of model gives the shell."""
+"""The functions of a kind of model for the shell."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from genui.cli.command import Runs
-from genui.protocol.kinds import Command, Kind, open_face
+from genui.protocol.kinds import Kind, open_face
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from genui.cli.generation import Generation
     from genui.cli.request import Request
-    from genui.formats.recipe import View
+    from genui.formats.recipe import ExportView
     from genui.protocol import Start
     from genui.runs.models import ModelInfo
 
@@ -28,17 +27,11 @@ class Prints:
     read_token: "Callable[[str, ModelInfo, str], int] | None" = None
     """The token of a model that a text names; faults begin with the last argument."""
     parse_init: "Callable[[Namespace, Start], Start] | None" = None
-    """Adds what a trace starts from; None for images, by `--init`."""
+    """Adds the start of a trace; None for images, by `--init`."""
     check: "Callable[[Namespace, Request], None] | None" = None
     """Raises MisuseError for options of its own that do not fit."""
-    choose_view: "Callable[[Namespace, View], View] | None" = None
+    choose_view: "Callable[[Namespace, ExportView], ExportView] | None" = None
     """The view of a file by options of its own."""
-
-
-def open_command(command: Command) -> Runs:
-    runs = open_face(command.opens, Runs)
-    assert runs is not None  # only a function that is None gives none
-    return runs
 
 
 def prints_of(kind: Kind) -> Prints:

@@ -4,10 +4,13 @@ import argparse
 import sys
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.late import late_imports
 from genui.base.numbers import size
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_run
+
+with late_imports():
+    from genui.runs import labels, listing
 
 
 def configure_rename(parser: argparse.ArgumentParser) -> None:
@@ -17,12 +20,9 @@ def configure_rename(parser: argparse.ArgumentParser) -> None:
 
 
 def run_rename(args: argparse.Namespace) -> int:
-    from genui.runs.labels import rename
-    from genui.runs.listing import find_run
-
-    run = find_run(args.run_ref)
-    rename(run, args.name)
-    output.say(f"{run.id}: renamed to {args.name}")
+    run = listing.find_run(args.run_ref)
+    labels.rename(run, args.name)
+    output.print_line(f"{run.id}: renamed to {args.name}")
     return 0
 
 
@@ -36,13 +36,10 @@ def configure_tag(parser: argparse.ArgumentParser) -> None:
 
 
 def run_tag(args: argparse.Namespace) -> int:
-    from genui.runs.labels import read_labels, tag
-    from genui.runs.listing import find_run
-
-    run = find_run(args.run_ref)
+    run = listing.find_run(args.run_ref)
     changes = args.tags or args.remove
-    tags = tag(run, args.tags, args.remove) if changes else read_labels(run).tags
-    output.say(f"{run.id}: {', '.join(tags) or 'no tags'}")
+    tags = labels.tag(run, args.tags, args.remove) if changes else labels.read_labels(run).tags
+    output.print_line(f"{run.id}: {', '.join(tags) or 'no tags'}")
     return 0
 
 
@@ -53,13 +50,10 @@ def configure_note(parser: argparse.ArgumentParser) -> None:
 
 
 def run_note(args: argparse.Namespace) -> int:
-    from genui.runs.labels import annotate, read_labels
-    from genui.runs.listing import find_run
-
-    run = find_run(args.run_ref)
+    run = listing.find_run(args.run_ref)
     if args.text is not None:
-        annotate(run, args.text)
-    output.say(f"{run.id}: {read_labels(run).note or 'no note'}")
+        labels.annotate(run, args.text)
+    output.print_line(f"{run.id}: {labels.read_labels(run).note or 'no note'}")
     return 0
 
 
@@ -70,12 +64,9 @@ def configure_rm(parser: argparse.ArgumentParser) -> None:
 
 
 def run_rm(args: argparse.Namespace) -> int:
-    from genui.runs import labels
-    from genui.runs.listing import find_run, summarise
-
-    runs = list(dict.fromkeys(find_run(ref) for ref in args.run_refs))
+    runs = list(dict.fromkeys(listing.find_run(ref) for ref in args.run_refs))
     for run in runs:
-        if summarise(run).alive:
+        if listing.summarise(run).alive:
             raise GenuiError(f"run {run.id} is still training: stop it first (genui stop {run.id})")
     freed = {run: labels.bytes_of(run) for run in runs}
     if not args.yes and not _confirm([f"{run.id} ({size(freed[run])})" for run in runs]):
@@ -83,7 +74,7 @@ def run_rm(args: argparse.Namespace) -> int:
         return 1
     for run in runs:
         labels.remove(run)
-        output.say(f"{run.id}: deleted, {size(freed[run])} freed")
+        output.print_line(f"{run.id}: deleted, {size(freed[run])} freed")
     labels.empty()
     return 0
 
@@ -94,11 +85,3 @@ def _confirm(names: list[str]) -> bool:
         raise MisuseError("rm asks before it deletes a run: give --yes if nobody can answer")
     output.note(f"delete {', '.join(names)} for good? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-COMMANDS = {
-    "rename": Runs(configure_rename, run_rename),
-    "tag": Runs(configure_tag, run_tag),
-    "note": Runs(configure_note, run_note),
-    "rm": Runs(configure_rm, run_rm),
-}

@@ -1,92 +1,212 @@
-"""The `genui` command: the table of commands, their parsers, and error handling.
+"""The `genui` command: the table of commands, and error handling.
 
-A command is a row of `COMMANDS` in a module of `genui.cli`. Only the module of the given command is
-imported, so that `genui` alone opens the app fast. Kinds of models add commands (`Kind.commands`).
+Only the module of the given command is imported, so that `genui` alone opens the app fast. Kinds of
+models add commands (`Kind.commands`).
 """
 
 import os
 import sys
 from collections.abc import Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
 
-from genui import __version__
+from genui.base.command import Command
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, describe_bug, did_you_mean
+from genui.base.late import late_imports
+from genui.base.text import clean_line
+from genui.cli.commands import Commands
 
-if TYPE_CHECKING:
-    import argparse
-
-    from genui.protocol.kinds import Command as KindCommand
+with late_imports():
+    from genui.base import plugins
+    from genui.cli import (
+        bench,
+        completion,
+        config,
+        control,
+        convert,
+        datasets,
+        doctor,
+        export,
+        generate,
+        help,
+        home,
+        inspect,
+        labels,
+        measure,
+        models,
+        pull,
+        recipes,
+        replay,
+        run,
+        runs,
+        sheet,
+        show,
+        sweep,
+        top,
+        train,
+        verify,
+        watch,
+    )
 
 SEE_HELP = "genui --help lists them"
 READER_GONE = 141  # 128 + SIGPIPE
 
-
-class Command(NamedTuple):
-    module: str  # of genui.cli, whose own COMMANDS has what runs it
-    summary: str
-
-
-COMMANDS = MappingProxyType(
+COMMANDS = Commands(
     {
-        "tour": Command("home", "learn the app in five minutes, in the app itself"),
+        "tour": Command(
+            "learn the app in five minutes, in the app itself",
+            lambda: (home.configure_tour, home.run_tour),
+        ),
         "models": Command(
-            "models", "list the models that can generate: shipped ones and your checkpoints"
+            "list the models that can generate: shipped ones and your checkpoints",
+            lambda: (models.configure_models, models.run_models),
         ),
-        "pull": Command("pull", "fetch an open model from the hub, or list those known by name"),
-        "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
-        "train": Command("train", "train a recipe in the background (or here, --foreground)"),
-        "sweep": Command("sweep", "train a recipe with many settings, the best first"),
-        "run": Command("run", "start a command as a run: its console, metrics, load and exit code"),
-        "runs": Command("runs", "list your training runs"),
-        "rename": Command("labels", "rename a run"),
-        "tag": Command("labels", "add tags to a run, or remove some"),
-        "note": Command("labels", "add a note to a run"),
-        "rm": Command("labels", "delete runs, and say how much space that frees"),
-        "watch": Command("watch", "open the app on any training's log, or on a command's output"),
+        "pull": Command(
+            "fetch an open model from the hub, or list those known by name",
+            lambda: (pull.configure_pull, pull.run_pull),
+        ),
+        "recipes": Command(
+            "list what can be trained, or every setting of one recipe",
+            lambda: (recipes.configure_recipes, recipes.run_recipes),
+        ),
+        "train": Command(
+            "train a recipe in the background (or here, --foreground)",
+            lambda: (train.configure_train, train.run_train),
+        ),
+        "sweep": Command(
+            "train a recipe with many settings, the best first",
+            lambda: (sweep.configure_sweep, sweep.run_sweep),
+        ),
+        "run": Command(
+            "start a command as a run: its console, metrics, load and exit code",
+            lambda: (run.configure_run, run.run_run),
+        ),
+        "runs": Command(
+            "list your training runs",
+            lambda: (runs.configure_runs, runs.run_runs),
+        ),
+        "rename": Command(
+            "rename a run",
+            lambda: (labels.configure_rename, labels.run_rename),
+        ),
+        "tag": Command(
+            "add tags to a run, or remove some",
+            lambda: (labels.configure_tag, labels.run_tag),
+        ),
+        "note": Command(
+            "add a note to a run",
+            lambda: (labels.configure_note, labels.run_note),
+        ),
+        "rm": Command(
+            "delete runs, and say how much space that frees",
+            lambda: (labels.configure_rm, labels.run_rm),
+        ),
+        "watch": Command(
+            "open the app on any training's log, or on a command's output",
+            lambda: (watch.configure_watch, watch.run_watch),
+        ),
         "top": Command(
-            "top", "show the machine now: processor, memory, GPUs and what trains there"
+            "show the machine now: processor, memory, GPUs and what trains there",
+            lambda: (top.configure_top, top.run_top),
         ),
-        "inspect": Command("inspect", "show a run or log, or follow its metrics"),
-        "export": Command("export", "write metrics as CSV, JSONL or TensorBoard events"),
-        "pause": Command("control", "pause a run between two steps"),
-        "resume": Command("train", "continue a paused, stopped or failed run"),
-        "stop": Command("control", "stop a run after a last checkpoint"),
-        "checkpoint": Command("control", "write a checkpoint now"),
-        "evaluate": Command("control", "evaluate a run on held-out data and sample from it now"),
-        "set": Command("control", "change the learning rate of a run while it trains"),
-        "generate": Command("generate", "write text or draw an image with a model"),
+        "inspect": Command(
+            "show a run or log, or follow its metrics",
+            lambda: (inspect.configure_inspect, inspect.run_inspect),
+        ),
+        "export": Command(
+            "write metrics as CSV, JSONL or TensorBoard events",
+            lambda: (export.configure_export, export.run_export),
+        ),
+        "resume": Command(
+            "continue a paused, stopped or failed run",
+            lambda: (train.configure_resume, train.run_resume),
+        ),
+        **{
+            name: Command(summary, lambda: (control.configure_control, control.run_control))
+            for name, summary in {
+                "pause": "pause a run between two steps",
+                "stop": "stop a run after a last checkpoint",
+                "checkpoint": "write a checkpoint now",
+                "evaluate": "evaluate a run on held-out data and sample from it now",
+            }.items()
+        },
+        "set": Command(
+            "change the learning rate of a run while it trains",
+            lambda: (control.configure_set, control.run_set),
+        ),
+        "generate": Command(
+            "write text or draw an image with a model",
+            lambda: (generate.configure_generate, generate.run_generate),
+        ),
         "compare": Command(
-            "replay", "generate with two models or files and compare them step by step"
+            "generate with two models or files and compare them step by step",
+            lambda: (replay.configure_compare, replay.run_compare),
         ),
-        "twins": Command("measure", "compare a discriminative and a generative classifier"),
-        "probes": Command("measure", "compare image models of the same data by their metrics"),
-        "average": Command("models", "average the weights of several models into one model"),
-        "convert": Command("convert", "write a model as a folder or file that other programs load"),
-        "worth": Command("measure", "compare classifiers trained on generated and on real images"),
-        "sheet": Command("sheet", "put saved generations on one contact sheet"),
-        "replay": Command("replay", "repeat a saved generation and compare the two"),
-        "traces": Command("show", "list saved traces"),
-        "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
-        "dataset": Command("datasets", "list the datasets prepared on the disk, or remove some"),
-        "config": Command("config", "show the settings of genui, or change one"),
-        "completion": Command("completion", "print the completion script for bash, zsh or fish"),
-        "bench": Command("bench", "measure how fast genui is here, alone or beside other programs"),
-        "doctor": Command("doctor", "print what genui finds here, for a bug report"),
-        "help": Command("help", "read the manual, by topic or by words"),
+        "twins": Command(
+            "compare a discriminative and a generative classifier",
+            lambda: (measure.configure_twins, measure.run_twins),
+        ),
+        "probes": Command(
+            "measure models: their images, what they remember, bias, marks",
+            lambda: (measure.configure_probes, measure.run_probes),
+        ),
+        "average": Command(
+            "average the weights of several models into one model",
+            lambda: (models.configure_average, models.run_average),
+        ),
+        "convert": Command(
+            "write a model as a folder or file that other programs load",
+            lambda: (convert.configure_convert, convert.run_convert),
+        ),
+        "worth": Command(
+            "compare classifiers trained on generated and on real images",
+            lambda: (measure.configure_worth, measure.run_worth),
+        ),
+        "sheet": Command(
+            "put saved generations on one contact sheet",
+            lambda: (sheet.configure_sheet, sheet.run_sheet),
+        ),
+        "replay": Command(
+            "repeat a saved generation and compare the two",
+            lambda: (replay.configure_replay, replay.run_replay),
+        ),
+        "verify": Command(
+            "say what is proved of a file: its bytes, its signer, its recipe, a watermark",
+            lambda: (verify.configure_verify, verify.run_verify),
+        ),
+        "traces": Command(
+            "list saved traces",
+            lambda: (show.configure_traces, show.run_traces),
+        ),
+        "show": Command(
+            "show an image, a sample, a trace, a model or a run folder",
+            lambda: (show.configure_show, show.run_show),
+        ),
+        "dataset": Command(
+            "list the datasets prepared on the disk, or remove some",
+            lambda: (datasets.configure_dataset, datasets.run_dataset),
+        ),
+        "config": Command(
+            "show the settings of genui, or change one",
+            lambda: (config.configure_config, config.run_config),
+        ),
+        "completion": Command(
+            "print the completion script for bash, zsh or fish",
+            lambda: (completion.configure_completion, partial(completion.run_completion, COMMANDS)),
+        ),
+        "bench": Command(
+            "measure how fast genui is here, alone or beside other programs",
+            lambda: (bench.configure_bench, bench.run_bench),
+        ),
+        "doctor": Command(
+            "print what genui finds here, for a bug report",
+            lambda: (doctor.configure_doctor, doctor.run_doctor),
+        ),
+        "help": Command(
+            "read the manual, by topic or by words",
+            lambda: (help.configure_help, partial(help.run_help, COMMANDS)),
+        ),
     }
 )
-
-EXAMPLES = """\
-examples:
-  genui                                        open the app
-  genui tour                                   learn it in five minutes
-  genui generate shakespeare --prompt 'ROMEO:'
-  genui generate icons --prompt 'red heart on black'
-  genui train shakespeare --set steps=500
-  genui inspect last --follow
-  genui help                                   the manual, by topic
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,72 +242,6 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def list_commands() -> dict[str, str]:
-    """List every command with its summary: those of genui, then those of its kinds. Loads no
-    plug-in."""
-    from genui.protocol.kinds import KINDS  # late: it imports every kind
-
-    of_kinds = {row.name: row for kind in KINDS.list_built_in() for row in kind.commands}
-    return {name: row.summary for name, row in {**COMMANDS, **of_kinds}.items()}
-
-
-def _find_command(name: str) -> "KindCommand | None":
-    """Find a command of a kind. Loads no plug-in for one that is built in."""
-    from genui.protocol.kinds import KINDS
-
-    rows = (row for kind in KINDS.search() for row in kind.commands)
-    return next((row for row in rows if row.name == name), None)
-
-
-def overall_parser() -> "argparse.ArgumentParser":
-    """The parser of `genui --help` and `--version`; each command has its own."""
-    from genui.cli.parser import Parser
-
-    commands = list_commands()
-    width = max(map(len, commands))
-    listed = [f"  {name:{width}}  {summary}" for name, summary in commands.items()]
-    parser = Parser(
-        prog="genui",
-        description="A laboratory for generative models in a terminal. "
-        "Without a command it opens the app.",
-        epilog="\n".join(["commands:", *listed, "", EXAMPLES]),
-    )
-    parser.add_argument(
-        "--plugin",
-        metavar="FILE",
-        help="run a Python file that adds recipes, datasets and more (genui help extend)",
-    )
-    parser.add_argument("--version", action="version", version=f"genui {__version__}")
-    parser.add_argument(
-        "command",
-        metavar="COMMAND",
-        nargs="?",
-        help="one of the commands below; each has its own --help",
-    )
-    return parser
-
-
-def command_parser(command: str) -> "argparse.ArgumentParser":
-    """The parser of one command, with the command's name in `args.command`."""
-    from importlib import import_module
-
-    from genui.cli.parser import Parser
-
-    if command in COMMANDS:
-        module, summary = COMMANDS[command]
-        configure, run = import_module(f"genui.cli.{module}").COMMANDS[command]
-    else:
-        from genui.cli.kinds import open_command
-
-        row = _find_command(command)
-        assert row is not None
-        summary, (configure, run) = row.summary, open_command(row)
-    parser = Parser(prog=f"genui {command}", description=f"{summary[0].upper()}{summary[1:]}.")
-    configure(parser)
-    parser.set_defaults(run=run, command=command)
-    return parser
-
-
 def _use_plugins(words: list[str]) -> list[str]:
     """Loads the files of every `--plugin FILE` at the beginning; returns the other words."""
     files = []
@@ -197,8 +251,6 @@ def _use_plugins(words: list[str]) -> list[str]:
             raise MisuseError(f"{option}: name a Python file, as in --plugin my_recipe.py")
         files.append(file if sign else words.pop(0))
     if files or os.environ.get("GENUI_PLUGINS"):
-        from genui.base import plugins
-
         plugins.use_files(files)
     return words
 
@@ -206,16 +258,14 @@ def _use_plugins(words: list[str]) -> list[str]:
 def _dispatch(words: list[str]) -> int:
     words = _use_plugins(words)
     if not words:
-        from genui.cli import home
-
         return home.run_home()
     command = words[0]
     is_option = command.startswith("-")
-    known = command in COMMANDS or (not is_option and _find_command(command) is not None)
+    known = not is_option and COMMANDS.find(command) is not None
     if not known and not is_option:
-        near = did_you_mean(command, list_commands(), SEE_HELP)
+        near = did_you_mean(command, COMMANDS.summaries(), SEE_HELP)
         raise MisuseError(f"no command '{command}': {near}")
-    parser = command_parser(command) if known else overall_parser()
+    parser = COMMANDS.parser(command) if known else COMMANDS.overall_parser()
     try:
         args, unknown = parser.parse_known_args(words[1:] if known else words)
     except SystemExit as done:  # --help and --version
@@ -232,8 +282,6 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _fail(line: str, code: int) -> int:
-    from genui.base.text import clean_line
-
     print(f"genui: {clean_line(line)}", file=sys.stderr)
     return code
 

@@ -1,31 +1,44 @@
 """`genui probes`, `twins` and `worth`: measurements and small experiments."""
 
 import argparse
-import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.base.numbers import count
+from genui.base.paths import cache_dir
 from genui.base.text import align
 from genui.cli import batch_generation, output
 from genui.cli.batch_generation import plan_in
-from genui.cli.command import Runs
 from genui.cli.options import MAX_IN_FOLDER
-from genui.cli.output import Progress
-from genui.cli.parser import add_json
+from genui.cli.output import ProgressLine
+from genui.cli.parser import Parser, add_json
 from genui.formats.recipe import METADATA
 from genui.protocol.kinds import KINDS
+from genui.render.shares import draw_shares
 from genui.render.table import HEADS, format_row
 
+with late_imports():
+    from genui.cli import generate
+    from genui.engine import load
+    from genui.engine.metrics import bayes, marks, memorised, real, shares, synthetic, table
+    from genui.runs import api, media, system
+    from genui.runs import models as run_models
+
 if TYPE_CHECKING:
+    from genui.base.shares import ShareTable
     from genui.engine.metrics.bayes import ModelScores, Point
     from genui.engine.metrics.synthetic import SyntheticScores
+    from genui.engine.metrics.table import ReportProgress
 
 NICE = 10  # after the app, which started it
 USUAL_PROBES, MIN_PROBES, MAX_PROBES = 1000, 100, 10_000  # samples
+MIN_SHARES = 5  # their intervals say how little so few samples show
 
 
 def configure_probes(parser: argparse.ArgumentParser) -> None:
@@ -35,17 +48,23 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
         "each other and with no published figure. COPYING is the share nearer to training than\n"
         "to test images (0.5: nothing is copied), RIGHT the share that the\n"
         "classifier labels with its caption.\n\n"
-        "examples:\n"
-        "  genui probes fashion run@1200 -n 2000 --json"
+        "--probe asks another question, and answers with shares and their intervals:\n"
+        + "".join(f"  {name:12}{probe.summary}\n" for name, probe in PROBES.items())
+        + "\nexamples:\n"
+        "  genui probes fashion run@1200 -n 2000 --json\n"
+        "  genui probes shakespeare --probe shares"
     )
-    parser.add_argument("models", metavar="MODEL", nargs="+", help="image models of the same data")
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="models of the same data")
+    parser.add_argument(
+        "--probe", metavar="NAME", choices=PROBES, help="what to ask, see below (else the table)"
+    )
+    usual = ", ".join(f"{probe.count:,} {name}" for name, probe in PROBES.items())
     parser.add_argument(
         "-n",
         dest="count",
         metavar="COUNT",
         type=int,
-        default=USUAL_PROBES,
-        help=f"samples ({USUAL_PROBES:,})",
+        help=f"samples ({USUAL_PROBES:,}; {usual})",
     )
     parser.add_argument(
         "--lines",
@@ -56,44 +75,114 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
 
 
 def run_probes(args: argparse.Namespace) -> int:
-    if not MIN_PROBES <= args.count <= MAX_PROBES:
-        raise MisuseError(
-            f"-n {args.count}: expected a whole number, {MIN_PROBES} to {MAX_PROBES:,}"
-        )
-    return table_of(args.models, args.count, args.json, args.lines)
+    probe = PROBES.get(args.probe)
+    usual, least = (probe.count, MIN_SHARES) if probe else (USUAL_PROBES, MIN_PROBES)
+    count = usual if args.count is None else args.count
+    if not least <= count <= MAX_PROBES:
+        raise MisuseError(f"-n {count}: expected a whole number, {least} to {MAX_PROBES:,}")
+    if probe is None:
+        return print_metrics(args.models, count, args.json, args.lines)
+    if len(args.models) > probe.most:
+        raise MisuseError(f"{args.models[probe.most]}: one model too many for --probe {args.probe}")
+    return print_shares(probe, args.models, count, args.json, args.lines)
 
 
-def table_of(
-    models: Sequence[str], count: int = USUAL_PROBES, as_json: bool = False, as_lines: bool = False
+@dataclass(frozen=True)
+class Probe:
+    """A question about models, answered with a table of shares."""
+
+    summary: str
+    measure: "Callable[[Sequence[str], int, ReportProgress], ShareTable]"
+    """Raises MisuseError for models of which it cannot be asked."""
+    count: int  # samples, by default
+    most: int = 1  # models that it is asked of
+
+
+PROBES: Mapping[str, Probe] = {
+    "shares": Probe(
+        "bias: what the data have and what a model draws, by guidance and truncation",
+        lambda *of: shares.measure_shares(*of),
+        count=200,
+    ),
+    "real": Probe(
+        "a detector of generated text or images: false alarms on real data first, then what it\n"
+        "              finds of each model; the first is the judge",
+        lambda *of: real.detect(*of),
+        count=100,
+        most=99,
+    ),
+    "marks": Probe(
+        "a watermark: found in text as written, edited, and rewritten by a second model, with its\n"
+        "              price; in images as drawn, after JPEG and noise, and cut",
+        lambda *of: marks.find_marks(*of),
+        count=20,
+        most=2,
+    ),
+    "extraction": Probe(
+        "what a text model writes word for word of its training text",
+        lambda *of: memorised.extract(*of),
+        count=100,
+    ),
+    "canaries": Probe(
+        "how well a text model remembers lines that were planted (canaries=1)",
+        lambda *of: memorised.rank(*of),
+        count=20,
+    ),
+    "membership": Probe(
+        "whether its loss tells learned passages from held-out ones",
+        lambda *of: memorised.tell_members(*of),
+        count=500,
+    ),
+}
+
+
+def print_shares(
+    probe: Probe, models: Sequence[str], count: int, as_json: bool, as_lines: bool
 ) -> int:
-    """Measures the models and prints the table; returns 1 if one could not be measured."""
-    from genui.engine.metrics.table import check, rows
+    """Measures, and prints the table; as JSON lines for the app."""
+    with show_progress(as_lines) as tell:
+        found = probe.measure(models, count, tell)
+    if as_lines:
+        output.print_json({"shares": found}, indent=False)
+    elif as_json:
+        output.print_json(found)
+    else:
+        for line in (found.title, *draw_shares(found, output.columns())):
+            output.print_line(line)
+        for line in found.notes:
+            output.note(line)
+    return 0
 
-    check(models)
-    if as_lines:  # started by the app
-        from genui.runs.system import give_way
 
-        give_way(NICE)
-    progress = Progress()
+@contextmanager
+def show_progress(as_lines: bool) -> "Iterator[ReportProgress]":
+    """Shows the progress of a measurement on stderr; as JSON lines for the app, which started it
+    and goes first."""
+    if as_lines:
+        system.give_way(NICE)
+    progress = ProgressLine(as_lines)
 
     def tell(model: str, done: int, of: int) -> None:
         progress.show(f"{model}: {done:,}/{of:,} samples")
-        if as_lines:
-            output.emit({"model": model, "done": done, "of": of}, indent=False)
 
+    with progress:
+        yield tell
+
+
+def print_metrics(models: Sequence[str], count: int, as_json: bool, as_lines: bool) -> int:
+    """Measures the models and prints the table; returns 1 if one could not be measured."""
+    table.check(models)
     results: list[dict[str, Any]] = []
-    try:
-        for row in rows(models, count, tell):
-            results.append(dataclasses.asdict(row))
+    with show_progress(as_lines) as tell:
+        for row in table.rows(models, count, tell):
+            results.append(asdict(row))
             if as_lines:
-                output.emit({"row": results[-1]}, indent=False)
-    finally:
-        progress.clear()
+                output.print_json({"row": results[-1]}, indent=False)
     if as_json:
-        output.emit(results)
+        output.print_json(results)
     elif not as_lines:
         heads = [head.upper() for head in HEADS]
-        output.table(heads, map(format_row, results), range(2, len(HEADS)))
+        output.print_table(heads, map(format_row, results), range(2, len(HEADS)))
     faults = [result["fault"] for result in results if result["fault"]]
     for fault in faults:
         output.note(fault)
@@ -145,25 +234,21 @@ def configure_twins(parser: argparse.ArgumentParser) -> None:
 
 
 def run_twins(args: argparse.Namespace) -> int:
-    from genui.engine.metrics.bayes import learning_curves, load_examples
-    from genui.runs.api import init
-    from genui.runs.media import Text
-
     counts = _counts(args.counts)
     for option, value in (("repeats", args.repeats), ("tested", args.tested)):
         if value < 1:
             raise MisuseError(f"--{option} {value}: give 1 or more")
-    examples = load_examples(args.dataset, args.data)
+    examples = bayes.load_examples(args.dataset, args.data)
     output.note(
         f"{examples.name}: {len(examples.labels)} labels, {len(examples.x):,} examples to train "
         f"on, {len(examples.test_x):,} held out, {examples.features}"
     )
-    points = learning_curves(examples, counts, args.repeats)
+    points = bayes.learning_curves(examples, counts, args.repeats)
     first = next(points)  # before a run is created, since it checks the counts
     model_scores = _score_models(args)
     # A run for each, so that the Training screen overlays their curves.
     runs = {
-        name: init(
+        name: api.init(
             project="twins",
             name=f"{args.name or examples.name}-{name}",
             config={"dataset": examples.name, "features": examples.features, "step": "examples"},
@@ -175,16 +260,16 @@ def run_twins(args: argparse.Namespace) -> int:
     for point in (first, *points):
         curve.append(point)
         for name, run in runs.items():
-            run.log(dataclasses.asdict(point.scores[name]), step=point.examples)
+            run.log(asdict(point.scores[name]), step=point.examples)
         output.note(f"{point.examples:,} examples")
     for name, run in runs.items():
         lines = ("  ".join(cells) for cells in align(_table(curve, [name]), right=range(4)))
         text = "\n".join([QUESTIONS[name], "", *lines])  # which the app shows beside the curves
-        run.log({"table": Text(text)}, step=curve[-1].examples)
+        run.log({"table": media.Text(text)}, step=curve[-1].examples)
         run.finish()
     ids = {name: run.id for name, run in runs.items()}
     if args.json:
-        output.emit(
+        output.print_json(
             {
                 "runs": ids,
                 "points": [{"examples": p.examples, **_flat(p)} for p in curve],
@@ -193,10 +278,10 @@ def run_twins(args: argparse.Namespace) -> int:
         )
     else:
         heads, *rows = _table(curve, list(runs))
-        output.table(heads, rows, right=range(len(heads)))
-        output.say("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
+        output.print_table(heads, rows, right=range(len(heads)))
+        output.print_line("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
         for each in model_scores:
-            output.say(_describe(each))
+            output.print_line(_describe(each))
         output.note(f"curves: genui watch {' '.join(ids.values())}   (o: both; s: logarithmic)")
     return 0
 
@@ -205,12 +290,10 @@ def _score_models(args: argparse.Namespace) -> list["ModelScores"]:
     """The scores of the named models on held-out images."""
     if not args.models:
         return []
-    from genui.engine.metrics.bayes import score_model
-
     scored = []
     for model in args.models:
         output.note(f"{model}: labels {args.tested:,} images")
-        scored.append(score_model(model, args.dataset, args.tested))
+        scored.append(bayes.score_model(model, args.dataset, args.tested))
     return scored
 
 
@@ -237,7 +320,7 @@ def _flat(point: "Point") -> dict[str, Any]:
     return {
         f"{measure}/{name}": value
         for name, scores in point.scores.items()
-        for measure, value in dataclasses.asdict(scores).items()
+        for measure, value in asdict(scores).items()
     }
 
 
@@ -279,9 +362,9 @@ def configure_worth(parser: argparse.ArgumentParser) -> None:
         "-n", dest="count", metavar="COUNT", type=int, help=f"images to generate ({USUAL_WORTH:,})"
     )
     parser.add_argument(
-        "--steps", metavar="N", type=int, default=STEPS, help=f"of training each ({STEPS})"
+        "--steps", metavar="N", type=int, default=STEPS, help=f"steps of each training ({STEPS})"
     )
-    parser.add_argument("--seed", metavar="N", type=int, default=1, help="of the classifiers (1)")
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="for training them (1)")
     add_json(parser)
 
 
@@ -299,14 +382,11 @@ def run_worth(args: argparse.Namespace) -> int:
     plan = plan_in(folder)
     if plan is None:
         raise MisuseError(f"{folder}: is empty; genui generate MODEL -n 1000 --out {folder}")
-    from genui.engine.metrics.synthetic import score_synthetic
-    from genui.runs.models import find_model
-
-    progress = Progress()
+    progress = ProgressLine()
     try:
-        result = score_synthetic(
+        result = synthetic.score_synthetic(
             folder,
-            find_model(plan.model).dataset,
+            run_models.find_model(plan.model).dataset,
             args.steps,
             args.seed,
             lambda name, done, of: progress.show(f"classifier of {name} ones: step {done}/{of}"),
@@ -316,7 +396,7 @@ def run_worth(args: argparse.Namespace) -> int:
     for note in result.notes:
         output.note(note)
     if args.json:
-        output.emit(dataclasses.asdict(result))
+        output.print_json(asdict(result))
     else:
         _show(result, plan.model)
     return 0
@@ -324,29 +404,26 @@ def run_worth(args: argparse.Namespace) -> int:
 
 def _generated(args: argparse.Namespace) -> Path:
     """The folder of a model's images in the cache, generated if it is not complete."""
-    from genui.base.paths import cache_dir
-    from genui.cli.main import command_parser
-    from genui.engine.load import fingerprint
-    from genui.runs.models import find_model
-
     number = USUAL_WORTH if args.count is None else args.count
     if not FEWEST_WORTH <= number <= MAX_IN_FOLDER:
         raise MisuseError(
             f"-n {number}: expected a whole number, {FEWEST_WORTH} to {MAX_IN_FOLDER:,}"
         )
-    model = find_model(args.what)
+    model = run_models.find_model(args.what)
     if not KINDS[model.family, model.medium].batches:
         raise MisuseError(
             f"{args.what}: a {model.family} of {model.medium}; only image models are compared"
         )
-    folder = cache_dir() / "synthetic" / f"{model.name}-{fingerprint(model.path)}"
+    folder = cache_dir() / "synthetic" / f"{model.name}-{load.fingerprint(model.path)}"
     words = [args.what, "-n", str(number), "--seed", "1", "--out", str(folder)]
-    batch_generation.write(command_parser("generate").parse_args(words))
+    parser = Parser()
+    generate.configure_generate(parser)
+    batch_generation.write(parser.parse_args(words))
     return folder
 
 
 def _show(result: "SyntheticScores", model: str) -> None:
-    output.table(
+    output.print_table(
         ("TRAINED ON", "IMAGES", "RIGHT OF REAL ONES"),
         [
             (
@@ -361,10 +438,3 @@ def _show(result: "SyntheticScores", model: str) -> None:
     output.note(
         f"{result.labels} labels, {result.test:,} real test images, {result.steps} steps each"
     )
-
-
-COMMANDS = {
-    "twins": Runs(configure_twins, run_twins),
-    "probes": Runs(configure_probes, run_probes),
-    "worth": Runs(configure_worth, run_worth),
-}

@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
 from genui.base.files import sanitize
+from genui.base.late import late_imports
 from genui.base.numbers import count, parameters, size
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import Parser, add_json
+from genui.hub import formats
+from genui.hub.records import Record, list_records, record_file, remove_record, write_record
 from genui.protocol.kinds import add_options
-from genui.runs.models import Origin, find_origin
+from genui.runs.models import Origin, find_model, find_origin, group_rank, list_models
+
+with late_imports():
+    from genui.cli import files
+    from genui.engine import ship
+    from genui.engine.train import checkpoint
+    from genui.hub import pull
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from genui.hub.records import Record
     from genui.runs.models import ModelInfo
 
 
@@ -61,11 +68,9 @@ def run_models(args: argparse.Namespace) -> int:
         case "remove":
             return _remove(args.name)
     if args.json:
-        from genui.runs.models import list_models
-
-        output.emit([dataclasses.asdict(model) for model in list_models()])
+        output.print_json([dataclasses.asdict(model) for model in list_models()])
     else:
-        listing()
+        print_models()
     return 0
 
 
@@ -74,8 +79,6 @@ def run_models(args: argparse.Namespace) -> int:
 
 def _add(what: str, name: str, options: "Mapping[str, Any]") -> int:
     """Writes the record of a model after it was described. Raises MisuseError or GenuiError."""
-    from genui.hub import formats, records
-
     finders = [row.find for row in formats.FORMATS.values() if row.find is not None]
     found = next((found for find in finders if (found := find(what, options))), None)
     if found is not None:
@@ -83,19 +86,16 @@ def _add(what: str, name: str, options: "Mapping[str, Any]") -> int:
     else:
         path = Path(os.path.abspath(os.path.expanduser(what)))
         described = formats.describe(path)
-        record, stem = records.Record(path=str(path), licence=described.licence), path.stem
+        record, stem = Record(path=str(path), licence=described.licence), path.stem
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", stem.rpartition("/")[2]).strip("-._")[:80]
     _check_free(name, record)
-    records.write_record(name, record)
+    write_record(name, record)
     output.note(f"added {name}: genui generate {name} --prompt '...' uses it")
     return 0
 
 
-def _check_free(name: str, record: "Record") -> None:
+def _check_free(name: str, record: Record) -> None:
     """Raises MisuseError if a name is another model's."""
-    from genui.hub.records import list_records, record_file
-    from genui.runs.models import find_model
-
     record_file(name)  # raises for what cannot be a name
     known = list_records().get(name)
     if known is not None and (known.path, known.url) == (record.path, record.url):
@@ -104,15 +104,13 @@ def _check_free(name: str, record: "Record") -> None:
         other = find_model(name).path
     except MisuseError:
         other = None
-    # A folder in `.` is found by its own name too.
+    # A folder in `.` is also found by its own name.
     if known is None and (other is None or (record.path and other == Path(record.path))):
         return
     raise MisuseError(f"there is a model {name!r} already; choose another name with --name")
 
 
 def _remove(name: str) -> int:
-    from genui.hub.records import list_records, remove_record
-
     own = _own_file(name)
     if not remove_record(name):
         known = ", ".join(list_records()) or "none"
@@ -130,26 +128,21 @@ def _remove(name: str) -> int:
 
 def _own_file(name: str) -> Path | None:
     """The file of a model, alone in a folder of `genui pull`, that has no other name."""
-    from genui.hub.pull import files_dir
-    from genui.hub.records import list_records
-
     records = list_records()
     path = Path(records[name].path) if name in records else Path()
     others = [record.path for other, record in records.items() if other != name]
-    is_own = path.parent.parent == files_dir() and path.is_file() and str(path) not in others
+    is_own = path.parent.parent == pull.files_dir() and path.is_file() and str(path) not in others
     return path if is_own else None
 
 
 # --- The list ----------------------------------------------------------------------------------
 
 
-def listing() -> None:
+def print_models() -> None:
     """Prints the models as a table, or a hint if there are none."""
-    from genui.runs.models import group_rank, list_models
-
     models = list_models()
     if not models:
-        output.say("no models; `genui train icons` trains one")
+        output.print_line("no models; `genui train icons` trains one")
         return
     local = [model for model in models if model.source == "found"]
     models = [model for model in models if model.source != "found"]
@@ -172,15 +165,15 @@ def listing() -> None:
             )
         )
     heads = ("MEDIUM", "FAMILY", "MODEL", "PARAMETERS", "STEP", "FROM", "DATA", "QUALITY")
-    output.table(heads, rows, right=(3, 4))
+    output.print_table(heads, rows, right=(3, 4))
     if local:
-        output.say()
+        output.print_line()
         _list_local(local)
 
 
 def _list_local(models: "list[ModelInfo]") -> None:
     """Prints the models that other programs keep, and why some cannot be used."""
-    output.say("on this machine, kept by other programs:")
+    output.print_line("on this machine, kept by other programs:")
     rows: list[tuple[str, ...]] = []
     for model in models:
         facts = model.card["facts"]
@@ -191,7 +184,7 @@ def _list_local(models: "list[ModelInfo]") -> None:
         rows.append(
             (model.ref, parameters(model.parameters) if model.parameters else "", *about, remark)
         )
-    output.table(("MODEL", "PARAMETERS", "SIZE", "KEPT BY", "LICENCE"), rows, right=(1, 2))
+    output.print_table(("MODEL", "PARAMETERS", "SIZE", "KEPT BY", "LICENCE"), rows, right=(1, 2))
 
 
 # --- `genui average`: a model with the average of several models' weights ----------------------
@@ -220,18 +213,13 @@ def configure_average(parser: argparse.ArgumentParser) -> None:
 def run_average(args: argparse.Namespace) -> int:
     if len(args.models) < 2:
         raise MisuseError(f"{args.models[0]}: give two or more models")
-    from genui.cli import files
-
     files.check_file(args.out, "--out", (SUFFIX,), "a model")
     if os.path.lexists(args.out) and not args.force:
         raise MisuseError(f"--out {args.out}: exists already; --force replaces it")
     origins = [find_origin(ref) for ref in args.models]
     names = [_named(model) for model in origins]
-    from genui.engine.ship import average
-    from genui.engine.train.checkpoint import write_model
-
-    tensors, described = average(names, [model.weights for model in origins])
-    write_model(args.out, tensors, described)
+    tensors, described = ship.average(names, [model.weights for model in origins])
+    checkpoint.write_model(args.out, tensors, described)
     output.note(f"wrote the average of {', '.join(names)}: genui generate {args.out} uses it")
     return 0
 
@@ -239,9 +227,3 @@ def run_average(args: argparse.Namespace) -> int:
 def _named(model: Origin) -> str:
     """A run's checkpoint by id and step; a file without its folder, which is private."""
     return f"{model.run}@{model.step}" if model.run else Path(model.ref).name
-
-
-COMMANDS = {
-    "models": Runs(configure_models, run_models),
-    "average": Runs(configure_average, run_average),
-}

@@ -60,7 +60,7 @@ def settings_for(
     for name, text in given.items():
         if name not in known:
             fits = ", ".join(one.option for one in ordered(type(defaults)))
-            raise MisuseError(f"{option(name)}: {model} {kind.does}; it takes {fits}")
+            raise MisuseError(f"{option(name)}: {model} {kind.ability}; it takes {fits}")
         values[name] = known[name].parse(text, f"{option(name)} {text}")
     begin = base if isinstance(base, type(defaults)) else defaults
     return msgspec.structs.replace(begin, **values)

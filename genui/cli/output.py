@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from genui.base.late import late_imports
 from genui.base.text import align, clean, clean_line, escape_json
+
+with late_imports():
+    from genui.render import colours
+    from genui.render import image as render_image
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-def say(line: str = "") -> None:
+def print_line(line: str = "") -> None:
     """Prints one line of the answer."""
     print(_one(line))
 
@@ -27,7 +32,7 @@ def note(line: str) -> None:
     print(_one(line), file=sys.stderr, flush=True)
 
 
-def emit(value: Any, indent: bool = True) -> None:
+def print_json(value: Any, indent: bool = True) -> None:
     """Prints `value` as JSON: indented for one answer, one line for a stream. NaN becomes null.
 
     Characters that control a terminal are escaped, which does not change the data.
@@ -39,7 +44,7 @@ def _encode(value: Any, indent: bool) -> str:
     try:
         data = msgspec.json.encode(value, enc_hook=str)
         return (msgspec.json.format(data, indent=2) if indent else data).decode()
-    except UnicodeEncodeError:  # a file name that is not UTF-8, for which JSON has escapes
+    except UnicodeEncodeError:  # a file name that is not UTF-8; JSON has escapes for it
         import json  # late, because it is seldom needed
 
         known = _without_nan(msgspec.to_builtins(value, enc_hook=str))
@@ -54,7 +59,7 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(
+def print_table(
     heads: Sequence[str],
     rows: Iterable[Sequence[str]],
     right: Container[int] = (),
@@ -67,7 +72,7 @@ def table(
         print_hanging("  ".join(cells).rstrip(), cell_len("  ".join(cells[:-1])) + 2)
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> None:
+def print_facts(pairs: Iterable[tuple[str, str]]) -> None:
     """Prints names and aligned values, one fact a line; empty values are left out."""
     known = [(name, clean_line(value)) for name, value in pairs if value]
     width = max((len(name) for name, _ in known), default=0)
@@ -96,12 +101,13 @@ def _one(line: str) -> str:
 # --- The progress of a command, on stderr -------------------------------------------------------
 
 
-class Progress:
+class ProgressLine:
     """One changing line, which the end of a `with` block removes; nothing if stderr is not a
-    terminal."""
+    terminal. With `as_lines` it is printed as a JSON line, for the app."""
 
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+    def __init__(self, as_lines: bool = False) -> None:
+        self._as_lines = as_lines
+        self._live = sys.stderr.isatty() and not as_lines
 
     def __enter__(self) -> Self:
         return self
@@ -113,9 +119,10 @@ class Progress:
         if self._live:
             sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
+        elif self._as_lines:
+            print_json({"progress": line}, indent=False)
 
     def clear(self) -> None:
-        """Removes the line."""
         if self._live:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -139,11 +146,8 @@ def draw(image: "NDArray[np.uint8]") -> None:
 
     It is enlarged to fit the screen, and made smaller only if it is too wide.
     """
-    from genui.render.colours import detect_colours
-    from genui.render.image import draw_ansi, fit
-
     height, width, _ = image.shape
     screen = shutil.get_terminal_size()
-    enlarged = max(width, fit(width, height, screen.columns, screen.lines - 2).cols)
-    mode = detect_colours(os.environ, sys.stdout.isatty()) if speaks_unicode() else "ascii"
-    print(draw_ansi(image, mode, min(screen.columns, enlarged)), end="", flush=True)
+    enlarged = max(width, render_image.fit(width, height, screen.columns, screen.lines - 2).cols)
+    mode = colours.detect_colours(os.environ, sys.stdout.isatty()) if speaks_unicode() else "ascii"
+    print(render_image.draw_ansi(image, mode, min(screen.columns, enlarged)), end="", flush=True)

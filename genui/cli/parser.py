@@ -81,12 +81,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_json(parser: argparse.ArgumentParser, what: str = "as JSON") -> None:
-    """Adds `--json`, for scripts."""
     parser.add_argument("--json", action="store_true", help=f"print {what}")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Adds the argument RUN."""
     parser.add_argument(
         "run_ref", metavar="RUN", help="a run's id, its name, the start of either, or 'last'"
     )

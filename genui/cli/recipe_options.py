@@ -7,7 +7,7 @@ from genui.base.errors import MisuseError
 from genui.recipes import PATH_FIELDS, Recipe
 
 
-def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None:
+def add_recipe(parser: argparse.ArgumentParser, metavar: str, purpose: str) -> None:
     """Add the recipe and the options that change it; `--set` takes `metavar`."""
     parser.add_argument(
         "recipe",
@@ -29,7 +29,7 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None
         action="append",
         default=[],
         dest="settings",
-        help=f"{does}; `genui recipes RECIPE` lists them; may be given again",
+        help=f"{purpose}; `genui recipes RECIPE` lists them; may be given again",
     )
     parser.add_argument("--steps", metavar="N", help="the same as --set steps=N")
     parser.add_argument(

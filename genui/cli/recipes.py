@@ -3,13 +3,16 @@
 import argparse
 import dataclasses
 
+from genui.base.late import late_imports
 from genui.base.numbers import count
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
 from genui.recipes import FIXED, RECIPES, Recipe, find_recipe
+
+with late_imports():
+    from genui.engine.data import tables
 
 HELP_COLUMN = 30
 
@@ -28,18 +31,18 @@ def run_recipes(args: argparse.Namespace) -> int:
     if args.recipe is not None:
         recipe = find_recipe(args.recipe)
         if args.json:
-            output.emit(dataclasses.asdict(recipe))
+            output.print_json(dataclasses.asdict(recipe))
         else:
-            _recipe_settings(recipe)
+            _print_settings(recipe)
     elif args.json:
-        output.emit([dataclasses.asdict(recipe) for recipe in RECIPES.values()])
+        output.print_json([dataclasses.asdict(recipe) for recipe in RECIPES.values()])
     else:
-        _listing()
+        _print_recipes()
     return 0
 
 
-def _listing() -> None:
-    output.table(
+def _print_recipes() -> None:
+    output.print_table(
         ("RECIPE", "MEDIUM", "FAMILY", "DATASET", "STEPS", "WHAT"),
         [
             (r.name, r.medium, r.family, r.dataset, count(r.steps), r.summary)
@@ -49,12 +52,10 @@ def _listing() -> None:
     )
 
 
-def _recipe_settings(recipe: Recipe) -> None:
-    from genui.engine.data.tables import describe_dataset
-
-    output.say(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
-    if data := describe_dataset(recipe.dataset):
-        output.say(f"trained on {recipe.dataset}: {data}")
+def _print_settings(recipe: Recipe) -> None:
+    output.print_line(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
+    if data := tables.describe_dataset(recipe.dataset):
+        output.print_line(f"trained on {recipe.dataset}: {data}")
     for name, one in settings_of(type(recipe)).items():
         if name not in FIXED and name != "summary":
             begin = f"{name:17} {clean_line(_as_typed(getattr(recipe, name))):10}"
@@ -68,6 +69,3 @@ def _as_typed(value: object) -> str:
     """A value as for `--set`, with escaped line ends."""
     text = ", ".join(value) if isinstance(value, tuple) else str(value)
     return text.replace("\n", "\\n") or "-"
-
-
-COMMANDS = {"recipes": Runs(configure_recipes, run_recipes)}

@@ -12,21 +12,25 @@ from msgspec.structs import replace
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.generate import add_start
 from genui.cli.generation import Generation, LoadingLine, generate, generate_all
 from genui.cli.kinds import prints_of
+from genui.cli.output import ProgressLine
 from genui.cli.parser import add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
 from genui.formats.codec import SavedFile, read
 from genui.formats.kinds import saves_of_name
-from genui.formats.recipe import Machine, Result, result_of
+from genui.formats.recipe import Digests, Machine, result_of
 from genui.formats.sample import first_difference
 from genui.protocol import ImageFrame
 from genui.protocol.kinds import add_options
 from genui.ui.traces.compare import Difference, describe_tokens, differing_step, image_difference
+
+with late_imports():
+    from genui.engine import replay
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def compare(file: SavedFile, generations: Sequence[Generation]) -> Comparison:
     return Comparison(True, numbers={"compared": "by digest"} if by_digest else {})
 
 
-def _compare_results(saved: Result, again: Result) -> Comparison:
+def _compare_results(saved: Digests, again: Digests) -> Comparison:
     """The difference between the results in the recipes, if the contents are the same."""
     for number, (one, other) in enumerate(zip_longest(saved.tokens, again.tokens, fillvalue=()), 1):
         at = first_difference(one, other)
@@ -108,24 +112,15 @@ def configure_replay(parser: argparse.ArgumentParser) -> None:
 
 
 def run_replay(args: argparse.Namespace) -> int:
-    from genui.engine.replay import prepare
-
     file = read(args.file)
     if args.again and not file.recipe.record:
         raise MisuseError(
             f"--again: {sanitize(str(args.file), 200)} holds no answers of its model, so it "
             "is computed anew anyway; leave --again out"
         )
-    loading = LoadingLine()
-    with loading.shown(file.recipe.model):
-        machine = prepare(file.recipe, str(args.file), loading.progress)
-    generations = _generate_again(file, b"" if args.again else file.recipe.record)
-    comparison = compare(file, generations)
-    if args.again:
-        comparison = _compare_odds(file, generations, comparison)
-    why = "" if file.recipe.record else _machine_differences(file, machine)
+    comparison, why = repeat(file, args.again)
     if args.json:
-        output.emit(
+        output.print_json(
             {
                 "file": str(args.file),
                 "model": file.recipe.model,
@@ -139,7 +134,26 @@ def run_replay(args: argparse.Namespace) -> int:
     return 0 if comparison.identical else DIFFERENT
 
 
-def _generate_again(file: SavedFile, record: bytes) -> list[Generation]:
+def repeat(
+    file: SavedFile, again: bool = False, line: ProgressLine | None = None
+) -> tuple[Comparison, str]:
+    """Generates the samples of a file again and compares them with it; also, how this machine and
+    version differ from the file's, or "". With `again` a model that computes elsewhere is asked.
+
+    Raises GenuiError, one line, if the model is missing or has other weights.
+    """
+    line = line or ProgressLine()
+    loading, record = LoadingLine(line), file.recipe.record
+    with loading.shown(file.recipe.model):
+        machine = replay.prepare(file.recipe, str(file.path), loading.progress)
+    generations = _generate_again(file, b"" if again else record, line)
+    comparison = compare(file, generations)
+    if again:
+        comparison = _compare_odds(file, generations, comparison)
+    return comparison, "" if record else _machine_differences(file, machine)
+
+
+def _generate_again(file: SavedFile, record: bytes, line: ProgressLine) -> list[Generation]:
     """Generates the samples of the file, up to its last step, by the `record` of its model."""
     start, result = file.start, file.result
     if not result.digest:
@@ -150,13 +164,13 @@ def _generate_again(file: SavedFile, record: bytes) -> list[Generation]:
     count = file.recipe.count
     start = replace(start, record=record)
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
-    return list(generate_all(starts, until=result.steps))
+    return list(generate_all(starts, until=result.steps, line=line))
 
 
 def _compare_odds(
     file: SavedFile, generations: Sequence[Generation], comparison: Comparison
 ) -> Comparison:
-    """The comparison, with the first step at which the model gave other odds than in the file."""
+    """The comparison, with the first step at which the odds differ from those in the file."""
     compare = saves_of_name(file.recipe.kind).first_change
     texts = [one.recorded for one in generations]
     changed = compare(file.recipe.record, texts) if compare is not None else None
@@ -177,15 +191,15 @@ def _machine_differences(file: SavedFile, machine: Machine) -> str:
 
 
 def _print_comparison(comparison: Comparison, why: str, again: bool) -> None:
-    output.say(comparison.line or "identical")
+    output.print_line(comparison.line or "identical")
     if comparison.identical or again:
         return
     if why:
-        output.say(
+        output.print_line(
             f"made on another machine or by other versions, which may round differently: {why}"
         )
     else:
-        output.say("the machine and the versions are the same: the file was changed")
+        output.print_line("the machine and the versions are the same: the file was changed")
 
 
 # --- `genui compare`: two generations, and the step from which they differ -------------------
@@ -198,25 +212,17 @@ def configure_compare(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui compare emoji icons --prompt 'cat on black' --seed 7\n"
         "  genui compare heart.png other.png\n"
-        "  genui compare run@400 run@1200 --prompt $'ROMEO:\\n'\n"
-        "  genui compare fashion run@1200 --probes"
+        "  genui compare run@400 run@1200 --prompt $'ROMEO:\\n'"
     )
     for name in ("one", "other"):
         parser.add_argument(
             name, metavar="MODEL", help="a model, RUN@STEP, or a file that contains a recipe"
         )
-    parser.add_argument(
-        "--probes", action="store_true", help="measure both on their data instead (genui probes)"
-    )
     add_start(parser)
     add_json(parser, "as JSON")
 
 
 def run_compare(args: argparse.Namespace) -> int:
-    if args.probes:
-        from genui.cli import measure
-
-        return measure.table_of([args.one, args.other], as_json=args.json)
     one = _request(args, args.one)
     if one.random_seed is not None:
         args.seed = str(one.random_seed)
@@ -232,13 +238,13 @@ def run_compare(args: argparse.Namespace) -> int:
     generations = [generate(each.starts[0], says=each.says) for each in (one, other)]
     facts = _facts(generations)
     if args.json:
-        output.emit(facts)
+        output.print_json(facts)
         return 0
     if draw is not None:
         draw(generations)
     else:
         _print_texts(args, generations)
-    output.say(_describe(facts, generations))
+    output.print_line(_describe(facts, generations))
     return 0
 
 
@@ -265,9 +271,9 @@ def _facts(generations: list[Generation]) -> dict[str, Any]:
 
 def _print_texts(args: argparse.Namespace, generations: list[Generation]) -> None:
     for name, one in zip((args.one, args.other), generations, strict=True):
-        output.say(f"--- {name}, seed {one.start.seed}")
+        output.print_line(f"--- {name}, seed {one.start.seed}")
         print(one.text)
-    output.say("---")
+    output.print_line("---")
 
 
 def _describe(facts: dict[str, Any], generations: list[Generation]) -> str:
@@ -284,9 +290,3 @@ def _describe(facts: dict[str, Any], generations: list[Generation]) -> str:
         return f"{words}{describe_tokens([one.frames[at - first] for one in generations])}"
     pixels = Difference(facts["differing_pixels"], facts["mean_difference"])
     return f"{words}; in the end {pixels.text}"
-
-
-COMMANDS = {
-    "compare": Runs(configure_compare, run_compare),
-    "replay": Runs(configure_replay, run_replay),
-}

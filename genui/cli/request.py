@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.cli.edits import parse_edits, read_mask
 from genui.cli.kinds import prints_of
 from genui.cli.options import MAX_SAMPLES, seed_from, setting_names, settings_for
@@ -19,6 +20,9 @@ from genui.protocol import FROM_DATA, Axis, Settings, Start
 from genui.protocol.edits import parse_strength
 from genui.protocol.kinds import KINDS, Kind, find_kind
 from genui.protocol.settings import parse_axes
+
+with late_imports():
+    from genui.runs import models
 
 if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
@@ -43,10 +47,8 @@ class Request:
 
 def parse_request(args: argparse.Namespace) -> Request:
     """The traces that the options describe. Raises MisuseError if they do not fit."""
-    from genui.runs.models import find_model
-
     saved = _read_saved(args.model)
-    model = find_model(saved.start.model if saved else args.model)
+    model = models.find_model(saved.start.model if saved else args.model)
     kind = find_kind(model.family, model.medium, model.ref)
     given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
     before = saved.start.settings if saved else None
@@ -58,18 +60,20 @@ def parse_request(args: argparse.Namespace) -> Request:
     start = _with_chat(args, start)
     start = _with_init(args, start, kind)
     start = _with_grid(args, start, count)
-    start, random_seed = _with_seed(args, start, keep=saved is not None)
+    seeds = _parse_seeds(args)
+    start, random_seed = _with_seed(args, start, keep=saved is not None or bool(seeds))
     mask = b"" if args.mask is None else read_mask(args.mask)
     edits = parse_edits(args.fork, model, settings, start.edits, mask)
     start = replace(start, settings=settings, edits=edits)
-    starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
+    seeds = seeds or [start.seed + i for i in range(count)]
+    starts = [replace(start, trace=i, seed=seed) for i, seed in enumerate(seeds)]
     fingerprint = saved.fingerprint if saved else ""
     return Request(model, kind, starts, random_seed, fingerprint, tuple(args.say))
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """What a file with a recipe holds."""
+    """The contents of a file with a recipe."""
 
     start: Start
     count: int  # samples
@@ -77,7 +81,7 @@ class _Saved:
 
 
 def _read_saved(model: str) -> _Saved | None:
-    """What a file with a recipe holds; None for the name of a model."""
+    """The contents of a file with a recipe; None for the name of a model."""
     path = Path(os.path.expanduser(model))
     if not carries_recipe(path) or not ("/" in model or path.exists()):
         return None
@@ -86,12 +90,14 @@ def _read_saved(model: str) -> _Saved | None:
 
 
 def _parse_count(args: argparse.Namespace, saved: _Saved | None) -> int:
-    """The number of samples; commands without `-n` repeat those of the file."""
-    count = getattr(args, "count", None)
+    """The number of samples; commands without `-n` repeat the number in the file."""
+    drafts = getattr(args, "drafts", None)
+    count = drafts if drafts is not None else getattr(args, "count", None)
     if count is None:
         count = saved.count if saved else 1
     if not 1 <= count <= MAX_SAMPLES:
-        raise MisuseError(f"-n {count}: expected a whole number, 1 to {MAX_SAMPLES}")
+        option = "-n" if drafts is None else "--drafts"
+        raise MisuseError(f"{option} {count}: expected a whole number, 1 to {MAX_SAMPLES}")
     return count
 
 
@@ -112,7 +118,7 @@ def _refuse_options_of_others(args: argparse.Namespace, model: "ModelInfo", kind
     """Raise MisuseError for an option of another kind of models."""
     for name in options_of_some():
         if name not in kind.options and is_given(args, name):
-            raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for {_takers(name)}")
+            raise MisuseError(f"--{name}: {model.ref} {kind.ability}; it is for {_takers(name)}")
 
 
 def _with_chat(args: argparse.Namespace, start: Start) -> Start:
@@ -129,6 +135,15 @@ def _with_grid(args: argparse.Namespace, start: Start, count: int) -> Start:
     if start.grid and count > 1:
         raise MisuseError("-n: a grid is already several images; leave out -n or --grid")
     return start
+
+
+def _parse_seeds(args: argparse.Namespace) -> list[int]:
+    """The seeds of `--seeds`, [] without it."""
+    text = getattr(args, "seeds", None)
+    if text is None:
+        return []
+    refuse_options(args, "seed count grid frames", "leave it out with --seeds")
+    return [seed_from(part, f"--seeds {text}") for part in text.split(",")]
 
 
 def _with_seed(args: argparse.Namespace, start: Start, keep: bool) -> tuple[Start, int | None]:
@@ -177,15 +192,21 @@ def is_given(args: argparse.Namespace, name: str) -> bool:
     return getattr(args, name, None) not in (None, False, [])
 
 
+def refuse_options(args: argparse.Namespace, names: str, reason: str) -> None:
+    """Raise MisuseError with that reason if one of these options is given."""
+    for name in names.split():
+        if is_given(args, name):
+            option = "-n" if name == "count" else f"--{name.replace('_', '-')}"
+            raise MisuseError(f"{option}: {reason}")
+
+
 def _default_prompt(model: "ModelInfo") -> str:
     """The first prompt of the model's recipe, used for samples during training."""
-    from genui.runs.models import read_header
-
-    return "" if model.format else next(iter(read_header(model.path).recipe.prompts), "")
+    return "" if model.format else next(iter(models.read_header(model.path).recipe.prompts), "")
 
 
 def _pinned(model: "ModelInfo") -> str:
-    """The name of the model; of a run with the step, since it may train on."""
+    """The name of the model; for a run with the step, since its training may continue."""
     if model.source != "run":
         return model.ref
     run = model.path.parent.parent.name

@@ -6,18 +6,21 @@ import signal
 import sys
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
 from genui.cli.watch import add_recording, choose
+
+with late_imports():
+    from genui.logs import command, printed
 
 
 def configure_run(parser: argparse.ArgumentParser) -> None:
     parser.usage = "genui run [--name NAME] [--project NAME] [--foreground] -- COMMAND ..."
     parser.epilog = (
-        "Metrics are read from what the command prints, as by `genui watch -`. It goes on when\n"
-        "you close this terminal. `genui stop` sends it Ctrl+C. Its exit code ends the run, and\n"
-        "the load that is recorded is that of its own processes.\n\n"
+        "Metrics are read from the output of the command, as by `genui watch -`. It keeps running\n"
+        "when you close this terminal. `genui stop` sends it Ctrl+C. The run ends with its exit\n"
+        "code; the load of its own processes is recorded.\n\n"
         "examples:\n"
         "  genui run -- python train.py --lr 3e-4\n"
         "  genui run --name wide --foreground -- torchrun --nproc-per-node 2 train.py"
@@ -33,8 +36,6 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
 
 
 def run_run(args: argparse.Namespace) -> int:
-    from genui.logs import command, printed
-
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
         raise MisuseError("run: COMMAND is missing, as in genui run -- python train.py")
@@ -43,7 +44,7 @@ def run_run(args: argparse.Namespace) -> int:
     run = command.create(words, args.name, args.project)
     choose(args, printed.choice_key(run))
     if args.json:
-        output.emit({"id": run.id, "path": run.path}, indent=False)
+        output.print_json({"id": run.id, "path": run.path}, indent=False)
     else:
         print(run.id, flush=True)
     if not args.foreground:
@@ -54,6 +55,3 @@ def run_run(args: argparse.Namespace) -> int:
         return 0
     command.stop_on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), run)
     return command.record(run, words, None if args.json else sys.stdout.fileno())
-
-
-COMMANDS = {"run": Runs(configure_run, run_run)}

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.numbers import about, clock, count, value
+from genui.base.late import late_imports
+from genui.base.numbers import about, clock, count
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
+from genui.runs import facts
+
+with late_imports():
+    from genui import logs as genui_logs
+    from genui.logs import find, remote, results, wandb_url
+    from genui.runs import listing as run_listing
+    from genui.runs import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,29 +40,23 @@ WAIT_SECONDS = 1.0
 def find_path(word: str) -> Path | None:
     """The path that `word` names; None if it names a run.
 
-    A run takes precedence over a file of the same name; `./NAME` is the file. Of `user@host:PATH`
-    and of the URL of a W&B run it is a copy, fetched now. Raises MisuseError if there is neither.
+    A run takes precedence over a file of the same name; `./NAME` is the file. For `user@host:PATH`
+    and for the URL of a W&B run it is a copy, fetched now. Raises MisuseError if there is neither.
     """
-    from genui.runs.listing import find_run, list_runs, match_runs
-
     if (url := run_url(word)) is not None:
-        from genui.logs import wandb_url  # late: it needs the library wandb
-
         return wandb_url.fetch_once(url)
     if (place := remote_place(word)) is not None:
-        from genui.logs.remote import fetch_once  # late: it starts processes
-
-        with output.Progress() as progress:
-            return fetch_once(place, progress.show)
+        with output.ProgressLine() as progress:
+            return remote.fetch_once(place, progress.show)
     path = Path(word).expanduser()
     looks_like_path = os.sep in word or word in (".", "..", "~")
-    if not looks_like_path and match_runs(word, list_runs()):
+    if not looks_like_path and run_listing.match_runs(word, run_listing.list_runs()):
         return None
     if _exists(path) or os.path.isfile(path.parent):  # a run inside a database
         return path
     if looks_like_path:
         raise MisuseError(f"{word}: there is no such file or folder; check the path")
-    find_run(word, "run, file or folder")
+    run_listing.find_run(word, "run, file or folder")
     return None  # it was started just now
 
 
@@ -63,9 +64,7 @@ def remote_place(word: str) -> "Place | None":
     """`user@host:PATH`; None for anything else."""
     if ":" not in word:
         return None
-    from genui.logs.remote import parse_place  # late: it starts processes
-
-    return parse_place(word)
+    return remote.parse_place(word)
 
 
 def run_url(word: str) -> "RunUrl | None":
@@ -73,9 +72,7 @@ def run_url(word: str) -> "RunUrl | None":
     no run."""
     if "://" not in word:
         return None
-    from genui.logs.wandb_url import parse_run_url
-
-    return parse_run_url(word)
+    return wandb_url.parse_run_url(word)
 
 
 def connect(
@@ -94,11 +91,8 @@ def connect(
         return {}
     hosts = [place.host for place in places.values()] + [url.host for url in urls.values()]
     output.note(f"connecting to {', '.join(dict.fromkeys(hosts))} …")
-    from genui.logs.remote import Follower  # late: it starts processes
-    from genui.logs.wandb_url import RunFollower
-
-    links: dict[str, Link] = {word: Follower(place, show) for word, place in places.items()}
-    return links | {word: RunFollower(url) for word, url in urls.items()}
+    links: dict[str, Link] = {word: remote.Follower(place, show) for word, place in places.items()}
+    return links | {word: wandb_url.RunFollower(url) for word, url in urls.items()}
 
 
 def find_one(word: str, wait: bool = False, copy: Path | None = None) -> "RunSummary":
@@ -107,8 +101,6 @@ def find_one(word: str, wait: bool = False, copy: Path | None = None) -> "RunSum
 
     Raises MisuseError if there is none, or more than one.
     """
-    from genui.runs.listing import find_run, summarise
-
     path = Path(word).expanduser()
     if os.sep in word and not _exists(path) and _exists(path.parent):
         logs = _named(path)
@@ -120,7 +112,7 @@ def find_one(word: str, wait: bool = False, copy: Path | None = None) -> "RunSum
     else:
         path = copy or find_path(word)
         if path is None:
-            return summarise(find_run(word))
+            return run_listing.summarise(run_listing.find_run(word))
         logs = find_all(path, wait)
         while not logs:
             time.sleep(WAIT_SECONDS)
@@ -139,16 +131,14 @@ def find_one(word: str, wait: bool = False, copy: Path | None = None) -> "RunSum
 
 
 def _named(path: Path) -> "list[RunSummary]":
-    """The logs in the file or folder above this path, at which there is no file, that it names: by
-    a tool's own name of a run, its id, or what the list of runs shows."""
-    from genui.logs.find import names_of
-
+    """The logs in the file or folder above a path that is no file itself: its last part is a tool's
+    own name of a run, its id, or the name in the list of runs."""
     try:
         logs = find_all(path.parent)
     except MisuseError:  # there is none
         return []
     exact = [log for log in logs if log.run.path == path]
-    return exact or [log for log in logs if path.name in names_of(log)]
+    return exact or [log for log in logs if path.name in find.names_of(log)]
 
 
 def _reference(summary: "RunSummary") -> str:
@@ -158,15 +148,13 @@ def _reference(summary: "RunSummary") -> str:
 
 
 def find_all(path: Path, wait: bool = False) -> "list[RunSummary]":
-    """The logs at or below the path; notes what was left out.
+    """The logs at or below the path; notes the logs that were left out.
 
     Raises as `find_logs`; with `wait` a folder without logs has none yet, which is noted.
     """
-    from genui.logs.find import NoLogsError, find_logs
-
     try:
-        logs = find_logs(path)
-    except NoLogsError:
+        logs = find.find_logs(path)
+    except find.NoLogsError:
         if not wait:
             raise
         output.note(f"{path}: no logs yet")
@@ -178,9 +166,7 @@ def find_all(path: Path, wait: bool = False) -> "list[RunSummary]":
 
 def read_whole(summary: "RunSummary") -> "Tail":
     """The log, read to its current end. Raises GenuiError if it cannot be read."""
-    from genui.logs import open_tail
-
-    tail = open_tail(summary)
+    tail = genui_logs.open_tail(summary)
     while tail.read():
         pass
     return tail
@@ -234,16 +220,14 @@ def run_runs(args: argparse.Namespace) -> int:
     if args.paths or args.sweep or args.filter is not None or args.sort or args.columns is not None:
         return _table(args)
     if args.json:
-        output.emit([as_dict(summary) for summary in _runs(args.tag)])
+        output.print_json([as_dict(summary) for summary in _runs(args.tag)])
     else:
-        listing(args.tag)
+        print_runs(args.tag)
     return 0
 
 
 def _table(args: argparse.Namespace) -> int:
     """Prints the runs with their metrics and configs, filtered and sorted."""
-    from genui.runs import table
-
     filter = table.RunFilter(args.filter or "")  # before anything is read
     summaries = _logs(args.paths) if args.paths else _runs(None)
     if args.tag is not None:
@@ -269,7 +253,7 @@ def _table(args: argparse.Namespace) -> int:
     else:
         columns = columns or table.survey(rows).columns
     if args.json:
-        output.emit(
+        output.print_json(
             [
                 {**as_dict(row.run), "columns": {key: row.get(key) for key in columns}}
                 for row in rows
@@ -277,7 +261,7 @@ def _table(args: argparse.Namespace) -> int:
         )
         return 0
     if not rows:
-        output.say("no run matches" if args.filter else "no runs yet")
+        output.print_line("no run matches" if args.filter else "no runs yet")
         return 0
     heads = ("RUN", "STATE", *(table.title(key) for key in columns))
     cells = [
@@ -293,40 +277,36 @@ def _table(args: argparse.Namespace) -> int:
         for at, key in enumerate(columns, 2)
         if not any(isinstance(row.get(key), str) for row in rows)
     ]
-    output.table(heads, cells, right=numeric)
+    output.print_table(heads, cells, right=numeric)
     return 0
 
 
 def _logs(words: list[str]) -> "list[RunSummary]":
     """The runs and logs that these words name, each once."""
-    from genui.runs.listing import find_run, summarise
-
     found: dict[Path, RunSummary] = {}
     for word in words:
         path = find_path(word)
-        for log in [summarise(find_run(word))] if path is None else find_all(path):
+        for log in (
+            [run_listing.summarise(run_listing.find_run(word))] if path is None else find_all(path)
+        ):
             found.setdefault(log.run.path, log)
     return list(found.values())
 
 
 def _read_rows(summaries: "list[RunSummary]") -> "list[TableRow]":
     """The rows of a table of these runs, read to their ends, with a line of progress."""
-    from genui.logs.results import ResultReader, make_rows
-
-    reader = ResultReader()
+    reader = results.ResultReader()
     reader.set_runs(summaries)
-    with output.Progress() as progress:
+    with output.ProgressLine() as progress:
         while reader.read(0.2):
             done, total = reader.progress
             progress.show(f"reading {count(done)} of {count(total)} runs")
-    return make_rows(summaries, reader.results)
+    return results.make_rows(summaries, reader.results)
 
 
 def _runs(tag: str | None) -> "list[RunSummary]":
     """The runs, only those with the tag if one is given. Raises MisuseError if none has it."""
-    from genui.runs.listing import list_runs
-
-    runs = list_runs()
+    runs = run_listing.list_runs()
     return runs if tag is None else _tagged(runs, tag)
 
 
@@ -341,23 +321,21 @@ def _tagged(runs: "list[RunSummary]", tag: str) -> "list[RunSummary]":
 
 def _of_sweep(runs: "list[RunSummary]", name: str) -> "list[RunSummary]":
     """The trials of the sweep. Raises MisuseError if there is none."""
-    from genui.runs.table import sweep_of
-
-    known = {sweep_of(summary) for summary in runs} - {""}
+    known = {table.sweep_of(summary) for summary in runs} - {""}
     if name not in known:
         remedy = did_you_mean(name, known) if known else "no run is of a sweep"
         raise MisuseError(f"no run is of a sweep '{name}': {remedy}")
-    return [summary for summary in runs if sweep_of(summary) == name]
+    return [summary for summary in runs if table.sweep_of(summary) == name]
 
 
-def listing(tag: str | None = None) -> None:
+def print_runs(tag: str | None = None) -> None:
     """Prints the runs as a table, or a hint if there are none."""
     summaries = _runs(tag)
     if not summaries:
-        output.say("no runs yet: `genui train shakespeare-quick` starts one")
+        output.print_line("no runs yet: `genui train shakespeare-quick` starts one")
         return
     heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE", "NAME", "TAGS", "NOTE")
-    output.table(heads, map(_run_row, summaries), right=(2, 3, 4), optional=(6, 7, 8))
+    output.print_table(heads, map(_run_row, summaries), right=(2, 3, 4), optional=(6, 7, 8))
 
 
 def as_dict(summary: "RunSummary") -> dict[str, Any]:
@@ -384,12 +362,9 @@ def _run_row(summary: "RunSummary") -> tuple[str, ...]:
     return (
         summary.run.id,
         summary.state,
-        f"{count(status.step)}/{count(status.steps)}" if status.steps else count(status.step),
-        "" if status.val is None else value(status.val),
+        facts.count_steps(status.step, status.steps),
+        facts.figure(status.val),
         clock(summary.eta) if summary.eta >= 0 else "",
         f"{about(summary.age)} ago",
         *given,
     )
-
-
-COMMANDS = {"runs": Runs(configure_runs, run_runs)}

@@ -6,7 +6,6 @@ from pathlib import Path
 from genui.base.errors import MisuseError
 from genui.base.files import atomic_write
 from genui.cli import files, output
-from genui.cli.command import Runs
 from genui.cli.generation import generate
 from genui.formats.codec import Sample, SavedFile, read
 from genui.formats.image import MAX_CARDS, caption_of, encode_sheet
@@ -17,8 +16,8 @@ from genui.protocol import Frame, ImageFrame, TextFrame
 
 def configure_sheet(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Images and texts are taken as they are in the files; of a .trace, which holds only how\n"
-        "it was made, the branch that was shown is generated again.\n\n"
+        "Images and texts are taken as they are in the files. A .trace holds only its recipe: the\n"
+        "branch that was shown is generated again.\n\n"
         "examples:\n"
         "  genui sheet cats.png heart.png hymn.txt --out sheet.png\n"
         "  genui sheet --favourites --out favourites.png"
@@ -82,6 +81,3 @@ def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
         )
         return Sample(recipe.seed, "", [frame]), recipe
     raise MisuseError(f"{file.path}: a contact sheet takes images, texts and traces")
-
-
-COMMANDS = {"sheet": Runs(configure_sheet, run_sheet)}

@@ -7,24 +7,30 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.late import late_imports
 from genui.base.numbers import count, parameters
 from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
 from genui.formats import image
 from genui.formats.codec import CODECS, SavedFile, carries_recipe, read
 from genui.formats.command import format_edits
 from genui.formats.kinds import kind_of_init, saves_of
-from genui.formats.recipe import Machine
 from genui.formats.sample import NoRecipeError
 from genui.formats.text import RECIPE_LINE
 from genui.formats.trees import Branch, ListedTrace, SavedTree, list_trees
 from genui.hub.formats import format_of
 from genui.protocol import Settings
 from genui.recipes import FIXED
+from genui.runs import facts
+
+with late_imports():
+    from genui.cli import inspect
+    from genui.runs import layout, listing, models
 
 # --- `genui show`: a file, a run or a model ----------------------------------------------------
 
@@ -54,9 +60,7 @@ def run_show(args: argparse.Namespace) -> int:
     elif file.is_dir():
         _show_run(file)
     elif not file.exists():
-        from genui.runs.models import is_open_model
-
-        if (file.suffix or len(file.parts) > 1) and not is_open_model(str(file)):
+        if (file.suffix or len(file.parts) > 1) and not models.is_open_model(str(file)):
             raise MisuseError(f"{file}: no such file; check the path")
         _show_model(str(file))
     elif not file.is_file():  # a named pipe would block
@@ -73,11 +77,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def _show_run(folder: Path) -> None:
-    from genui.cli.inspect import describe
-    from genui.runs.layout import RunDir
-    from genui.runs.listing import summarise
-
-    describe(summarise(RunDir(folder)))
+    inspect.describe(listing.summarise(layout.RunDir(folder)))
 
 
 _APART = ("name", "facts")
@@ -86,14 +86,12 @@ _APART = ("name", "facts")
 
 def _show_model(ref: str) -> None:
     """Prints the card of a model and, of one that genui trained, the recipe in its file."""
-    from genui.runs.models import find_model, read_header
-
-    model = find_model(ref)
+    model = models.find_model(ref)
     sample = model.path.with_name("sample.png")
     if model.source == "shipped" and sample.is_file():
         show_image(sample)
-    recipe = {} if model.format else dataclasses.asdict(read_header(model.path).recipe)
-    output.facts(
+    recipe = {} if model.format else dataclasses.asdict(models.read_header(model.path).recipe)
+    output.print_facts(
         [
             ("model", model.ref),
             ("kind", f"{model.family}, {model.medium}"),
@@ -154,8 +152,8 @@ def show_saved(file: Path) -> None:
     print_facts(saved)
     if isinstance(saved.content, SavedTree):
         tree = saved.content
-        output.say()
-        output.table(
+        output.print_line()
+        output.print_table(
             ("BRANCH", "FROM", "STEP", "EDIT", ""),
             [
                 (
@@ -185,7 +183,7 @@ def print_facts(saved: SavedFile) -> None:
         kind = kind_of_init(recipe.init)
         describe_init = saves_of(kind).describe_init if kind is not None else None
         origin = describe_init(recipe.init) if describe_init is not None else recipe.init
-    output.facts(
+    output.print_facts(
         [
             ("model", recipe.model),
             ("weights", recipe.fingerprint),
@@ -200,7 +198,7 @@ def print_facts(saved: SavedFile) -> None:
             ("steps", count(recipe.result.steps) if recipe.result.digest else ""),
             ("genui", recipe.genui),
             ("torch", machine.torch),
-            ("made on", ", ".join(filter(None, _machine_words(machine)))),
+            ("made on", facts.summarise_machine(msgspec.structs.asdict(machine))),
         ]
     )
 
@@ -214,11 +212,6 @@ def _settings_by_name(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _machine_words(machine: Machine) -> tuple[str, ...]:
-    threads = f"{machine.threads} threads" if machine.threads != 1 else "1 thread"
-    return machine.processor, machine.device, machine.precision, threads if machine.threads else ""
-
-
 def show_text(file: Path) -> None:
     with file.open("rb") as stream:
         data = stream.read(MAX_TEXT + 1)
@@ -228,7 +221,7 @@ def show_text(file: Path) -> None:
     if len(data) > MAX_TEXT:
         output.note(f"{file}: only the first {count(MAX_TEXT)} bytes are shown")
     elif mark:
-        output.say()
+        output.print_line()
         _show_recipe(file)
 
 
@@ -236,8 +229,7 @@ _SHOWN: Mapping[str, Callable[[Path], None]] = {
     **dict.fromkeys((".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"), show_image),
     **dict.fromkeys((".log", ".md", ".py", ".txt"), show_text),
 }
-"""What shows files by their suffix, also files that genui did not write; `show_saved` is for
-others."""
+"""The functions that show files by suffix, also files of other programs; else `show_saved` does."""
 
 
 # --- `genui traces`: the traces that were saved -----------------------------------------------
@@ -255,12 +247,12 @@ def configure_traces(parser: argparse.ArgumentParser) -> None:
 def run_traces(args: argparse.Namespace) -> int:
     listings = list_trees()
     if args.json:
-        output.emit(list(map(_as_dict, listings)))
+        output.print_json(list(map(_as_dict, listings)))
         return 0
     if not listings:
-        output.say("no saved traces; the app saves the current one")
+        output.print_line("no saved traces; the app saves the current one")
         return 0
-    output.table(
+    output.print_table(
         ("NAME", "MODEL", "STEPS", "BRANCHES", "SAVED", "FILE"),
         [_row(listed, listed.tree) for listed in listings if listed.tree],
         right=(2, 3),
@@ -298,9 +290,3 @@ def _as_dict(listed: ListedTrace) -> dict[str, object]:
         "total_steps": tree.total,
         "branches": len(tree.branches),
     }
-
-
-COMMANDS = {
-    "traces": Runs(configure_traces, run_traces),
-    "show": Runs(configure_show, run_show),
-}

@@ -12,17 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.late import late_imports
 from genui.base.text import align, clean_line, shorten_middle
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.parser import add_json
 from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
+from genui.runs.facts import count_steps
+
+with late_imports():
+    from genui.engine import kinds
+    from genui.engine.data import preparation
+    from genui.runs import listing, models, system, table
+    from genui.runs import search as run_search
+    from genui.runs import sweep as sweeps
 
 if TYPE_CHECKING:
     from genui.runs.layout import RunDir
     from genui.runs.models import Origin
-    from genui.runs.sweep import Axes, Result, SettingResult, Sweep, View
+    from genui.runs.sweep import Axes, SettingResult, Sweep, SweepState, TrialResult
 
 REFRESH = 1.0  # seconds between two tables on a terminal
 _NUMBER = re.compile(r"[\d.,/e+-]*")  # a cell that is aligned at the right
@@ -69,7 +77,7 @@ def configure_sweep(parser: argparse.ArgumentParser) -> None:
         "--metric",
         metavar="NAME",
         default="val_loss",
-        help="what is compared: the best value of this metric (default val_loss)",
+        help="compare trials by the best value of this metric (default val_loss)",
     )
     parser.add_argument(
         "--goal", choices=("min", "max"), help="which value is best, if its name does not say so"
@@ -88,9 +96,6 @@ def run_sweep(args: argparse.Namespace) -> int:
         return _show(args)
     if args.sweep_name is not None:
         raise MisuseError(f"sweep: unexpected {args.sweep_name!r}; see genui sweep --help")
-    from genui.runs import models
-    from genui.runs import sweep as sweeps
-
     origin = models.find_origin(args.start_from) if args.start_from else None
     if args.recipe is not None:
         base = find_recipe(args.recipe)
@@ -110,7 +115,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         shutil.rmtree(folder.path, ignore_errors=True)  # nothing has started
         raise
     if args.json:
-        output.emit({"name": folder.id, "path": folder.path}, indent=False)
+        output.print_json({"name": folder.id, "path": folder.path}, indent=False)
     else:
         print(folder.id, flush=True)
     output.note(_describe(sweep))
@@ -130,11 +135,7 @@ def _pairs(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
-    """The sweep that is asked for. Raises MisuseError, one line that names what is wrong."""
-    from genui.runs import sweep as sweeps
-    from genui.runs.system import usable_cores
-    from genui.runs.table import better
-
+    """The sweep that is asked for. Raises MisuseError, one line that names the fault."""
     fixed, lists, ranges = axes
     if not lists and not ranges:
         raise MisuseError(
@@ -146,7 +147,7 @@ def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
             raise MisuseError(f"--{name} {value}: expected a whole number, 1 or more")
     if args.jobs > MOST_JOBS:
         raise MisuseError(f"--jobs {args.jobs}: at most {MOST_JOBS} trainings run at once")
-    sense = better(args.metric)
+    sense = table.better(args.metric)
     goal = args.goal or ("max" if sense > 0 else "min")
     if not sense and args.goal is None:
         raise MisuseError(
@@ -154,18 +155,16 @@ def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
             "with --goal min or --goal max"
         )
     if args.jobs > 1 and "threads" not in {*fixed, *lists, *ranges}:
-        fixed["threads"] = str(max(1, usable_cores() // args.jobs))
+        fixed["threads"] = str(max(1, system.usable_cores() // args.jobs))
     search = bool(ranges) or args.trials is not None
     trials = [] if search else sweeps.combinations(lists)
     seeds = max(1, len(lists.get(sweeps.SEED, ())))
     points = (args.trials or sweeps.DEFAULT_POINTS) if search else len(trials) // seeds
     sweeps.check_total(points * seeds)
     if search:
-        from genui.runs.search import load_optuna
-
         if not {*lists, *ranges} - {sweeps.SEED}:
             raise MisuseError("--trials: only seeds differ, so there is nothing to search")
-        load_optuna()
+        run_search.load_optuna()
     return sweeps.Sweep(
         name=sweeps.choose_name(args.name, base.name),
         recipe=dataclasses.asdict(base),
@@ -188,31 +187,23 @@ def _check(base: Recipe, origin: "Origin | None", sweep: "Sweep") -> None:
 
     Raises GenuiError, one line, before anything is made.
     """
-    from genui.runs.models import check_fits
-    from genui.runs.sweep import example_settings
-
     data: dict[tuple[str, str], Recipe] = {}
-    for settings in example_settings(sweep):
+    for settings in sweeps.example_settings(sweep):
         recipe = override(base, settings)
         if origin is not None:
-            check_fits(recipe, origin)
+            models.check_fits(recipe, origin)
         refuse_missing(recipe)
         data.setdefault((recipe.dataset, recipe.data), recipe)
     # Late: only after all settings are known to be right.
-    from genui.engine import kinds
-    from genui.engine.data.preparation import Preparation
-
-    with output.Progress() as progress:
+    with output.ProgressLine() as progress:
         for recipe in data.values():
-            line = kinds.check_data(recipe, Preparation(progress.show))
+            line = kinds.check_data(recipe, preparation.Preparation(progress.show))
             output.note(f"data: {line}")
 
 
 def _describe(sweep: "Sweep") -> str:
     """`12 trials (4 settings, 3 seeds each), 2 at once with 1 thread each on 2 cores`."""
-    from genui.runs.system import usable_cores
-
-    total, seeds, cores = sweep.total, len(sweep.seeds), usable_cores()
+    total, seeds, cores = sweep.total, len(sweep.seeds), system.usable_cores()
     what = f"{total} trials" if not sweep.search else f"a search of {sweep.points} settings"
     if seeds:
         what += f" ({sweep.points} settings, {seeds} seeds each)"
@@ -226,30 +217,25 @@ def _describe(sweep: "Sweep") -> str:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from genui.runs.sweep import SweepReader
-
     folder = named(args.sweep_name)
     if args.json:
-        output.emit(as_dict(SweepReader(folder).read()))
+        output.print_json(as_dict(sweeps.SweepReader(folder).read()))
         return 0
     if args.follow:
         return _follow(folder)
-    view = SweepReader(folder).read()
+    view = sweeps.SweepReader(folder).read()
     _print(view)
     return 0
 
 
 def named(name: str | None) -> "RunDir":
     """The sweep of that name, or the newest. Raises MisuseError if there is none."""
-    from genui.runs.listing import find_sweep
-    from genui.runs.sweep import list_sweeps
-
-    known = list_sweeps()
+    known = sweeps.list_sweeps()
     if not known:
         raise MisuseError("there are no sweeps yet: see genui sweep --help")
     if name is None:
         return known[0]
-    folder = find_sweep(name)
+    folder = listing.find_sweep(name)
     if folder is None:
         nearest = did_you_mean(name, [one.id for one in known])
         raise MisuseError(f"no sweep '{clean_line(name, 60)}': {nearest}")
@@ -262,9 +248,7 @@ def _follow(folder: "RunDir") -> int:
     from rich.live import Live
     from rich.text import Text
 
-    from genui.runs.sweep import SweepReader
-
-    reader, last = SweepReader(folder), ""
+    reader, last = sweeps.SweepReader(folder), ""
     view = reader.read()
     console = Console(highlight=False)
     shown = nullcontext()
@@ -282,34 +266,34 @@ def _follow(folder: "RunDir") -> int:
                 view = reader.read()
     except KeyboardInterrupt:
         _print(view)
-        output.note(f"the sweep goes on: genui sweep show {folder.id} --follow shows it again,")
+        output.note(f"the sweep continues: genui sweep show {folder.id} --follow shows it again,")
         output.note(f"genui stop {folder.id} stops it")
         raise
     _print(view)
     if view.state == "dead":
         raise GenuiError(
-            f"the sweep was killed: genui resume {folder.id} goes on with it; trials that were "
-            "training go on by themselves"
+            f"the sweep was killed: genui resume {folder.id} continues it; trials that were "
+            "training continue by themselves"
         )
     return 1 if view.state == "failed" else 0
 
 
-def _fitted(view: "View", size: Any) -> str:
+def _fitted(view: "SweepState", size: Any) -> str:
     """The table of a sweep, cut to the size of the terminal."""
     lines, height = list(_lines(view)), size.height - 3
     more = len(lines) - height
     if more > 0:
         lines = [*lines[: height - 1], f"… {more + 1} more"]
-    lines.append("ctrl+c leaves it; the sweep goes on")
+    lines.append("ctrl+c leaves it; the sweep continues")
     return "\n".join(line[: size.width] for line in lines)
 
 
-def _print(view: "View") -> None:
+def _print(view: "SweepState") -> None:
     for line in _lines(view):
-        output.say(line)
+        output.print_line(line)
 
 
-def _lines(view: "View") -> Iterator[str]:
+def _lines(view: "SweepState") -> Iterator[str]:
     """The state of a sweep and the table of its trials, the best first."""
     yield view.describe()
     if view.error:
@@ -326,7 +310,7 @@ def _lines(view: "View") -> Iterator[str]:
         yield f"{waiting} more are chosen by the search"
 
 
-def _trial_rows(view: "View") -> list[list[str]]:
+def _trial_rows(view: "SweepState") -> list[list[str]]:
     """A head and a row for each trial."""
     sweep = view.sweep
     heads = ["RUN", "STATE", "STEP", _metric_title(sweep), *sweep.axes, "NOTE"]
@@ -344,12 +328,10 @@ def _trial_rows(view: "View") -> list[list[str]]:
     return [heads, *rows]
 
 
-def _setting_rows(view: "View") -> list[list[str]]:
+def _setting_rows(view: "SweepState") -> list[list[str]]:
     """A head and a row for each setting, with the mean over its seeds."""
-    from genui.runs.sweep import SEED
-
     sweep = view.sweep
-    axes = [key for key in sweep.axes if key != SEED]
+    axes = [key for key in sweep.axes if key != sweeps.SEED]
     heads = ["RUNS", "STATE", _metric_title(sweep), "±", "SEEDS", *axes, "NOTE"]
     rows = []
     for one in view.settings:
@@ -374,17 +356,15 @@ def _metric_title(sweep: "Sweep") -> str:
     return f"{sweep.goal} {clean_line(sweep.metric, 30)}"
 
 
-def _steps(one: "Result") -> str:
-    if not one.steps:
-        return numbers.count(one.step) if one.step else ""
-    return f"{numbers.count(one.step)}/{numbers.count(one.steps)}"
+def _steps(one: "TrialResult") -> str:
+    return count_steps(one.step, one.steps) if one.step or one.steps else ""
 
 
 def _value(value: float | None) -> str:
     return "" if value is None else numbers.value(value)
 
 
-def _states(results: "Sequence[Result]") -> str:
+def _states(results: "Sequence[TrialResult]") -> str:
     """`finished`, or `2 finished, 1 running`."""
     states = [one.state for one in results]
     if len(set(states)) == 1:
@@ -392,7 +372,7 @@ def _states(results: "Sequence[Result]") -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 
-def as_dict(view: "View") -> dict[str, Any]:
+def as_dict(view: "SweepState") -> dict[str, Any]:
     """A sweep as JSON data for scripts, the best first."""
     sweep = view.sweep
     data = {
@@ -412,7 +392,7 @@ def as_dict(view: "View") -> dict[str, Any]:
     return data
 
 
-def _trial_dict(sweep: "Sweep", one: "Result") -> dict[str, Any]:
+def _trial_dict(sweep: "Sweep", one: "TrialResult") -> dict[str, Any]:
     return {
         "name": f"{sweep.name}.{one.trial.number}",
         "id": one.trial.run,
@@ -439,8 +419,6 @@ def _setting_dict(one: "SettingResult") -> dict[str, Any]:
 
 def stop(folder: "RunDir", wait: float) -> None:
     """Stop the sweep, and say how far it is."""
-    from genui.runs import sweep as sweeps
-
     sweeps.stop(folder)
     reader = sweeps.SweepReader(folder)
     view = reader.read()
@@ -452,17 +430,13 @@ def stop(folder: "RunDir", wait: float) -> None:
     line = view.describe()
     if view.is_live:
         line = f"{folder.id}: stop requested; its trials write their checkpoints first"
-    output.say(line)
-    output.note(f"genui resume {folder.id} goes on with it")
+    output.print_line(line)
+    output.note(f"genui resume {folder.id} continues it")
 
 
 def resume(folder: "RunDir", again: bool) -> None:
-    """Resume a sweep."""
-    from genui.runs import sweep as sweeps
-
     left = sweeps.resume(folder, again)
     trials = numbers.quantity(left, "trial")
-    output.say(f"{folder.id}: goes on with {trials}; `genui sweep show {folder.id}` shows them")
-
-
-COMMANDS = {"sweep": Runs(configure_sweep, run_sweep)}
+    output.print_line(
+        f"{folder.id}: continues with {trials}; `genui sweep show {folder.id}` shows them"
+    )

@@ -3,20 +3,28 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.late import late_imports
 from genui.cli import output
-from genui.cli.command import Runs
 from genui.cli.control import add_wait, learning_rate, named_sweep, request
 from genui.cli.parser import add_json, add_run
 from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
+
+with late_imports():
+    from genui.cli import foreground, sweep
+    from genui.engine import estimate, kinds, trainer
+    from genui.engine.data import preparation
+    from genui.runs import hosts as run_hosts
+    from genui.runs import launch, layout, listing, models, slurm
+    from genui.runs import processes as run_processes
 
 if TYPE_CHECKING:
     from genui.runs.hosts import Placement
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_S = 20.0
-"""How long a start waits for a measurement. The training itself then says what it takes."""
+"""The time that a start waits for a measurement. Later the training itself reports it."""
 
 MOST_MINUTES = 525_600  # a year
 
@@ -47,13 +55,13 @@ def add_placement(parser: argparse.ArgumentParser, otherwise: str) -> None:
     parser.add_argument(
         "--slurm",
         metavar="OPTIONS",
-        help="let Slurm start it, in as many processes as these options of sbatch give it tasks: "
+        help="let Slurm start it, with these options of sbatch, in one process for each task: "
         "--slurm='--nodes=2 --ntasks-per-node=4'",
     )
     parser.add_argument(
         "--shard",
         action="store_true",
-        help="share out the weights over the processes, for a model that does not fit each of them",
+        help="divide the weights among the processes, for a model too large for one of them",
     )
 
 
@@ -69,20 +77,17 @@ def placement(args: argparse.Namespace, otherwise: "Placement") -> "Placement | 
 
 
 def _processes(args: argparse.Namespace) -> "Placement | None":
-    from genui.runs.hosts import HERE, Placement, parse_hosts  # late: as all that starts a run
-    from genui.runs.slurm import check_options
-
     processes = 1 if args.nproc is None else args.nproc
     if args.slurm is not None:
         if args.hosts or args.nproc is not None:
             raise MisuseError("--slurm: its options say the number of tasks: leave out the others")
-        check_options(args.slurm)
-        return Placement(slurm=args.slurm)
+        slurm.check_options(args.slurm)
+        return run_hosts.Placement(slurm=args.slurm)
     if args.hosts is not None:
-        hosts = parse_hosts(args.hosts, processes)
-        is_here = set(hosts) == {HERE}
-        return Placement(len(hosts), () if is_here else hosts)
-    return None if args.nproc is None else Placement(processes)
+        hosts = run_hosts.parse_hosts(args.hosts, processes)
+        is_here = set(hosts) == {run_hosts.HERE}
+        return run_hosts.Placement(len(hosts), () if is_here else hosts)
+    return None if args.nproc is None else run_hosts.Placement(processes)
 
 
 def configure_train(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +110,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         type=float,
         help="choose the number of steps, and for text sizes, batches and contexts, that make the "
-        "most of so many minutes on this machine; what --set gives stays",
+        "most of so many minutes on this machine; values of --set are kept",
     )
     parser.add_argument(
         "--until",
@@ -128,60 +133,80 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "the run's id and folder as JSON; with --dry-run a line for each estimate")
 
 
+class _Training(NamedTuple):
+    """The recipe, the data and the place of a training: the arguments of `launch.create`."""
+
+    base: Recipe
+    settings: dict[str, str]
+    name: str
+    start_from: str
+    where: "Placement"
+
+    @property
+    def recipe(self) -> Recipe:
+        return override(self.base, self.settings)
+
+
 def run_train(args: argparse.Namespace) -> int:
-    from genui.engine import kinds
-    from genui.engine.data.preparation import Preparation
-    from genui.runs import launch
-    from genui.runs.hosts import ALONE, Placement
-    from genui.runs.processes import rank_in_job
-
-    rank = rank_in_job()
+    rank = run_processes.rank_in_job()
     if rank:
-        return _train_in_job(None)  # rank 0 checks the settings and makes the run
-    where = placement(args, ALONE) or ALONE
-    if rank is not None:
-        if replace(where, shard=False) != ALONE or args.nproc is not None:
-            raise MisuseError("--nproc, --hosts, --slurm: the processes are started already")
-        where = Placement(int(os.environ["WORLD_SIZE"]), shard=where.shard)
-    settings = _train_settings(args)
-    base = _base(args.recipe, args.start_from, settings)
-    recipe = override(base, settings)
-    launch.check_placement(recipe, where)
-    refuse_missing(recipe)
-    if args.minutes is not None:
-        _check_budget(args.minutes, settings, where)
-    plans = _plans(base, settings, args.minutes, bool(args.start_from))
+        return trainer.train_in_job(None)  # rank 0 checks the settings and makes the run
+    training = _read_training(args, in_job=rank is not None)
+    plans = _plans(training, args.minutes)
     if args.dry_run:
-        return _estimate(recipe, plans, args.json)
-    with output.Progress() as progress:
-        data = kinds.check_data(recipe, Preparation(progress.show))
-    output.note(f"data: {data}")
-    settings |= _say_plan(plans, whole=args.minutes is not None)
-
-    def make() -> "RunDir":
-        started = launch.create(base, settings, args.name, args.start_from, where)
-        _announce(started, args.json)
-        return started
-
+        return _estimate(training.recipe, plans, args.json)
+    _check_data(training.recipe)
+    training.settings.update(_say_plan(plans, whole=args.minutes is not None))
     if rank is not None:
-        return _train_in_job(make)
+        return trainer.train_in_job(lambda: _create(training, args.json))
     if args.foreground:
-        if where.slurm is not None:
-            raise MisuseError("--foreground: Slurm starts the training elsewhere: leave it out")
-        from genui.cli.foreground import train_here
-
-        return train_here(make())
-    started = launch.launch(base, settings, args.name, args.start_from, where)
+        return foreground.train_here(_create(training, args.json))
+    started = launch.launch(*training)
     _announce(started, args.json)
-    _hints(started)
+    _print_hints(started)
     return 0
 
 
-def _train_in_job(make: "Callable[[], RunDir] | None") -> int:
-    """Train in this process, which torchrun has started with others."""
-    from genui.engine.trainer import train_in_job  # late: it imports torch
+def _read_training(args: argparse.Namespace, in_job: bool) -> _Training:
+    """The training that the options describe, `in_job` if torchrun has started this process.
 
-    return train_in_job(make)
+    Raises MisuseError for what cannot be trained, or not there.
+    """
+    where = _choose_place(args, in_job)
+    settings = _train_settings(args)
+    base = _base(args.recipe, args.start_from, settings)
+    training = _Training(base, settings, args.name, args.start_from, where)
+    launch.check_placement(training.recipe, where)
+    refuse_missing(training.recipe)
+    if args.minutes is not None:
+        _check_budget(args.minutes, settings, where)
+    if args.foreground and where.slurm is not None and not args.dry_run:
+        raise MisuseError("--foreground: Slurm starts the training elsewhere: leave it out")
+    return training
+
+
+def _choose_place(args: argparse.Namespace, in_job: bool) -> "Placement":
+    """Where it trains: in the processes of a job, else as the options say. Raises MisuseError."""
+    where = placement(args, run_hosts.ALONE) or run_hosts.ALONE
+    if not in_job:
+        return where
+    if replace(where, shard=False) != run_hosts.ALONE or args.nproc is not None:
+        raise MisuseError("--nproc, --hosts, --slurm: the processes are started already")
+    return run_hosts.Placement(int(os.environ["WORLD_SIZE"]), shard=where.shard)
+
+
+def _check_data(recipe: Recipe) -> None:
+    """Read the data, and describe them on stderr."""
+    with output.ProgressLine() as progress:
+        data = kinds.check_data(recipe, preparation.Preparation(progress.show))
+    output.note(f"data: {data}")
+
+
+def _create(training: _Training, as_json: bool) -> "RunDir":
+    """The folder of the run, which is printed."""
+    started = launch.create(*training)
+    _announce(started, as_json)
+    return started
 
 
 def _check_budget(minutes: float, settings: Mapping[str, str], where: "Placement") -> None:
@@ -196,44 +221,41 @@ def _check_budget(minutes: float, settings: Mapping[str, str], where: "Placement
         )
 
 
-def _plans(
-    base: Recipe, settings: Mapping[str, str], minutes: float | None, keep_size: bool
-) -> Iterator["Plan"]:
-    """What the training takes, or what makes the most of a budget, better each time."""
-    from genui.engine.estimate import estimate, fit_budget
-
+def _plans(training: _Training, minutes: float | None) -> Iterator["Plan"]:
+    """Plans of the training, or of the best use of a budget, better each time."""
     if minutes is None:
-        return estimate(override(base, settings))
-    return fit_budget(base, settings, minutes, keep_size)
+        return estimate.estimate(training.recipe)
+    keep_size = bool(training.start_from)
+    return estimate.fit_budget(training.base, training.settings, minutes, keep_size)
 
 
 def _estimate(recipe: Recipe, plans: Iterator["Plan"], as_json: bool) -> int:
-    """Print the plan, with `as_json` each time that more of it is measured."""
+    """Print the plan; with `as_json` again each time that more of it is measured."""
     with suppress(OSError):
         os.nice(10)  # as a trainer; the app measures while its user types
     plan = None
-    progress = output.Progress()
+    progress = output.ProgressLine()
     for plan in plans:
         if as_json:
-            output.emit(plan, indent=False)
+            output.print_json(plan, indent=False)
         elif plan.fault:
             raise GenuiError(plan.fault)
         else:
             progress.show(plan.describe())
     progress.clear()
     if plan is not None and not as_json:
-        output.say(f"{recipe.name}: {plan.describe()}")
+        output.print_line(f"{recipe.name}: {plan.describe()}")
     return 1 if plan is not None and plan.fault else 0
 
 
 def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
-    """Say on stderr what the training takes; returns the settings that its budget chose. Raises
-    GenuiError if it cannot start.
+    """Print on stderr the time and memory of the training; returns the settings that its budget
+    chose. Raises GenuiError if it cannot start.
 
     It is measured only for a person at a terminal, if that takes less than `PATIENCE_S`, or if the
     `whole` measurement is needed.
     """
-    progress = output.Progress()
+    progress = output.ProgressLine()
     plan = None
     for plan in plans:
         if plan.fault:
@@ -249,7 +271,7 @@ def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
 
 
 def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe:
-    """The recipe before --set: the named one, or that of the model to start from.
+    """The recipe before --set: the named one, or the recipe of the model to start from.
 
     Raises MisuseError if there is neither, or its settings do not fit the weights.
     """
@@ -259,11 +281,9 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
                 "train: RECIPE is missing; see genui train --help (--from MODEL takes the model's)"
             )
         return find_recipe(name)
-    from genui.runs.models import check_fits, find_origin
-
-    origin = find_origin(start_from)
+    origin = models.find_origin(start_from)
     base = origin.recipe if name is None else find_recipe(name)
-    check_fits(override(base, settings), origin)
+    models.check_fits(override(base, settings), origin)
     output.note(f"from: {origin.describe()}")
     return base
 
@@ -278,15 +298,13 @@ def _train_settings(args: argparse.Namespace) -> dict[str, str]:
 
 def _announce(started: "RunDir", as_json: bool) -> None:
     if as_json:
-        output.emit({"id": started.id, "path": started.path}, indent=False)
+        output.print_json({"id": started.id, "path": started.path}, indent=False)
     else:
         print(started.id, flush=True)
 
 
-def _hints(started: "RunDir") -> None:
-    from genui.runs.listing import summarise
-
-    summary = summarise(started)
+def _print_hints(started: "RunDir") -> None:
+    summary = listing.summarise(started)
     if summary.state == "queued":
         output.note(f"{summary.status.doing}; its script is {started.path / 'job.sh'}")
     else:
@@ -319,7 +337,7 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
     )
     add_placement(parser, "default as before")
     parser.add_argument(
-        "--again", action="store_true", help="of a sweep: also trials that failed or you stopped"
+        "--again", action="store_true", help="also trials of a sweep that failed or you stopped"
     )
     add_wait(parser)
 
@@ -332,36 +350,41 @@ def _placement_options(args: argparse.Namespace) -> str:
 
 
 def run_resume(args: argparse.Namespace) -> int:
-    from genui.runs import launch
-    from genui.runs.layout import read_info
-    from genui.runs.listing import find_run, summarise
-    from genui.runs.processes import rank_in_job
-
     options = _placement_options(args)
     if (folder := named_sweep(args.run_ref)) is not None:
-        from genui.cli import sweep  # late: few runs are sweeps
-
-        if args.settings:
-            raise MisuseError(f"{folder.id} is a sweep: its settings are those of its trials")
-        if options:
-            raise MisuseError(f"{folder.id} is a sweep: leave out {options}")
-        sweep.resume(folder, args.again)
+        _resume_sweep(folder, args, options)
         return 0
-    run = find_run(args.run_ref)
+    run = listing.find_run(args.run_ref)
     if args.again:
         raise MisuseError(f"--again: {run.id} is a run, not a sweep; leave it out")
-    if (rank := rank_in_job()) is not None:
+    if (rank := run_processes.rank_in_job()) is not None:
         if args.settings or options not in ("", "--shard"):
             raise MisuseError("--set, --nproc, --hosts, --slurm: the processes are started already")
+        return trainer.train_in_job(None if rank else lambda: _share_out(run, args.shard))
+    _resume_run(run, args, options)
+    return 0
 
-        def again() -> "RunDir":
-            if args.shard:
-                launch.share_weights(run, int(os.environ["WORLD_SIZE"]))
-            return run
 
-        return _train_in_job(None if rank else again)
+def _resume_sweep(folder: "RunDir", args: argparse.Namespace, options: str) -> None:
+    """Continue all trials of a sweep. Raises MisuseError for options of a run."""
+    if args.settings:
+        raise MisuseError(f"{folder.id} is a sweep: its settings are those of its trials")
+    if options:
+        raise MisuseError(f"{folder.id} is a sweep: leave out {options}")
+    sweep.resume(folder, args.again)
+
+
+def _share_out(run: "RunDir", shard: bool) -> "RunDir":
+    """The run, with its weights shared out over the processes of this job if it is to `shard`."""
+    if shard:
+        launch.share_weights(run, int(os.environ["WORLD_SIZE"]))
+    return run
+
+
+def _resume_run(run: "RunDir", args: argparse.Namespace, options: str) -> None:
+    """Continue a run that is paused, or start it again from its newest checkpoint."""
     new_rate = learning_rate(run, args.settings) if args.settings else None
-    summary = summarise(run)
+    summary = listing.summarise(run)
     if summary.alive and options:
         raise MisuseError(
             f"{options}: {run.id} is {summary.state}; stop it first (genui stop {run.id}), then "
@@ -372,14 +395,7 @@ def run_resume(args: argparse.Namespace) -> int:
     if summary.state == "paused":
         request(run, "resume", args.wait)
     elif summary.state in ("running", "starting"):
-        output.say(f"{run.id}: already {summary.state}")
+        output.print_line(f"{run.id}: already {summary.state}")
     else:
-        launch.resume(run, new_rate, placement(args, launch.placement_of(read_info(run))))
-        output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")
-    return 0
-
-
-COMMANDS = {
-    "train": Runs(configure_train, run_train),
-    "resume": Runs(configure_resume, run_resume),
-}
+        launch.resume(run, new_rate, placement(args, launch.placement_of(layout.read_info(run))))
+        output.print_line(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")

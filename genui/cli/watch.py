@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.base.numbers import about
-from genui.cli import output
-from genui.cli.command import Runs
+from genui.cli import output, runs
 from genui.cli.home import before_textual, has_terminal
-from genui.cli.runs import connect, find_path
+from genui.cli.runs import connect, find_all, find_path, title
+
+with late_imports():
+    from genui.logs import printed, printed_choice
+    from genui.runs import listing
+    from genui.ui import app
 
 if TYPE_CHECKING:
     from genui.logs.printed_choice import Choice
@@ -48,7 +53,7 @@ def configure_watch(parser: argparse.ArgumentParser) -> None:
 
 
 def add_recording(parser: argparse.ArgumentParser, when: str = "") -> None:
-    """--name and --project of what is recorded, with `when` before their help; --step and
+    """Add --name and --project of the recording, with `when` before their help; --step and
     --metrics: how printed lines are read."""
     parser.add_argument("--name", metavar="NAME", default="", help=f"{when}name of the run")
     parser.add_argument("--project", metavar="NAME", default="", help=f"{when}its project")
@@ -56,13 +61,13 @@ def add_recording(parser: argparse.ArgumentParser, when: str = "") -> None:
         "--step",
         metavar="NAME",
         default="",
-        help="of printed lines: the name of the step; 'count' numbers the records",
+        help="the name of the step in printed lines; 'count' numbers the records",
     )
     parser.add_argument(
         "--metrics",
         metavar="NAMES",
         default="",
-        help="of printed lines: the metrics to read, as 'loss,val_*'",
+        help="the metrics to read from printed lines, such as 'loss,val_*'",
     )
 
 
@@ -79,34 +84,25 @@ def run_watch(args: argparse.Namespace) -> int:
         paths = [links[word].root if word in links else _path_of(word) for word in args.paths]
         _choose_for_files(args, paths)
         before_textual()
-        from genui.ui import app
-
         return app.run_watch(paths or None, None, [*links.values()])
     paths = [_path_of(word) for word in args.paths]
     _choose_for_files(args, paths)
     if not paths:
-        from genui.cli import runs
-
-        runs.listing()
+        runs.print_runs()
     else:
-        from genui.cli.runs import find_all
-
         logs = [summary for path in paths for summary in find_all(path, wait=True)]
         heads = ("LOG", "FORMAT", "STATE", "LAST WRITE", "NAME")
-        output.table(heads, map(_row, logs), optional=(4,))
+        output.print_table(heads, map(_row, logs), optional=(4,))
     return 0
 
 
 def choose(args: argparse.Namespace, key: str) -> "Choice":
-    """How printed lines are read: as the options say, which are remembered, or as they said
-    last."""
-    from genui.logs.printed_choice import Choice, recall, remember
-
+    """How printed lines are read: by the options, which are remembered, or by the last ones."""
     if not args.step and not args.metrics:
-        return recall(key)
+        return printed_choice.recall(key)
     names = tuple(name.strip() for name in args.metrics.split(",") if name.strip())
-    choice = Choice("" if args.step == AUTO else args.step, names)
-    remember(key, choice)
+    choice = printed_choice.Choice("" if args.step == AUTO else args.step, names)
+    printed_choice.remember(key, choice)
     return choice
 
 
@@ -114,27 +110,20 @@ def _choose_for_files(args: argparse.Namespace, paths: list[Path]) -> None:
     """Remembers --step and --metrics for the logs. Raises MisuseError if they have none."""
     if not args.step and not args.metrics:
         return
-    from genui.cli.runs import find_all
-    from genui.logs.printed_choice import key_of_file
-
     logs = [log.run.path for path in paths for log in find_all(path) if log.format == "text"]
     if not logs:
         raise MisuseError("watch: --step and --metrics are for printed lines; name such a log or -")
-    for key in {key_of_file(path) for path in logs}:
+    for key in {printed_choice.key_of_file(path) for path in logs}:
         choose(args, key)
 
 
 def _path_of(word: str) -> Path:
     """The path of a log or folder, or of a run's folder. Raises MisuseError."""
-    from genui.runs.listing import find_run
-
     path = find_path(word)
-    return find_run(word).path if path is None else path
+    return listing.find_run(word).path if path is None else path
 
 
 def _row(summary: "RunSummary") -> tuple[str, ...]:
-    from genui.cli.runs import title
-
     state = summary.fault or summary.state
     is_named = not summary.native and summary.info.name not in str(summary.run.path)  # by its tool
     name = summary.info.name if is_named else ""
@@ -149,8 +138,6 @@ def _watch_pipe(args: argparse.Namespace) -> int:
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
-    from genui.logs import printed
-
     run = printed.create(args.name, args.project)
     choice = choose(args, printed.choice_key(run))
     terminal = _open_terminal()
@@ -166,11 +153,9 @@ def _watch_pipe(args: argparse.Namespace) -> int:
     os.close(terminal)
     try:
         before_textual()
-        from genui.ui import app
-
         return app.run_watch(None, run)
     finally:
-        _farewell(run)
+        _print_recorded(run)
 
 
 def _open_terminal() -> int | None:
@@ -182,16 +167,11 @@ def _open_terminal() -> int | None:
         return None
 
 
-def _farewell(run: "RunDir") -> None:
-    from genui.runs.listing import summarise
-
-    if summarise(run).alive:
+def _print_recorded(run: "RunDir") -> None:
+    if listing.summarise(run).alive:
         output.note(
             f"still recording as run {run.id}: this shell waits until the command ends; "
             f"`genui watch {run.id}` in another one shows it again"
         )
     else:
         output.note(f"recorded as run {run.id}")
-
-
-COMMANDS = {"watch": Runs(configure_watch, run_watch)}

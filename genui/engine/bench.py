@@ -11,11 +11,15 @@ from typing import Any
 import torch
 
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.engine import device
 from genui.engine.estimate import peak_memory, trial_trainer
 from genui.engine.utilization import measure_peak, profile_step
 from genui.protocol import ImageSettings, Start, TextSettings
 from genui.recipes import find_recipe, override
+
+with late_imports():
+    from genui.engine import load
 
 Result = dict[str, Any]
 
@@ -37,13 +41,16 @@ def measure_training(recipe: str, seconds: float, settings: Mapping[str, str]) -
     trainer, task, machine = trial_trainer(override(find_recipe(recipe), settings))
     trainer.train_step()  # allocates
     times: list[float] = []
+    meter = device.start_meter()
     end = time.perf_counter() + seconds
     while len(times) < 3 or time.perf_counter() < end:
         begin = time.perf_counter()
         trainer.train_step()
         times.append(time.perf_counter() - begin)
-    step = statistics.median(times)
+    step, energy = statistics.median(times), meter.take()
     return {
+        "joules": energy.joules / len(times) / task.units_per_step,
+        "energy": energy.describe(),
         "units_per_s": task.units_per_step / step,
         "step": step,
         "steps": len(times),
@@ -56,25 +63,27 @@ def measure_training(recipe: str, seconds: float, settings: Mapping[str, str]) -
 
 def measure_writing(model: str, prompt: str, tokens: int) -> Result:
     """Seconds of each token that a model writes, with its odds, as the app's worker makes them."""
-    from genui.engine.load import stream
-
     settings = TextSettings(tokens=tokens)
     times: list[float] = []
+    cost: Result = {}
     for number in range(2):  # the first warms up
-        frames = stream(Start(trace=1, model=model, prompt=prompt, seed=number, settings=settings))
+        frames = load.stream(
+            Start(trace=1, model=model, prompt=prompt, seed=number, settings=settings)
+        )
         next(frames)  # Started: the prompt was read
+        meter = device.start_meter()
         begin = time.perf_counter()
         count = sum(1 for _ in frames)
         times.append((time.perf_counter() - begin) / max(1, count))
-    return {"seconds": times[-1], "threads": torch.get_num_threads()}
+        energy = meter.take()
+        cost = {"joules": energy.joules / max(1, count), "energy": energy.describe()}
+    return {"seconds": times[-1], "threads": torch.get_num_threads(), **cost}
 
 
 def measure_denoising(model: str, prompt: str, steps: int) -> Result:
     """Seconds of a denoising step of an image."""
-    from genui.engine.load import open_trace
-
     settings = ImageSettings(steps=steps)
-    trace = open_trace(Start(trace=1, model=model, prompt=prompt, seed=1, settings=settings))
+    trace = load.open_trace(Start(trace=1, model=model, prompt=prompt, seed=1, settings=settings))
     times = []
     frames = trace.advance(0, steps)
     for _ in range(steps):
@@ -86,7 +95,7 @@ def measure_denoising(model: str, prompt: str, steps: int) -> Result:
 
 
 def profile_recipe(recipe: str, steps: int, settings: Mapping[str, str]) -> Result:
-    """Seconds of a training step by what it is spent on."""
+    """The seconds of each part of a training step."""
     trainer, _, machine = trial_trainer(override(find_recipe(recipe), settings))
     seconds = profile_step(trainer.train_step, machine, steps)
     share = trainer.utilization.share(sum(seconds.values()))

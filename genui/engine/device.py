@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from genui.base.config import load_config
 from genui.base.errors import MisuseError, TooLargeError
 from genui.engine.loading import SILENT, LoadProgress
+from genui.runs.energy import EnergyMeter
 from genui.runs.system import processor_name as processor_name
 from genui.runs.system import usable_cores
 
@@ -28,7 +29,8 @@ _MEASURED_WIDTH = 256
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run or a trace is computed on. It is recorded, since it determines the bits."""
+    """The device, precision and threads of a run or a trace. It is recorded, since it determines
+    the bits."""
 
     device: str  # "cpu", "cuda" or "mps"
     precision: str  # "fp32" or "bf16"
@@ -39,8 +41,8 @@ class Machine:
 
 
 def default_threads(processes: int = 1) -> int:
-    """The setting `threads`, or if it is 0, one less than the cores that this process may use. Of
-    several processes that train together each has the same share of the cores.
+    """The setting `threads`, or if it is 0, one less than the cores that this process may use.
+    Several processes that train together have equal shares of the cores.
 
     Using all cores was slower in most cases. `python tests/bench/bench_threads.py --quick` on 2
     cores of an AMD EPYC, torch 2.13, compared them with one thread: with passive threads 0.62, 0.76
@@ -69,8 +71,15 @@ def choose_device(requested: str = "auto") -> str:
     return requested
 
 
+@cache
+def multiplies_bf16(device: str) -> bool:
+    """Whether a device, such as "cuda", has instructions for bf16. Without them torch's products
+    on a processor take some fifty times as long as in fp32, which shows in a few of them."""
+    return device != "cpu" or _bf16_speedup(64) > 0.2
+
+
 def _bf16_speedup(width: int) -> float:
-    """How much faster bf16 multiplies [2048, width] by [width, 4·width] than fp32.
+    """The factor by which bf16 multiplies [2048, width] by [width, 4·width] faster than fp32.
 
     The fastest of 8 products each, in turns, by the processor time of this thread; of two if bf16
     is far too slow: without instructions for it a product takes fifty times as long.
@@ -109,8 +118,9 @@ def choose(device: str, precision: str, threads: int, width: int) -> Machine:
 
 
 def precision_for_generation(recorded: str = "") -> str:
-    """fp32, or the setting `precision`: bf16 is seldom faster for single samples. What a saved
-    file's recipe has `recorded` (`load.precision_of`) counts more; "" if it is no replay."""
+    """fp32, or the setting `precision`: bf16 is seldom faster for single samples. The precision
+    that a saved file's recipe has `recorded` (`load.precision_of`) comes first; "" if it is no
+    replay."""
     precision = recorded.partition(" ")[0]
     return precision if precision in ("fp32", "bf16") else load_config().precision
 
@@ -138,6 +148,11 @@ def for_batches() -> Machine:
     return choose("auto", precision_for_batches(), threads_for_generation(), _MEASURED_WIDTH)
 
 
+def start_meter() -> EnergyMeter:
+    """A meter of the energy of this process, with the GPU that it generates on."""
+    return EnergyMeter((0,) if choose_device() == "cuda" else ())
+
+
 SPARE = 256 << 20
 """Bytes that a generation needs besides the weights."""
 
@@ -150,7 +165,7 @@ def check_memory(parameters: int, dtype: torch.dtype, progress: LoadProgress = S
     needed = parameters * dtype.itemsize + SPARE
     progress.announce(needed - SPARE)
     free = psutil.virtual_memory().available
-    if needed > free:  # what this process no longer uses may suffice
+    if needed > free:  # memory that this process no longer uses may suffice
         return_memory()
         free = psutil.virtual_memory().available
     if needed <= free:
@@ -173,7 +188,6 @@ def return_memory() -> None:
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """The array on the device."""
     return torch.from_numpy(array).to(device)
 
 

@@ -1,4 +1,4 @@
-"""How long a training takes on this machine, measured with a few of its own steps."""
+"""The time of a training on this machine, measured with a few of its own steps."""
 
 import dataclasses
 import resource
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.tables import dataset_named
 from genui.engine.kinds import build_task, prepares
@@ -21,6 +22,10 @@ from genui.runs.layout import RunDir
 from genui.runs.plan import Load, Plan, Speed, counted_start, fit, plan_of, read_speed, write_speed
 from genui.runs.ranks import QuietWriter
 from genui.runs.system import measure_share, own_share
+
+with late_imports():
+    from genui.engine import device
+    from genui.engine.train import loop
 
 if TYPE_CHECKING:
     from genui.engine.device import Machine
@@ -34,7 +39,7 @@ MEASURE_S = 8.0  # processor seconds of a whole measurement, about
 
 
 def missing_bytes(recipe: Recipe) -> int:
-    """How many bytes of a recipe's data must be downloaded before it can train.
+    """The number of bytes that must be downloaded before a recipe can train.
 
     Raises GenuiError, one line, if the data cannot be had: no network, no font.
     """
@@ -43,7 +48,7 @@ def missing_bytes(recipe: Recipe) -> int:
 
 
 def estimate(recipe: Recipe) -> Iterator[Plan]:
-    """The plan of a recipe, more exact each time: first what is known at once, then as measured.
+    """The plan of a recipe, more exact each time: first from known facts, then from measurements.
 
     A recipe that cannot start gives one plan, with a fault.
     """
@@ -77,7 +82,7 @@ def fit_budget(
     """The plan that makes the most of `minutes` on this machine, more exact each time; the last one
     has the settings that were chosen. A budget that cannot be met gives one plan, with a fault.
 
-    The settings `given` are kept. Of the recipe's `sizes`, the largest is chosen whose measured
+    The settings `given` are kept. The largest of the recipe's `sizes` is chosen whose measured
     speed allows at least `Size.least` steps; with `keep_size`, the recipe's own size.
     """
     begin, download = time.perf_counter(), 0
@@ -136,8 +141,8 @@ def _fitted(
 def _thorough(
     recipe: Recipe, begin: float, start: float, preparation: Preparation
 ) -> Iterator[Speed]:
-    """The speed of a recipe: the stored one, if all of it was measured, else as it is measured now.
-    `start` is the time to the first step, if it was measured with another size."""
+    """The speed of a recipe: the stored one, if all of it was measured, else one that is measured
+    now. `start` is the time to the first step, if it was measured with another size."""
     kept = read_speed(recipe)
     if kept is not None:
         yield kept
@@ -148,7 +153,7 @@ def _thorough(
 
 
 def _preparation(recipe: Recipe, download: int) -> Preparation:
-    """Of random or sampled data, if the recipe's must be downloaded or do not fit into memory."""
+    """Data are random or sampled if the recipe's must be downloaded or do not fit into memory."""
     return Preparation(is_trial=bool(download) or _is_large(recipe))
 
 
@@ -168,8 +173,8 @@ def _measured(recipe: Recipe, begin: float, download: int, load: Load) -> Iterat
 
 
 def measure_load() -> Load:
-    """How busy the machine is now. A training starts at the share of a core that this process got
-    so far."""
+    """The present load of the machine. A training starts at the share of a core that this process
+    got so far."""
     return Load(1 / own_share(), 1 / measure_share())
 
 
@@ -261,13 +266,10 @@ def trial_trainer(
     checkpoints if `run` is given."""
     import torch  # late: a plan that needs no measurement does not wait for torch
 
-    from genui.engine import device
-    from genui.engine.train.loop import Trainer
-
     machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
     recipe = dataclasses.replace(recipe, precision=machine.precision)
     task = build_task(recipe, torch.device(machine.device), None, preparation)
-    trainer = Trainer(cast("RunDir", run), QuietWriter(), recipe, task, machine, {})
+    trainer = loop.Trainer(cast("RunDir", run), QuietWriter(), recipe, task, machine, {})
     return trainer, task, machine
 
 

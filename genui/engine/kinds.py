@@ -1,4 +1,4 @@
-"""What a kind of model gives the engine, and the functions that call it.
+"""The functions of a kind of model for the engine, and the functions that call them.
 
 This file does not import torch: the faces that need it are imported when they are first used.
 """
@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.protocol.kinds import KINDS, Kind, open_face
 from genui.recipes import Recipe, TextRecipe
+
+with late_imports():
+    from genui.engine.train import recompute
 
 if TYPE_CHECKING:
     import torch
@@ -20,10 +24,11 @@ if TYPE_CHECKING:
     from genui.engine.device import Machine
     from genui.engine.estimate import Plan
     from genui.engine.metrics.classifiers import Classifier
+    from genui.engine.metrics.copying import TracedText
     from genui.engine.models.language_model import TokenNetwork
     from genui.engine.sample.trace import Generator, Trace
     from genui.engine.train.task import Task
-    from genui.protocol import Neighbours
+    from genui.protocol import Agreement, Neighbours
     from genui.runs.models import ModelInfo
 
 R = TypeVar("R", bound=Recipe)
@@ -41,7 +46,7 @@ BuildNetwork = Callable[[Any, int], "TokenNetwork"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prepares(Generic[R]):
-    """What is known of a training before it starts. It does not import torch."""
+    """The facts about a training before it starts. It does not import torch."""
 
     check: Callable[[R, Preparation], str]
     """Reads the training data and returns one line about them."""
@@ -58,17 +63,21 @@ class Trains(Generic[R, M]):
     task: "Callable[[R, torch.device, dict[str, Any] | None, Preparation], Task]"
     """The third argument is the `extra` of a checkpoint, so that resuming keeps its tokenizer."""
     measure: Callable[[M, R], Mapping[str, str]]
-    """Labels to values with units, the most important first, of a generator; of a classifier, which
-    is none, by its ModelInfo."""
+    """Labels to values with units, the most important first, of a generator; for a classifier,
+    which is not a generator, by its ModelInfo."""
     classifier: "Callable[[R, dict[str, Tensor], Mapping[str, Any]], object] | None" = None
-    """The classifier of a recipe, tensors and the metadata of a checkpoint, for a kind of them."""
+    """For classifiers: makes one from its recipe, and the tensors and metadata of a checkpoint."""
     nearest: "Callable[[R, Trace, int, int], Neighbours] | None" = None
     """The training data most similar to a step of a trace: `nearest(recipe, trace, step, count)`"""
+    prepare: "Callable[[R, Trace, int], Agreement | None] | None" = None
+    """What takes long before `nearest`; the worker calls it on a thread."""
+    index: "Callable[[R], TracedText] | None" = None
+    """For texts, in place of both: the training text of a recipe, to trace passages to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generates(Generic[R, G]):
-    """How a checkpoint becomes a generator, and files of other programs."""
+    """How a checkpoint becomes a generator, or files of other programs."""
 
     load: "Callable[[R, dict[str, Tensor], Mapping[str, Any], Machine, torch.device], G]"
     """The generator of a recipe, tensors and the metadata of a checkpoint."""
@@ -109,13 +118,11 @@ def build_task(
 ) -> "Task":
     """The task of a recipe; `extra` is the metadata of a checkpoint to continue from.
 
-    Raises MisuseError if the recipe asks for what its network cannot do.
+    Raises MisuseError if the recipe asks for something that its network cannot do.
     """
     task = trains(recipe).task(recipe, device, extra, preparation)
     if recipe.checkpoint_activations:
-        from genui.engine.train.recompute import checkpoint_blocks  # late: it imports torch
-
-        checkpoint_blocks(task.model)
+        recompute.checkpoint_blocks(task.model)
     return task
 
 
@@ -153,20 +160,8 @@ def begins_of(kind: Kind | None) -> Begins | None:
     return open_face(kind.begins, Begins) if kind is not None else None
 
 
-def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbours":
-    """The training data most similar to the sample at a step.
-
-    Raises MisuseError for a kind without this comparison, MisuseError or GenuiError if the data
-    cannot be read.
-    """
-    find_nearest = trains(recipe).nearest
-    if find_nearest is None:
-        raise MisuseError(f"a {recipe.family} of {recipe.medium} is not compared with its data")
-    return find_nearest(recipe, trace, step, count)
-
-
 def prepares(recipe: Recipe) -> Prepares[Any]:
-    """What a recipe's kind knows of a training before it starts."""
+    """Return the facts that a recipe's kind has about a training before it starts."""
     face = open_face(_kind(recipe).prepares, Prepares)
     assert face is not None  # each kind with recipes has it
     return face

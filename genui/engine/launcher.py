@@ -45,7 +45,7 @@ GRACE = 3.0
 """Seconds that processes have to end by themselves after another one has died."""
 
 RENDEZVOUS_S = 600
-"""How long the hosts wait for each other at the start."""
+"""The time that the hosts wait for each other at the start."""
 
 _POLL = 0.05
 
@@ -226,7 +226,7 @@ def _fail(run: RunDir, lock: RunLock, line: str) -> int:
     """Write why the training failed. Returns the exit code."""
     os.environ[HANDED_OVER] = str(os.dup(lock.fd))
     with RunWriter(run) as writer:
-        writer.say(f"failed: {line}")
+        writer.write_line(f"failed: {line}")
         writer.update(state="failed", doing="", error=line)
     print(f"genui: {line}", file=sys.stderr)
     return 1

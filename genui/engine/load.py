@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from msgspec.structs import replace
@@ -16,18 +16,16 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError, MisuseError, TooLargeError, UnsupportedError
 from genui.base.files import show
 from genui.engine import device
-from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import begins_of, build_generator, trains
+from genui.engine.loaders import find_loader
 from genui.engine.loading import SILENT, LoadProgress
 from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
-from genui.hub.open_model import OpenModel
-from genui.protocol import Frame, Say, Start, Started
-from genui.protocol.kinds import KINDS, open_face
+from genui.protocol import Frame, SendMessage, Start, Started
 from genui.recipes import recipe_from_dict
-from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
+from genui.runs.models import ModelInfo, find_model, weights_fingerprint
 from genui.runs.writer import one_line
 
 T = TypeVar("T")
@@ -79,45 +77,6 @@ def precision_of(generator: Generator) -> str:
     return machine.precision
 
 
-def load_tokenizer(model: ModelInfo) -> Tokenizer:
-    """The tokenizer of a model of text. Raises MisuseError or GenuiError if it is damaged."""
-    if model.format:
-        return load_open_tokenizer(model.path, model.format, model.ref)
-    header = read_header(model.path)
-    if base := header.recipe.base_model:  # it was fine-tuned and has that of its base
-        return load_tokenizer(find_model(base))
-    described = header.metadata.get("tokenizer")
-    return tokenizer_from_dict(described if isinstance(described, dict) else {})
-
-
-def load_open_tokenizer(path: Path, format: str, name: str = "") -> Tokenizer:
-    """The tokenizer of somebody else's model of text. Raises MisuseError or GenuiError if it is
-    damaged, and if the model, called `name`, has none here."""
-    tokenizer = find_loader(format).tokenizer
-    if tokenizer is None:
-        raise MisuseError(
-            f"{name or show(path)} has no vocabulary on this machine; use text=TEXT for any text"
-        )
-    return tokenizer(path)
-
-
-class Loader(NamedTuple):
-    """How the engine opens models of one format."""
-
-    load: Callable[[OpenModel, device.Machine, LoadProgress], Generator]
-    """Tells its progress. Raises GenuiError or LoadingStoppedError."""
-    tokenizer: Callable[[Path], Tokenizer] | None = None
-    """None if the models have none here."""
-
-
-def find_loader(format: str) -> Loader:
-    """What opens models of a format of `genui.hub.formats`."""
-    opens = (kind.opens[format] for kind in KINDS.values() if format in kind.opens)
-    loader = open_face(next(opens), Loader)
-    assert loader is not None  # a kind with formats has it
-    return loader
-
-
 def check_weights(path: Path, name: Path) -> None:
     """Raises GenuiError, one line, if a checkpoint does not fit its own recipe.
 
@@ -143,7 +102,7 @@ def quiet_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in names[:2]:
-            with suppress(ImportError):  # one that is needed and missing is told later
+            with suppress(ImportError):  # one that is needed and missing is reported later
                 importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
         for logger in loggers:
             logger.setLevel(logging.ERROR)
@@ -196,7 +155,7 @@ def find_and_load(
     ref: str, batches: bool = False, precision: str = "", progress: LoadProgress = SILENT
 ) -> Generator:
     """The generator of a model by name or path, for single samples or large `batches`. `precision`
-    is what a saved file's recipe has recorded, if it is replayed.
+    is the one recorded in a saved file's recipe, if it is replayed.
 
     The last four are kept. A run's newest checkpoint is looked up each time, so a model that is
     still training is up to date.
@@ -251,13 +210,13 @@ _kept: dict[tuple[Path, int, str, bool, str], Generator] = {}
 
 
 def forget_models() -> None:
-    """Forget the models that are kept; those of open traces stay in memory."""
+    """Forget the models that are kept; models of open traces stay in memory."""
     _kept.clear()
     device.return_memory()
 
 
 def with_room(load: Callable[[], T]) -> T:
-    """What `load` returns. Where the memory does not suffice, the models that no trace uses are
+    """The result of `load`. Where the memory does not suffice, the models that no trace uses are
     forgotten, and it is called again."""
     try:
         return load()
@@ -289,11 +248,11 @@ def stream(request: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame
 
 class Streams:
     """The messages of several requests, for each an iterator as of `stream`, in their order;
-    `progress` is told how far each model is loaded.
+    `progress` gets the loaded share of each model.
 
     Texts whose tokens this process can read together advance together, up to `reader.ROWS` at a
     time; a text that ends makes room for the next one. It is faster, and changes no bits. Other
-    samples are generated one after another. With `until` none goes on after that step.
+    samples are generated one after another. With `until` none continues after that step.
     """
 
     def __init__(
@@ -338,7 +297,7 @@ class Streams:
             raise one.fault
 
     def _advance(self) -> None:
-        """Advance every trace that goes on by a step, and begin others if there is room."""
+        """Advance every unfinished trace by a step, and begin others if there is room."""
         rows = self._running[0].rows
         while len(self._running) < rows and len(self._waiting) < rows and self._begin():
             pass
@@ -375,7 +334,7 @@ class _Stream:
 
     @property
     def rows(self) -> int:
-        """How many traces like this one should advance together."""
+        """The number of traces like this one that should advance together."""
         if self.trace is None or not isinstance(self.trace.generator, TokenGenerator):
             return 1
         return self.trace.generator.count_rows(self.trace.state(self.step))
@@ -396,7 +355,7 @@ class _Stream:
             yield trace.opening
         yield from self._frames(trace)
         for message in self._says:
-            trace = self.trace = trace.fork(self._request.trace, self.step, Say(message))
+            trace = self.trace = trace.fork(self._request.trace, self.step, SendMessage(message))
             yield trace.started
             yield from self._frames(trace)
 

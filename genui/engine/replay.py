@@ -29,7 +29,7 @@ def prepare(recipe: TraceRecipe, name: str, progress: LoadProgress = SILENT) -> 
         fingerprint = fingerprint_of(recipe.model)
     except GenuiError as error:
         raise GenuiError(f"{name}: its model '{recipe.model}' is missing ({error})") from None
-    # The steps of a record need no weights; what is beyond it is asked again.
+    # The steps of a record need no weights; steps beyond it are asked again.
     if recipe.fingerprint != fingerprint and not recipe.record:
         raise GenuiError(
             f"{name}: was made with weights {recipe.fingerprint or 'unknown'}, and "

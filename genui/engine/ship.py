@@ -1,8 +1,8 @@
 """`python -m genui.engine.ship RUN [GUIDE]`: make a run's newest checkpoint a shipped model.
 
 Writes `genui/weights/<recipe>/`: the averaged weights in 8 bits, or with `--bits 16` in 16, and a
-card. The metrics of the card are those of the quantized weights. GUIDE is a weaker model of the
-same data for autoguidance; it always has 8 bits.
+card. The metrics of the card are measured with the quantized weights. GUIDE is a weaker model of
+the same data for autoguidance; it always has 8 bits.
 """
 
 import argparse
@@ -27,6 +27,8 @@ from genui.engine.load import find_and_load, stream
 from genui.engine.models import frozen
 from genui.engine.train.checkpoint import load_weights, quantise, to_half, write_model
 from genui.formats.recipe import METADATA, count_lines, read_plan
+from genui.formats.sample import Sample
+from genui.formats.text import whole_text
 from genui.logs.native import MetricsTail, run_minutes
 from genui.protocol import Frame, Start
 from genui.protocol.kinds import KINDS
@@ -39,7 +41,8 @@ from genui.recipes import (
     find_recipe,
     recipe_from_dict,
 )
-from genui.runs.layout import RunDir, format_origin, read_info
+from genui.runs.facts import summarise_machine
+from genui.runs.layout import RunDir, format_origin, read_info, read_status
 from genui.runs.listing import find_run
 from genui.runs.models import ModelInfo, find_model, read_header
 
@@ -108,7 +111,7 @@ def measure(info: ModelInfo, recipe: Recipe) -> Mapping[str, str]:
 
 
 def reduce_precision(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """The weights in 8 or 16 bits, those of a guide in 8."""
+    """The weights in 8 or 16 bits; the weights of a guide in 8."""
     if bits == 8:
         return quantise(tensors)
     own, guide = frozen.split_guide(tensors)
@@ -148,16 +151,14 @@ def describe_training(run: RunDir, recipe: Recipe) -> dict[str, Any]:
         overrides["against"] = Path(generated).name
     for key, value in overrides.items():
         words += ["--set", f"{key}={value}"]
-    threads, precision = info.machine.get("threads"), info.machine.get("precision")
+    machine = summarise_machine({"processor": processor_name(), **info.machine})
     return {
         "command": shlex.join(words),
         **({"against": describe_generated(generated)} if generated else {}),
         "steps": int(steps[-1]),
         "minutes": round(run_minutes(run) or 0),
-        "machine": (
-            f"{threads} thread{'' if threads == 1 else 's'} of {processor_name()}, {precision}, "
-            "shared with other work"
-        ),
+        **({"energy": energy.describe()} if (energy := read_status(run).energy).parts else {}),
+        "machine": f"{machine}, shared with other work",
         "versions": msgspec.to_builtins(info.versions),
     }
 
@@ -241,8 +242,8 @@ def write_sample(ref: str, recipe: Recipe) -> str:
     start = Start(
         trace=0, model=ref, prompt=recipe.sample_prompt, seed=SAMPLE_SEED, settings=settings
     )
-    texts = (frame.text for frame in stream(start) if isinstance(frame, Frame))
-    return recipe.sample_prompt + "".join(texts)
+    frames = [frame for frame in stream(start) if isinstance(frame, Frame)]
+    return whole_text(Sample(SAMPLE_SEED, recipe.sample_prompt, frames))
 
 
 if __name__ == "__main__":

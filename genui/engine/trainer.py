@@ -33,6 +33,7 @@ from genui.engine.train.task import Task
 from genui.engine.train.world import AgreedError, LostContactError, World, join_world
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs import control
+from genui.runs.energy import EnergyMeter
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
 from genui.runs.processes import LOST, WATCHED, describe_failure, rank_in_job
@@ -96,11 +97,13 @@ def train(run: RunDir, world: World | None = None) -> int:
                 _train(run, writer, world)
         except PreparationStoppedError:
             control.clear(run)
-            writer.say(f"stopped before its first step; genui resume {run.id} prepares the rest")
+            writer.write_line(
+                f"stopped before its first step; genui resume {run.id} prepares the rest"
+            )
             writer.update(state="stopped", doing="")
         except LostContactError as error:
             if WATCHED in os.environ:  # the launcher knows which process died, and why
-                writer.say(str(error))
+                writer.write_line(str(error))
                 _leave(LOST)
             time.sleep(REPORT_S)
             line = describe_failure(run, read_failures(run), world.hosts, str(error))
@@ -108,7 +111,7 @@ def train(run: RunDir, world: World | None = None) -> int:
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
         except Exception as error:
-            writer.say(traceback.format_exc())
+            writer.write_line(traceback.format_exc())
             return _failed(writer, f"{type(error).__name__}: {error} (see console.log)", 1)
     return 0
 
@@ -176,6 +179,8 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
     if place.type == "cuda" and world.size > 1:
         place = torch.device("cuda", world.local_rank)
         torch.cuda.set_device(place)
+    host = world.hosts[world.rank] if len(set(world.hosts)) > 1 else ""
+    meter = EnergyMeter((world.local_rank,) if place.type == "cuda" else (), host)
     # The metadata keep the tokenizer, if the run resumes or starts from another model.
     preparation = Preparation(lambda line: _show_preparation(run, writer, line))
     settled = dataclasses.replace(recipe, precision=machine.precision)
@@ -187,18 +192,18 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         record_scale(run, task)
     parameters = sum(p.numel() for p in task.model.parameters())
     for line in (task.data_line, *task.notes):
-        writer.say(line)
+        writer.write_line(line)
     threads = quantity(machine.threads, "thread")
     several = f"{world.size} processes, each with " if world.size > 1 else ""
     shard = world.size > 1 and world.broadcast(lambda: info.shard)
     shared = " and a share of the weights" if shard else ""
-    writer.say(
+    writer.write_line(
         f"{parameters:,} parameters, {machine.device} {machine.precision}, "
         f"{several}{threads}{shared}, pid {os.getpid()}"
     )
     unit = f"{task.unit}/s"
     writer.update(state="running", doing="", steps=recipe.steps, unit=unit)
-    Trainer(run, writer, recipe, task, machine, info.start_from, world, shard).train()
+    Trainer(run, writer, recipe, task, machine, info.start_from, world, shard, meter).train()
     world.close()
 
 
@@ -216,7 +221,7 @@ def _check_alike(world: World, task: Task) -> None:
 
 def _failed(writer: RunWriter, line: str, code: int) -> int:
     with contextlib.suppress(GenuiError):  # a full disk must not hide the error
-        writer.say(f"failed: {line}")
+        writer.write_line(f"failed: {line}")
         writer.update(state="failed", doing="", error=line)
     print(f"genui: {line}", file=sys.stderr)
     return code

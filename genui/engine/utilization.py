@@ -1,5 +1,5 @@
 """How well a training uses the machine: the FLOPs of a step, the measured peak of matrix products,
-and what the time of a step goes to.
+and the time of each part of a step.
 
 Model FLOPs utilisation ("mfu", Chowdhery et al. 2022, appendix B) is the FLOPs of the forward and
 backward passes, without recomputation and the optimiser, over those that matrix products alone
@@ -156,7 +156,7 @@ _OPTIMIZER = ("Optimizer.", "aten::_foreach", "aten::lerp_")
 def profile_step(
     train_step: Callable[[], object], machine: Machine, steps: int = 5
 ) -> dict[str, float]:
-    """Seconds of a training step by what it is spent on, the most first, over so many steps.
+    """The seconds of each part of a training step, the longest first, over so many steps.
 
     The kinds of operations are torch.profiler's times. Data is from the start of a step to its
     first layer. The rest of the time of steps without the profiler, which slows them, is Python; on

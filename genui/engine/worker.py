@@ -8,14 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO, Literal
 
 import torch
+from msgspec.structs import replace
 
 from genui import protocol
+from genui.base.energy import Energy
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.engine import device
 from genui.engine.loading import LoadingStoppedError, LoadProgress
 from genui.engine.sample.lens import attention, read_layers, read_tokens
@@ -23,6 +26,7 @@ from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Advance,
+    Agreement,
     Attend,
     Attention,
     Cancel,
@@ -43,7 +47,12 @@ from genui.protocol import (
     Warm,
     Warmed,
 )
+from genui.runs.energy import EnergyMeter
 from genui.runs.system import give_way
+
+with late_imports():
+    from genui.engine import load
+    from genui.engine.metrics import classifiers, copying
 
 # --- The process ------------------------------------------------------------------------------
 # Requests come on stdin, replies go to stdout, both in the format of `genui.protocol.pipe`. A
@@ -56,6 +65,8 @@ NICE = 10  # the app has priority
 REPORT_EVERY = 0.2  # seconds between two reports of a loading
 
 QUICK = 0.004  # seconds of a step; the frames of quicker ones are sent together
+METER_EVERY = 1.0  # seconds between two readings of the energy
+
 SEND_EVERY = 0.008  # seconds between two sendings of such frames, half of a frame of the screen
 
 
@@ -75,6 +86,10 @@ class Inbox:
         """The next request, or None at the end. Without `wait` raises queue.Empty if there is none
         yet."""
         return self._queue.get(block=wait)
+
+    def put(self, request: protocol.Request) -> None:
+        """Add a request as if it had arrived now."""
+        self._queue.put(request)
 
     def _read(self) -> None:
         reader = protocol.requests()
@@ -97,6 +112,8 @@ class Job:
     start: int
     at: int
     seconds: float = 0.0  # compute time
+    unpaid: float = 0.0  # of it, since the energy was read last
+    energy: Energy = field(default_factory=Energy)
 
 
 class Worker:
@@ -111,6 +128,9 @@ class Worker:
         self._traces: dict[int, Trace] = {}
         self._jobs: dict[int, Job] = {}
         self._sent = 0.0  # when replies were sent last, in seconds
+        self._prepared: dict[Nearest, Agreement | None] = {}  # what a thread has prepared
+        self._meter: EnergyMeter | None = None
+        self._metered = 0.0  # when it was read last, in seconds
 
     def run(self) -> int:
         while True:
@@ -212,15 +232,13 @@ class Worker:
             )
         )
 
-    def _warm(self, model: str) -> None:
-        from genui.engine.load import find_and_load
+        self._meter = device.start_meter()
 
-        find_and_load(model)
+    def _warm(self, model: str) -> None:
+        load.find_and_load(model)
         self._send(Warmed(model))
 
     def _start(self, request: Start) -> None:
-        from genui.engine.load import open_trace
-
         sent = 0.0
 
         def report(share: float, size: int, prompt: int = 0) -> None:
@@ -232,7 +250,7 @@ class Worker:
                 self._send(Loading(trace=request.trace, share=share, size=size, prompt=prompt))
 
         progress = LoadProgress(report, lambda share, tokens: report(share, 0, tokens))
-        self._open(open_trace(request, progress))
+        self._open(load.open_trace(request, progress))
 
     def _open(self, trace: Trace) -> None:
         """Store the trace and send its start."""
@@ -255,14 +273,25 @@ class Worker:
         self._open(branch)
 
     def _label(self, request: Label) -> None:
-        from genui.engine.metrics.classifiers import labels
-
-        self._send(labels(self._trace(request.trace), request.step, request.model))
+        self._send(classifiers.labels(self._trace(request.trace), request.step, request.model))
 
     def _nearest(self, request: Nearest) -> None:
-        from genui.engine.metrics.copying import nearest
+        """Answer once a thread has prepared the comparison, which then asks again."""
+        trace = self._trace(request.trace)
+        if request in self._prepared:
+            agreement = self._prepared.pop(request)
+            found = copying.nearest(trace, request.step, request.count)
+            self._send(replace(found, agreement=agreement))
+            return
 
-        self._send(nearest(self._trace(request.trace), request.step, request.count))
+        def prepare() -> None:
+            agreement = None
+            with suppress(Exception):  # the answer meets the same fault, and reports it
+                agreement = copying.prepare(trace, request.step)
+            self._prepared[request] = agreement
+            self._inbox.put(request)
+
+        threading.Thread(target=prepare, name="nearest", daemon=True).start()
 
     def _look(
         self,
@@ -282,6 +311,7 @@ class Worker:
         trace = self._trace(request.trace)
         if request.trace in self._jobs:
             self._idle(request.trace, "cancelled")
+        self._read_energy()  # else its steps would pay for what was before
         frames = trace.advance_or_wait(request.start, request.steps)
         self._jobs[request.trace] = Job(frames, request.start, request.start)
 
@@ -296,6 +326,7 @@ class Worker:
         finally:
             now = time.perf_counter()
             job.seconds += now - begin
+            job.unpaid += now - begin
         if frame is not None:
             job.at = frame.step
             self._sink.write(protocol.encode(frame))
@@ -303,8 +334,24 @@ class Worker:
         awaited = frame is None or len(self._jobs) > 1
         if awaited or now - begin > QUICK or now - self._sent > SEND_EVERY:
             self._flush()
+        if self._meter is not None and now - self._metered > METER_EVERY:
+            self._read_energy()
+            for number, each in self._jobs.items():
+                steps = each.at - each.start
+                self._send(protocol.Spent(trace=number, steps=steps, energy=each.energy))
+
+    def _read_energy(self) -> None:
+        """Share out what the jobs have cost since the last reading, by their compute time."""
+        self._metered = time.perf_counter()
+        spent = self._meter.take() if self._meter is not None else Energy()
+        seconds = sum(job.unpaid for job in self._jobs.values())
+        for job in self._jobs.values():
+            if job.unpaid:
+                job.energy = job.energy.plus(spent.times(job.unpaid / seconds))
+                job.unpaid = 0.0
 
     def _idle(self, trace: int, reason: Literal["done", "finished", "cancelled"]) -> None:
+        self._read_energy()
         job = self._jobs.pop(trace)
         self._send(
             Idle(
@@ -313,6 +360,7 @@ class Worker:
                 steps=job.at - job.start,
                 seconds=job.seconds,
                 total=self._traces[trace].total_at(job.at),
+                energy=job.energy,
                 reason=reason,
             )
         )

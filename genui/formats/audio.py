@@ -21,7 +21,7 @@ from genui.protocol.kinds import kind_of_trace
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 _NAMES = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
-_STREAMED = (0, 0xFFFFFFFF)  # the size of a data chunk whose writer could not seek back to set it
+_STREAMED = (0, 0xFFFFFFFF)  # the size of a data chunk if the writer could not seek back to set it
 HIGHEST_RATE = 768_000
 MAX_CHANNELS = 64
 

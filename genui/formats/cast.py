@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.base.text import clean, clean_line
 from genui.formats.image import RATE, shown_images
 from genui.formats.recipe import TraceRecipe, to_json
 from genui.formats.sample import Difference, Sample, first_difference
 from genui.formats.text import decode_utf8, text_of_steps
 from genui.protocol import TextFrame
+
+with late_imports():
+    from genui.render import image
 
 TEXT_RATE = 20.0  # tokens a second of a recording
 COLUMNS, LINES = 80, 24  # of a recording of text
@@ -45,11 +49,9 @@ def record_text(prompt: str, tokens: Sequence[str], title: str) -> Recording:
 
 def record_images(frames: Sequence[NDArray[np.uint8]], title: str) -> Recording:
     """Each image in half blocks, drawn over the previous one."""
-    from genui.render.image import draw_ansi
-
     height, width, _ = frames[0].shape
     painted = [
-        _HOME + draw_ansi(frame, "truecolor", width).rstrip("\n").replace("\n", "\r\n")
+        _HOME + image.draw_ansi(frame, "truecolor", width).rstrip("\n").replace("\n", "\r\n")
         for frame in frames
     ]
     painted[0] = _CLEAR_AND_HIDE + painted[0]

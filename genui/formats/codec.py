@@ -13,12 +13,13 @@ from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
+from genui.base.late import late_imports
 from genui.base.plugins import Table, index_by_name
 from genui.formats import audio, cast, image, text, trees
 from genui.formats.kinds import saves_of
 from genui.formats.recipe import (
     MAX_BYTES,
-    Result,
+    Digests,
     Shows,
     TraceRecipe,
     from_json,
@@ -29,6 +30,9 @@ from genui.formats.sample import Difference, NoRecipeError, Sample
 from genui.formats.trees import SavedTree, branch_start
 from genui.protocol import Start
 from genui.protocol.kinds import KINDS, Kind
+
+with late_imports():
+    from genui.formats import credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +57,17 @@ class Codec:
     """`difference(saved, again, samples)` compares two contents; None if they are the same.
     `samples` are those that `again` was written from. None if the file contains no frames."""
     shows: Shows = "frame"
-    """What such a file shows of a generation by default."""
+    """The view of a generation that such a file shows by default."""
     lossy: bool = False
     """Whether decoded frames differ from the encoded ones, so that digests are compared too."""
     one_text: bool = False
     """Whether it has room for only one text."""
     check_installed: Callable[[], object] | None = None
     """Raises GenuiError if a program that writes it is not installed."""
+    media_type: str = ""
+    """The media type for content credentials in such files; "" if they have no room."""
     media: tuple[str, ...] = ()
-    """For plug-ins: the media of models whose samples are written to such files."""
+    """The media of models that write samples to such files, besides the `files` of kinds."""
     show: Callable[[Path], None] | None = None
     """Prints the file in the shell; None shows its last image and its recipe."""
 
@@ -77,6 +83,7 @@ _IMAGE = Codec(
     encode=image.encode_png,
     decode=image.decode_image,
     difference=image.compare_images,
+    media_type="image/png",
 )
 _ROWS = (
     _IMAGE,
@@ -87,6 +94,7 @@ _ROWS = (
         encode=image.encode_gif,
         shows="animation",
         lossy=True,
+        media_type="image/gif",
     ),
     replace(_IMAGE, suffix=".apng", title="every step, moving, all colours", shows="animation"),
     Codec(
@@ -96,6 +104,7 @@ _ROWS = (
         decode=audio.decode_sound,
         difference=audio.compare_sounds,
         shows="sound",
+        media_type="audio/wav",
     ),
     Codec(
         suffix=".txt",
@@ -133,7 +142,7 @@ CODECS: Mapping[str, Codec] = Table(
     lambda: index_by_name(_ROWS) | _codecs_of(KINDS.list_built_in()),
     also=lambda: _codecs_of(KINDS.list_of_plugins()),
 )
-"""Suffix to the codec of its files; those of plug-ins come last."""
+"""Suffix to the codec of its files; codecs of plug-ins come last."""
 
 
 def codec_of(path: Path | str) -> Codec | None:
@@ -142,13 +151,12 @@ def codec_of(path: Path | str) -> Codec | None:
 
 
 def codecs_for(medium: str) -> list[Codec]:
-    """The codecs of plug-ins that write samples of a medium."""
     return [codec for codec in CODECS.values() if medium in codec.media]
 
 
 @dataclass(frozen=True)
 class SavedFile:
-    """A file with its recipe, which for a `.trace` is that of the root."""
+    """A file with its recipe; for a `.trace` it is the recipe of the root."""
 
     path: Path
     recipe: TraceRecipe
@@ -157,17 +165,28 @@ class SavedFile:
 
     @property
     def start(self) -> Start:
-        """The request of the first sample; for a `.trace` that of the branch that was shown."""
+        """The request of the first sample; for a `.trace` the request of the shown branch."""
         if isinstance(self.content, SavedTree):
             return branch_start(self.content)
         return to_start(self.recipe)
 
     @property
-    def result(self) -> Result:
-        """The digests of the generation."""
+    def result(self) -> Digests:
         if isinstance(self.content, SavedTree):
-            return self.content.result or Result()
+            return self.content.result or Digests()
         return self.recipe.result
+
+
+def check_signing(suffix: str) -> None:
+    """Check, before anything is generated, that a file of that suffix, "" for none, can be signed.
+
+    Raises MisuseError if it has no room for it, else as `credentials.own_certificate`.
+    """
+    room = [codec.suffix for codec in CODECS.values() if codec.media_type]
+    if suffix not in room:
+        raise MisuseError(f"--sign: signs a file that ends in {' '.join(room)}; name one by --out")
+    credentials.import_library()
+    credentials.own_certificate()
 
 
 def carries_recipe(path: Path) -> bool:
@@ -199,17 +218,24 @@ def read(path: Path) -> SavedFile:
 
 
 def encode(
-    suffix: str, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None = None
+    suffix: str,
+    samples: Sequence[Sample],
+    recipe: TraceRecipe,
+    rate: float | None = None,
+    sign: bool = False,
 ) -> bytes:
     """The bytes of a file of that suffix, drawn as `recipe.view` says.
 
-    `rate` is in steps a second, for animations. Several images are drawn side by side. Raises
-    GenuiError if a step of the view does not exist or the file would be too large to be read back.
+    `rate` is in steps a second, for animations. Several images are drawn side by side. With
+    `sign` the file has content credentials. Raises GenuiError if a step of the view does not exist
+    or the file would be too large to be read back, and as `credentials.sign`.
     """
-    write = CODECS[suffix].encode
-    if write is None:
+    codec = CODECS[suffix]
+    if codec.encode is None:
         raise ValueError(f"{suffix} is not written from frames")
-    data = write(samples, recipe, rate)
+    data = codec.encode(samples, recipe, rate)
+    if sign:
+        data = credentials.sign(data, codec.media_type, recipe)
     if len(data) > MAX_BYTES:
         raise GenuiError(
             f"this would be a file of over {MAX_BYTES >> 20} MB; draw it smaller or take fewer "

@@ -17,7 +17,7 @@ from genui.protocol import (
     Edit,
     EditAt,
     Patch,
-    Say,
+    SendMessage,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -88,7 +88,7 @@ def _value(value: Any) -> str:
 
 
 def _init(start: Start, kind: Kind) -> list[str]:
-    """The options of what it starts from."""
+    """The options for its start."""
     if start.init is None:
         return []
     if not isinstance(start.init, str) or kind_of_init(start.init) is not None:
@@ -140,7 +140,7 @@ def format_edit(edit: Edit, settings: Settings) -> str:
             return f"text={text}"
         case WriteToken(token=token):
             return f"token=#{token}"
-        case Say(text=text):
+        case SendMessage(text=text):
             return f"say={text}"
         case AddNoise(to=to, mask=mask):
             return f"noise={to}" + (" in a mask" if mask else "")

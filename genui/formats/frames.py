@@ -1,6 +1,6 @@
 """Frames kept in a saved trace, so that they can be shown without the model.
 
-They are packed with what the worker said when the trace began. The noise that an image model
+They are packed with the worker's first reply about the trace. The noise that an image model
 predicts is left out.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.formats.recipe import Result, result_of
+from genui.formats.recipe import Digests, result_of
 from genui.protocol import Frame, Started
 from genui.protocol.kinds import decode_tagged
 
@@ -32,8 +32,8 @@ def pack_frames(started: Started, frames: Sequence[Frame], effort: int = 0) -> b
     return packed if len(packed) <= MAX_PACKED else b""
 
 
-def unpack_frames(packed: bytes, result: Result | None, name: str) -> _Kept:
-    """What `pack_frames` packed: how the trace began, and its frames.
+def unpack_frames(packed: bytes, result: Digests | None, name: str) -> _Kept:
+    """Unpack the data of `pack_frames`: how the trace began, and its frames.
 
     Raises GenuiError, one line that begins with `name`, if there are none or they are damaged, too
     large, or not those of that result.

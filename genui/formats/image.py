@@ -55,15 +55,16 @@ def enlarge(image: Pixels, scale: int) -> Pixels:
 
 
 def sheet(images: Sequence[Pixels], columns: int, gap: int = 0, shade: int = 0) -> Pixels:
-    """Images of one size in rows of at most `columns`, `gap` pixels apart, on the grey `shade`."""
-    height, width, _ = images[0].shape
+    """Images in rows of at most `columns`, `gap` pixels apart, on the grey `shade`; smaller ones
+    are at the top left of their place."""
+    height, width = (max(image.shape[side] for image in images) for side in (0, 1))
     across = max(1, min(columns, len(images)))
     down = -(-len(images) // across)
     shape = (down * (height + gap) - gap, across * (width + gap) - gap, 3)
     canvas = np.full(shape, shade, np.uint8)
     for i, image in enumerate(images):
         y, x = i // across * (height + gap), i % across * (width + gap)
-        canvas[y : y + height, x : x + width] = image
+        canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
     return canvas
 
 
@@ -86,7 +87,6 @@ def pick_evenly(steps: Sequence[int], most: int) -> tuple[int, ...]:
 
 
 def png(image: Pixels, text: str) -> bytes:
-    """One image as PNG."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -176,7 +176,7 @@ def image_errors() -> Iterator[None]:
 
 
 def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> "PilImage":
-    """An image of which only the header was read; whoever decodes it takes 4 bytes a pixel.
+    """An image; only its header was read; whoever decodes it takes 4 bytes a pixel.
 
     Raises TooLargeError by the size that the header declares, else as `PIL.Image.open` does.
     """
@@ -208,7 +208,7 @@ def seek_frames(image: "PilImage") -> Iterator[int]:
 
 
 def decode_frame(image: "PilImage") -> Pixels:
-    """The frame at which an opened image is, uint8 [H, W, 3]."""
+    """The current frame of an opened image, uint8 [H, W, 3]."""
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     for top, strip in strips(image):
         rgb[top : top + strip.height] = np.asarray(strip.convert("RGB"))
@@ -218,8 +218,8 @@ def decode_frame(image: "PilImage") -> Pixels:
 def strips(image: "PilImage", width: int = 0) -> "Iterator[tuple[int, PilImage]]":
     """The image in strips as wide as it is: (first row, strip).
 
-    Pillow and numpy copy what they convert, and of a whole image that takes too much memory.
-    `width` is what the caller makes of each strip, if it is wider.
+    Pillow and numpy make copies when they convert, which takes too much memory for a whole image.
+    `width` is the width of the strips that the caller makes, if they are wider.
     """
     rows = max(1, _STRIP // max(width, image.width))
     for top in range(0, image.height, rows):
@@ -275,7 +275,7 @@ SMALLER = "draw it smaller or take fewer steps"
 
 
 def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]:
-    """The images [H, W, 3] of the recipe's view: one, or those of an animation."""
+    """The images [H, W, 3] of the recipe's view: one, or the frames of an animation."""
     view = recipe.view
     steps = view.steps or _all_steps(samples)
     if view.kind in ("frame", "clip"):

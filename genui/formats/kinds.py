@@ -1,4 +1,4 @@
-"""What a kind of model gives the files that genui writes, in the app and in the shell."""
+"""The functions of a kind of model for the files that genui writes, in the app and in the shell."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Saves:
-    """How its samples are saved, and what they start from.
+    """How its samples and their starting points are saved.
 
     `init` is the text of `Start.init` where it is no file: it begins with `Kind.init_prefix`.
     """
@@ -50,7 +50,7 @@ class Saves:
     init_options: Callable[[str], dict[str, str]] | None = None
     """The options of `genui generate`, with their values, for an `init` that names a file."""
     record: Callable[[Iterable[RecordedText], bytes], bytes] | None = None
-    """The record of what a model answered, for the texts and what a record has already: a model
+    """The record of a model's answers, for the texts and the answers already in a record: a model
     that computes elsewhere may answer otherwise when it is asked again."""
     first_change: Callable[[bytes, Iterable[RecordedText]], Change | None] | None = None
     """Where texts that were generated again differ from a record; None if they do not."""
@@ -69,15 +69,15 @@ def saves_of_name(kind: str) -> Saves:
 
 
 def record_of(kind: str, texts: Iterable[RecordedText], known: bytes) -> bytes:
-    """The record of texts of the kind of that name, with what a `known` one has.
+    """The record of texts of the kind of that name, with the answers of a `known` record.
 
-    Empty if no frame holds what a model answered.
+    Empty if no frame holds an answer of a model.
     """
     record = saves_of_name(kind).record
     return known if record is None else record(texts, known)
 
 
 def kind_of_init(init: str) -> Kind | None:
-    """The kind whose samples start from such a text; None if it is the name of a file."""
+    """The kind of samples that start from such a text; None if it is the name of a file."""
     holds = (kind for kind in KINDS.values() if kind.init_prefix)
     return next((kind for kind in holds if init.startswith(kind.init_prefix)), None)

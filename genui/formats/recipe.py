@@ -56,7 +56,7 @@ _Sha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]
 _Step = Annotated[int, Meta(ge=0)]
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class Digests(Struct, frozen=True, kw_only=True):
     """The digests that identify a result: SHA-256 in hexadecimal."""
 
     steps: _Step = 0  # of the last frame
@@ -66,12 +66,12 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 Shows = Literal["frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"]
-"""What a file shows. "clip" moves through the images of one step, "animation" through the steps;
+"""The view in a file. "clip" moves through the images of one step, "animation" through the steps;
 "orchestra" is a sound by sampled instruments."""
 MOVING = ("animation", "clip")
 
 
-class View(Struct, frozen=True, kw_only=True):
+class ExportView(Struct, frozen=True, kw_only=True):
     """Which frames of the trace a file shows, and how."""
 
     kind: Shows = "frame"
@@ -100,12 +100,12 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     record: Annotated[bytes, Meta(max_length=MAX_RECORD)] = b""  # `Start.record`
     chat: bool = False
     system: str = ""
-    view: View = View()
+    view: ExportView = ExportView()
     machine: Machine = Machine()
-    result: Result = Result()
+    result: Digests = Digests()
     digest: _Sha256 = ""  # of all other fields
 
-    def showing(self, view: View) -> "TraceRecipe":
+    def showing(self, view: ExportView) -> "TraceRecipe":
         """The same generation in a file with another view."""
         return seal(replace(self, view=view))
 
@@ -131,9 +131,9 @@ def recipe_of(
     start: Start,
     started: Started,
     machine: Machine,
-    result: Result | None = None,
+    result: Digests | None = None,
     *,
-    view: View | None = None,
+    view: ExportView | None = None,
     count: int = 1,
     record: bytes = b"",
 ) -> TraceRecipe:
@@ -159,9 +159,9 @@ def recipe_of(
             record=record,
             chat=start.chat,
             system=start.system,
-            view=view or View(),
+            view=view or ExportView(),
             machine=replace(machine, precision=started.precision or machine.precision),
-            result=result or Result(),
+            result=result or Digests(),
         )
     )
 
@@ -171,7 +171,7 @@ def _is_kept(init: RgbImage | str | None) -> bool:
     return not isinstance(init, str) or kind_of_init(init) is not None
 
 
-def result_of(*samples: Sequence[Frame]) -> Result:
+def result_of(*samples: Sequence[Frame]) -> Digests:
     """The result of the frames of one or more samples.
 
     Only the `content` of a frame counts, such as its noisy image or its text.
@@ -187,7 +187,7 @@ def result_of(*samples: Sequence[Frame]) -> Result:
             tokens.append(written)
         elif frames:
             last.update(frames[-1].content)
-    return Result(
+    return Digests(
         steps=max((frames[-1].step for frames in samples if frames), default=0),
         digest=last.hexdigest(),
         frames=every.hexdigest(),
@@ -241,7 +241,7 @@ def digest_of(fields: dict[str, Any]) -> str:
 
 
 def is_sealed(fields: dict[str, Any]) -> bool:
-    """Whether the digest of a recipe or a trace is that of its fields as written."""
+    """Whether the digest of a recipe or a trace matches its fields as written."""
     return fields.get("digest") == digest_of(fields)
 
 
@@ -296,7 +296,7 @@ def edited_error(name: str) -> GenuiError:
 
 
 def check_images(recipe: TraceRecipe, name: str) -> None:
-    """Raises GenuiError if what a recipe starts from is damaged."""
+    """Raises GenuiError if the start of a recipe is damaged."""
     init = recipe.init
     if init is None:
         return
@@ -346,7 +346,7 @@ def read_plan(folder: Path) -> Plan:
 
 
 def count_lines(path: Path, batch: int = 1) -> tuple[int, int]:
-    """How many whole lines the index of a folder has, in whole batches, and their bytes.
+    """The number of whole lines in the index of a folder, in whole batches, and their bytes.
 
     It is read in pieces, since a million samples are a large file. Raises GenuiError if it is
     no regular file, or has more than MAX_LINES or a line of more than LONGEST_LINE bytes.

@@ -1,4 +1,4 @@
-"""A generation as codecs write it, and what they say of two files (`genui.formats.codec`)."""
+"""A generation as codecs write it, and the comparison of two files (`genui.formats.codec`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

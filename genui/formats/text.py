@@ -14,15 +14,22 @@ RECIPE_LINE = "genui-recipe: "  # begins the last line of a text
 
 def body(samples: Sequence[Sample]) -> str:
     """The text as written to a file; each under its seed if there are several."""
-    texts = [sample.prompt + "".join(text_of_steps(sample)) + sample.suffix for sample in samples]
+    texts = [whole_text(sample) for sample in samples]
     if len(texts) == 1:
         return texts[0]
     heads = [f"--- seed {sample.seed}\n" for sample in samples]
     return "\n".join(head + text for head, text in zip(heads, texts, strict=True))
 
 
+def whole_text(sample: Sample) -> str:
+    """The prompt and the text that follows it, as plain text."""
+    if sample.frames and (page := sample.frames[-1].page) is not None:
+        return clean(page)
+    return sample.prompt + "".join(text_of_steps(sample)) + sample.suffix
+
+
 def text_of_steps(sample: Sample) -> list[str]:
-    """What each step wrote, as plain text."""
+    """The text that each step wrote, as plain text."""
     return [clean(frame.transcript) for frame in sample.frames if isinstance(frame, TextFrame)]
 
 
@@ -58,12 +65,13 @@ def _step_of(at: int, sample: Sample) -> int:
     end = len(sample.prompt)
     if at < end:
         return 0
-    frames = [frame for frame in sample.frames if isinstance(frame, TextFrame)]
-    for frame in frames:
+    for frame in sample.frames:
+        if frame.page is not None:  # each step may have written it
+            return sample.frames[-1].step
         end += len(clean(frame.transcript))
         if at < end:
             return frame.step
-    return frames[-1].step + 1
+    return sample.frames[-1].step + 1
 
 
 def _quote(text: str, at: int) -> str:

@@ -17,8 +17,8 @@ from genui.base.files import atomic_write, cannot_write
 from genui.formats.frames import MAX_PACKED
 from genui.formats.recipe import (
     FORMAT,
+    Digests,
     Machine,
-    Result,
     TraceRecipe,
     check_images,
     decode_versioned,
@@ -53,7 +53,7 @@ class Branch(Struct, frozen=True, kw_only=True):
 
 
 class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A saved trace. `recipe` is that of the root; parents come before children."""
+    """A saved trace. `recipe` is the recipe of the root; parents come before children."""
 
     format: int = FORMAT
     name: Annotated[str, Meta(max_length=200)]
@@ -62,8 +62,8 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     branches: Annotated[tuple[Branch, ...], Meta(min_length=1, max_length=10_000)]
     current: int = 0  # the branch shown
     playhead: Annotated[int, Meta(ge=0)] = 0  # the step shown
-    result: Result | None = None  # of the current branch, as far as it was computed
-    frames: Annotated[bytes, Meta(max_length=MAX_PACKED)] = b""  # of it too, if they are kept
+    result: Digests | None = None  # of the current branch, as far as it was computed
+    frames: Annotated[bytes, Meta(max_length=MAX_PACKED)] = b""  # of it too, if kept
     digest: str = ""  # of all other fields
 
     @property
@@ -73,7 +73,6 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def machine(self) -> Machine:
-        """The machine that computed it."""
         return self.recipe.machine
 
     @property
@@ -83,7 +82,7 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def total(self) -> int:
-        """The steps that the current branch has in all, as far as is known."""
+        """The number of steps of the current branch, as far as it is known."""
         branch = next((known for known in self.branches if known.id == self.current), None)
         return max(self.steps, branch.total if branch is not None else 0)
 

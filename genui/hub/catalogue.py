@@ -39,11 +39,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `genui.hub.formats.FORMATS`."""
     licence: str
     gated: bool = False
-    """Whether the hub wants its terms accepted first."""
+    """Whether the user must accept its terms on the hub first."""
     summary: str
     package: Package | None = None
     offer: str = ""
-    """What it does, for the app, which then lists it before it is fetched."""
+    """What it can do; the app then lists it before it is fetched."""
 
 
 def _entries_of(kinds: Iterable[Kind]) -> dict[str, Entry]:

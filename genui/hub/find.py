@@ -40,7 +40,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
 def list_local() -> list[LocalModel]:
     """The models of other programs by program and name; a file that two programs name comes once.
 
-    Raises nothing: what cannot be read is left out.
+    Raises nothing: entries that cannot be read are left out.
     """
     models: dict[str, LocalModel] = {}
     paths: set[str] = set()
@@ -126,7 +126,7 @@ def _hugging_face() -> Iterator[LocalModel]:
 
 
 def _snapshot(folder: str) -> str | None:
-    """The newest snapshot: that of main or, without one, the last that was changed."""
+    """The newest snapshot: the snapshot of main or, without one, the last that was changed."""
     snapshots = os.path.join(folder, "snapshots")
     with suppress(OSError):
         with open(os.path.join(folder, "refs", "main"), encoding="ascii", errors="replace") as ref:
@@ -213,7 +213,7 @@ def _tagged(root: str, parts: tuple[str, ...], tag: str) -> LocalModel | None:
 
 
 def _blob(root: str, digest: str) -> Path | None:
-    """The file of a digest; None for what is no SHA-256."""
+    """The file of a digest; None if the text is not a SHA-256."""
     known = re.fullmatch(r"sha256[:-]([0-9a-f]{64})", digest)
     return Path(root, "blobs", f"sha256-{known[1]}") if known else None
 

@@ -32,11 +32,11 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     train_instead: str = (
         "start from a model of the Llama family, as a GGUF file or a folder of safetensors"
     )
-    """What to do instead if a model cannot be trained on."""
+    """The remedy if a model cannot be trained on."""
     converts: bool = False
     """Whether its weights are converted to the setting `precision` when they are loaded."""
     needs: tuple[str, str] = ("", "")
-    """A module that must be installed, and the extra that brings it; not for what `trains`."""
+    """A module that must be installed, and the extra that installs it; not for what `trains`."""
     files: Callable[[Path], list[Path]] | None = None
     """The files that a model is made of; None if they are the file itself, or those directly in
     the folder."""
@@ -125,7 +125,7 @@ _BLOCKS = 64
 def fingerprint(path: Path) -> str:
     """The first 16 hexadecimal digits of a SHA-256 of the files of a model.
 
-    Of a file of more than 256 MiB its size and 64 blocks of 1 MiB, spread evenly, are read, so
+    A file of more than 256 MiB is identified by its size and 64 evenly spaced blocks of 1 MiB, so
     that a large model opens at once. Raises OSError, and MisuseError as `files_of` does.
     """
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""A memory of what the headers of models describe, so that lists of models are quick."""
+"""A cache of the descriptions in the headers of models, so that lists of models are quick."""
 
 import math
 import os
@@ -25,7 +25,7 @@ class _Known(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Memory(msgspec.Struct):
-    """What is known of files, for one version of the code."""
+    """The descriptions of files, for one version of the code."""
 
     version: str = ""
     known: dict[str, _Known] = {}
@@ -81,7 +81,7 @@ def _memory_file() -> Path:
 
 
 def _version() -> str:
-    """What a description depends on besides its file: this room's code."""
+    """The inputs of a description besides its file: this room's code."""
     return str(formats.state_of(Path(__file__).parent))
 
 

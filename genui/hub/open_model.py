@@ -1,4 +1,4 @@
-"""What the files of somebody else's model say about it."""
+"""The description of a model in its own files, if others made it."""
 
 import re
 from collections.abc import Mapping

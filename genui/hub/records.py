@@ -63,7 +63,7 @@ def list_records() -> dict[str, Record]:
 
 
 def read_record(file: Path, record: type[R] = Record) -> R:
-    """The record in a file, of the class `record`; only what the class has is read.
+    """The record in a file, of the class `record`; only the fields of the class are read.
 
     Raises GenuiError, one line, if it is damaged.
     """

@@ -21,7 +21,7 @@ _Size = Annotated[int, Meta(ge=0, lt=2**62)]
 
 
 class TensorEntry(Struct, frozen=True):
-    """What a header says of a tensor."""
+    """The description of a tensor in a header."""
 
     dtype: str
     """As the format spells it: "F32", "BF16"."""

@@ -5,7 +5,6 @@ Nothing here needs numpy, so a list of logs does not wait for it.
 
 import os
 import re
-import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -15,13 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, open_unblocked, report_defect, show, stamp_of
+from genui.base.files import report_defect, show
+from genui.base.growing import CHUNK, GrowingFile, LineFile
+from genui.base.late import late_imports
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 
 if TYPE_CHECKING:
-    from genui.logs.histograms import Histograms
     from genui.runs.series import Series
+
+with late_imports():  # numpy
+    from genui.logs import histograms, series_store
 
 WRITING = 30.0
 """Seconds since the last write within which a log counts as being written."""
@@ -39,7 +42,7 @@ class Log:
     name: str = ""  # empty: the name in the log itself
     id: str = ""  # unique among the logs of the search
     project: str = ""
-    key: str = ""  # the tool's own short id, which tells logs of the same name apart
+    key: str = ""  # the tool's own short id, which distinguishes logs of the same name
     tags: tuple[str, ...] = ()
     note: str = ""
     created: float = 0.0  # unix time; 0 if it is not known
@@ -78,7 +81,7 @@ class Format:
         return self.begins(head) if head else self.file.fullmatch(name) is not None
 
     def repeats(self, file: Path) -> bool:
-        """Whether a file that fits says what a log of another format in its folder says too."""
+        """Whether a file that fits repeats the data of a log of another format in its folder."""
         return False
 
     def owns(self, folder: Path, names: Set[str]) -> bool:
@@ -103,7 +106,7 @@ class Format:
         return [Log(path, name, place if path != root else path.name)]
 
     def files(self, path: Path) -> Iterable[Path]:
-        """The files of the log, of which some may be gone. Raises OSError."""
+        """The files of the log; some may be gone. Raises OSError."""
         if not path.is_dir():
             return [path]
         return [path / name for name in os.listdir(path) if self.file.fullmatch(name)]
@@ -135,11 +138,11 @@ class Format:
         return self.reader(path)
 
 
-# --- What a log has beside its metrics and config ---------------------------------------------
+# --- The contents of a log besides its metrics and config -------------------------------------
 
 
 class About(NamedTuple):
-    """What a tool says about a run."""
+    """A tool's description of a run."""
 
     name: str = ""
     id: str = ""
@@ -155,7 +158,7 @@ MediaKind = Literal["image", "text", "audio", "table", "file", "histogram", "cur
 
 
 class Media(NamedTuple):
-    """A sample that a tool logged: a file, a part of one, or what is drawn itself."""
+    """A sample that a tool logged: a file, a part of one, or the pixels themselves."""
 
     step: int
     name: str  # of the metric, so to say: "validation/images"
@@ -189,7 +192,7 @@ class MediaStore:
         """Histograms of more names are left out."""
         self.names: set[str] = set()
         self._most_histograms = most_histograms
-        self._histograms: dict[str, Histograms] = {}
+        self._histograms: dict[str, histograms.Histograms] = {}
         self._lists: dict[int, list[Media]] = {}
         self._count = 0
         self._by_step: Mapping[int, Sequence[Media]] | None = {}
@@ -207,13 +210,11 @@ class MediaStore:
             self._count += 1
             self._by_step = None
 
-    def _histograms_with(self, media: Media) -> "Histograms | None":
+    def _histograms_with(self, media: Media) -> "histograms.Histograms | None":
         """All histograms of that name, this one included; None if it is left out."""
-        from genui.logs.histograms import Histograms  # brings numpy
-
         known = self._histograms.get(media.name)
         if known is None and len(self._histograms) < self._most_histograms:
-            known = Histograms()
+            known = histograms.Histograms()
         if known is None or not known.add(media.step, *media.content):
             return None
         self._histograms[media.name] = known
@@ -229,7 +230,7 @@ class MediaStore:
 
     @property
     def by_step(self) -> Mapping[int, Sequence[Media]]:
-        """The samples by step, ascending; those of a step by name."""
+        """The samples by step, ascending; the media of a step by name."""
         if self._by_step is None:
             self._by_step = {
                 step: tuple(sorted(self._lists[step], key=lambda media: media.name))
@@ -239,7 +240,7 @@ class MediaStore:
 
 
 class Extras(NamedTuple):
-    """What a log has beside its metrics and config; empty if the format has none of it."""
+    """The contents of a log besides its metrics and config; empty if the format has none."""
 
     about: About = About()
     system: Mapping[str, "Series"] = {}  # with ten steps per second
@@ -251,9 +252,6 @@ class Extras(NamedTuple):
 NO_EXTRAS = Extras()
 
 # --- Readers: the protocol of all, and the base class of readers of other tools' logs ----------
-
-CHUNK = 4 * 1024 * 1024
-"""Bytes that one call of `read` takes, about: a fraction of a second."""
 
 PIECE = 256 * 1024
 """Bytes that are decoded without interruption: a few milliseconds."""
@@ -302,12 +300,12 @@ class Tail(Protocol):
 
     @property
     def extras(self) -> Extras:
-        """What the log has beside its metrics and config."""
+        """The contents of the log besides its metrics and config."""
         ...
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads what was appended, about `limit_bytes` at most; True if anything changed: call
-        again until False to reach the end.
+        """Reads appended data, about `limit_bytes` at most; True if anything changed: call again
+        until False to reach the end.
 
         A missing log changes nothing. Raises GenuiError, one line, if it cannot be read or has
         another format.
@@ -315,45 +313,47 @@ class Tail(Protocol):
         ...
 
 
-class Reader:
-    """Base of the readers of other tools' logs; it has the series. `read` is as in `Tail`."""
+class LogReader:
+    """Base of the readers of other tools' logs. `read` is as in `Tail`.
+
+    A reader adds its points to `store`, counts in `damaged` the records that it leaves out, and
+    sets `config`, `ended`, `about` and `media` if the log has them.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.progress = 0.0
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Starts again: the log was replaced."""
         self.config: Mapping[str, Any] = {}
         self.ended = ""
-        from genui.logs.series_store import SeriesStore  # brings numpy
-
-        self._collected = SeriesStore()
-        self._damaged = 0
-        self._about, self._media = About(), MediaStore()
+        self.store = series_store.SeriesStore()
+        self.damaged = 0
+        self.about, self.media = About(), MediaStore()
 
     @property
     def series(self) -> "Mapping[str, Series]":
-        return self._collected.series
+        return self.store.series
 
     @property
     def bad_lines(self) -> int:
-        return self._damaged
+        return self.damaged
 
     @property
     def dropped(self) -> int:
-        return self._collected.dropped
+        return self.store.dropped
 
     @property
     def overlaps(self) -> tuple[tuple[int, int], ...]:
-        return self._collected.overlaps
+        return self.store.overlaps
 
     @property
     def extras(self) -> Extras:
-        return Extras(self._about, media=self._media.by_step)
+        return Extras(self.about, media=self.media.by_step)
 
-    def _set_state(self, config: Mapping[str, Any], ended: str) -> bool:
+    def set_state(self, config: Mapping[str, Any], ended: str) -> bool:
         """Takes the config and the end that are known now; returns whether they changed."""
         changed = (config, ended) != (self.config, self.ended)
         self.config, self.ended = config, ended
@@ -387,186 +387,16 @@ class SafeTail:
         return getattr(self._tail, name)
 
 
-# --- Files that another program writes --------------------------------------------------------
+# --- Readers of files that grow -----------------------------------------------------------------
 
-LONGEST_LINE = 1024 * 1024
-"""Bytes; a longer line is skipped without being held in memory."""
-
-SETTLED = 2.0
-"""Seconds without a write after which the text after the last newline may be a line."""
-
-_HEAD = 4096  # bytes at the beginning and
-_FOOT = 64  # before the offset: if they changed, the file was rewritten
+F = TypeVar("F", bound=GrowingFile)
 
 
 MAX_FILES = 20_000
 """Files of one log, of those that have one for each metric."""
 
 
-class FileStamp:
-    """Says when a file that is written whole is written again."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.forget()
-
-    def forget(self) -> None:
-        self._seen: tuple[int, int, int] | None = None
-
-    def changed(self) -> bool:
-        """Whether the file was written since the last call; a missing one was not."""
-        now = stamp_of(self._path)
-        if now is None:
-            return False
-        before, self._seen = self._seen, now
-        return now != before
-
-
-class GrowingFile:
-    """A cursor in a file that grows, and may be replaced, shrink or vanish.
-
-    `offset` is the end of the bytes taken; `size` is that of the last read of an existing file.
-    A file that was replaced (its inode, its beginning or the bytes before the offset changed, or
-    it shrank) is read from its beginning, and `restarted` is true until the next read.
-    """
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        self.path = path
-        self.offset = offset
-        self.size = 0
-        self.restarted = False
-        self.damaged = 0  # records that were left out
-        self._inode: tuple[int, int] | None = None
-        self._head = b""
-        self._foot = b""
-        self._seen: tuple[int, int] | None = None  # size and time of a read that gave nothing
-        self._limit = 0  # of that read
-
-    @property
-    def progress(self) -> float:
-        """The share of the bytes of the last read that were taken."""
-        return min(1.0, self.offset / self.size) if self.size else 1.0
-
-    def read(self, limit: int) -> bytes:
-        """The bytes after the offset, `limit` at most; none if nothing is new or the file
-        is missing. Raises GenuiError if it cannot be read or is not a regular file."""
-        self.restarted = False
-        try:
-            with open_unblocked(self.path) as file:
-                return self._read(file.fileno(), limit)
-        except (FileNotFoundError, NotADirectoryError):
-            return b""
-        except OSError as error:
-            raise cannot_read(self.path, error) from None
-
-    def take(self, data: bytes, count: int) -> None:
-        """Moves the offset past the first `count` bytes that `read` returned."""
-        self.offset += count
-        self._foot = (self._foot + data[max(0, count - _FOOT) : count])[-_FOOT:]
-        self._seen = None
-
-    def skip(self, count: int) -> None:
-        """Moves the offset past bytes that are not read."""
-        self.offset += count
-        self._foot = b""
-        self._seen = None
-
-    def _read(self, fd: int, limit: int) -> bytes:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
-            raise GenuiError(f"{show(self.path)} is not a regular file: name another file")
-        inode = (about.st_dev, about.st_ino)
-        written = (about.st_size, about.st_mtime_ns)
-        same = self._inode in (None, inode)
-        if same and written == self._seen and limit <= self._limit:
-            return b""  # unchanged since a read of which nothing was taken
-        self.size = about.st_size
-        head = os.pread(fd, _HEAD, 0)
-        same = (
-            same
-            and about.st_size >= self.offset
-            and head.startswith(self._head[: self.offset])
-            and os.pread(fd, len(self._foot), self.offset - len(self._foot)) == self._foot
-        )
-        if not same:
-            self.restarted = True
-            self.offset = 0
-            self._foot = b""
-        self._inode, self._head = inode, head
-        self._seen, self._limit = written, limit
-        return os.pread(fd, limit, self.offset)
-
-
-class LineFile(GrowingFile):
-    """A GrowingFile that is read in whole lines. Opened at an offset in the middle of a line, it
-    begins with the next line."""
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        super().__init__(path, offset)
-        self._skipping = offset > 0  # inside a line that is left out
-        self._rest = b""  # after the last newline, at the last read
-        self._took_rest = False  # the line before the offset had no newline
-        self._partial_lines = False  # the writer writes lines in parts
-
-    def read_lines(self, limit: int) -> bytes:
-        """Whole lines, about `limit` bytes; empty if no new line is complete."""
-        chunk = self._read_on(limit)
-        end = chunk.rfind(b"\n") + 1
-        if not end and limit <= len(chunk) < LONGEST_LINE:
-            restarted = self.restarted
-            chunk = self.read(LONGEST_LINE)
-            self.restarted |= restarted
-            end = chunk.rfind(b"\n") + 1
-        if chunk:
-            self._rest = chunk[end:]
-        if not end:
-            if len(chunk) >= LONGEST_LINE:
-                self.take(chunk, len(chunk))
-                self.damaged += not self._skipping
-                self._skipping = True
-            return b""
-        start = 0
-        if self._skipping:
-            start, self._skipping = chunk.index(b"\n") + 1, False
-        self.take(chunk, end)
-        return chunk[start:end]
-
-    def rest(self, settled: float = SETTLED) -> bytes:
-        """The text after the last newline, if nothing else is new and nothing was written for
-        `settled` seconds: a line without a newline, or the part of one that is not buffered.
-        Empty if the writer writes lines in parts."""
-        whole = self.offset + len(self._rest) == self.size
-        if self._seen is None or not whole or self._skipping or self._partial_lines:
-            return b""
-        return self._rest if time.time() - self._seen[1] / 1e9 >= settled else b""
-
-    def take_rest(self) -> None:
-        """Takes the result of `rest` as a line. If the line is continued later, the file is read
-        from its beginning, and `restarted` is set."""
-        self.take(self._rest, len(self._rest))
-        self._rest, self._took_rest = b"", True
-
-    def _read_on(self, limit: int) -> bytes:
-        chunk = self.read(limit)
-        if self.restarted:
-            self.damaged, self._skipping = 0, False
-            self._rest, self._took_rest, self._partial_lines = b"", False, False
-        if self._took_rest and chunk:
-            self._took_rest = False
-            if chunk[:1] not in (b"\r", b"\n"):
-                self._partial_lines = True
-                self.offset, self._foot, self._seen = 0, b"", None
-                chunk = self.read(limit)
-                self.restarted, self.damaged = True, 0
-        return chunk
-
-
-# --- Readers of such files ----------------------------------------------------------------------
-
-F = TypeVar("F", bound=GrowingFile)
-
-
-class FilesReader(Reader, ABC, Generic[F]):
+class FilesReader(LogReader, ABC, Generic[F]):
     """Base of the readers of files that are appended to: of one, or of several in a folder.
 
     If one of them was replaced, all are read again. One that cannot be read counts as a damaged
@@ -577,40 +407,44 @@ class FilesReader(Reader, ABC, Generic[F]):
         self.restarted = False  # the last `read` found another file
         self._files: dict[Path, F] = {}
         self._refused: dict[Path, GenuiError] = {}
-        self._again = False  # something was learnt for which the files are read again
+        self.again = False  # the files must be read again with new knowledge
         super().__init__(path)
 
     @abstractmethod
-    def _open(self, path: Path) -> F:
+    def open_file(self, path: Path) -> F:
         """The cursor in a file, at its beginning."""
 
     @abstractmethod
-    def _read_piece(self, file: F, limit: int) -> None:
-        """Reads about `limit` bytes and adds their points; calls `_begin_again` if the file was
+    def read_piece(self, file: F, limit: int) -> None:
+        """Reads about `limit` bytes and adds their points; calls `begin_again` if the file was
         replaced."""
 
-    def _paths(self) -> Iterable[Path]:
-        """The files that there are now."""
+    def paths(self) -> Iterable[Path]:
         return (self.path,)
 
-    def _read_beside(self) -> bool:
-        """Reads what is in other files; returns whether it changed."""
+    def read_beside(self) -> bool:
+        """Reads data in other files; returns whether it changed."""
         return False
 
-    def _add_rest(self, file: F) -> bool:
-        """Adds the points of what is left at the end of a file; returns whether there were any."""
+    def add_rest(self, file: F) -> bool:
+        """Adds the points of the rest at the end of a file; returns whether there were any."""
         return False
 
-    def _begin_again(self, file: F) -> None:
-        """Forgets all but a file that was replaced, of which the first bytes were just read."""
-        self._files, self._refused = {file.path: file}, {}
+    def read_again(self) -> None:
+        """Forgets all: the next `read` begins at the beginning of the files."""
+        self._files, self._refused = {}, {}
         self.restarted = True
-        self._forget()
+        self.forget()
+
+    def begin_again(self, file: F) -> None:
+        """Forgets everything except a file that was replaced, whose first bytes were just read."""
+        self.read_again()
+        self._files = {file.path: file}
 
     @property
     def bad_lines(self) -> int:
         return (
-            self._damaged + sum(file.damaged for file in self._files.values()) + len(self._refused)
+            self.damaged + sum(file.damaged for file in self._files.values()) + len(self._refused)
         )
 
     @property
@@ -620,13 +454,13 @@ class FilesReader(Reader, ABC, Generic[F]):
 
     @property
     def offset(self) -> int:
-        """How many of them were read."""
+        """The number of bytes that were read."""
         return sum(file.offset for file in self._files.values())
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         self.restarted = False
-        changed = self._read_beside()
-        for path in self._paths():
+        changed = self.read_beside()
+        for path in self.paths():
             try:
                 while limit_bytes > 0 and (taken := self._advance(path, limit_bytes)):
                     limit_bytes -= taken
@@ -639,34 +473,37 @@ class FilesReader(Reader, ABC, Generic[F]):
         return changed or self.restarted
 
     def _advance(self, path: Path, limit: int) -> int:
-        """Reads a piece of a file; returns how many bytes were taken."""
-        file = self._files[path] = self._files.get(path) or self._open(path)
-        before = file.offset
-        self._read_piece(file, min(limit, PIECE))
+        """Reads a piece of a file; returns how many bytes were taken, or `limit` if all files are
+        read again."""
+        file = self._files[path] = self._files.get(path) or self.open_file(path)
+        before, failed = file.offset, file.failed
+        self.read_piece(file, min(limit, PIECE))
+        if failed:
+            self._refused.pop(path, None)
         before = 0 if file.restarted else before
-        if file.offset == before and not self._add_rest(file):
+        if self._files and file.offset == before and not self.add_rest(file):
             return 0
         self._refused.pop(path, None)
-        if self._again:
-            self._again = False
-            self._files = {}
-            self._forget()
-        return file.offset - before
+        if self.again:
+            self.again = False
+            self.read_again()
+        return file.offset - before if self._files else limit
 
 
 class LineReader(FilesReader[LineFile]):
-    """The same of files with whole lines."""
+    """The same of files with whole lines. `add_lines` is all that a log in one file needs; `paths`
+    lists the files of one in several, and `read_beside` reads what is written whole."""
 
-    def _open(self, path: Path) -> LineFile:
+    def open_file(self, path: Path) -> LineFile:
         return LineFile(path)
 
-    def _read_piece(self, file: LineFile, limit: int) -> None:
+    def read_piece(self, file: LineFile, limit: int) -> None:
         lines = file.read_lines(limit)
         if file.restarted:
-            self._begin_again(file)
+            self.begin_again(file)
         if lines:
-            self._add_lines(file, lines)
+            self.add_lines(file, lines)
 
     @abstractmethod
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         """Adds the points of whole lines."""

@@ -16,8 +16,9 @@ import msgspec
 
 from genui.base.errors import GenuiError
 from genui.base.files import LARGEST_JSON, read_json
-from genui.logs.base import About, Extras, FileStamp, Format, LineFile, LineReader, Log
-from genui.logs.records import number
+from genui.base.growing import FileStamp, LineFile
+from genui.logs.base import About, Extras, Format, LineReader, Log
+from genui.logs.records import number, parse_step, unix_time
 
 _TASK, _METRICS, _LOG = "task.json", "metrics.jsonl", "log.jsonl"
 _MAX_LINES = 20_000  # of the console
@@ -45,23 +46,23 @@ class ClearMlTail(LineReader):
         self._task = FileStamp(path / _TASK)
         super().__init__(path)
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        super().forget()
         self._task.forget()
         self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
 
     @property
     def extras(self) -> Extras:
-        return Extras(self._about, console=tuple(self._console))
+        return Extras(self.about, console=tuple(self._console))
 
-    def _paths(self) -> Iterable[Path]:
+    def paths(self) -> Iterable[Path]:
         return (self.path / _METRICS, self.path / _LOG)
 
-    def _read_beside(self) -> bool:
+    def read_beside(self) -> bool:
         if not self._task.changed():
             return False
         task = _read_task(self.path)
-        self._about = _about(task)
+        self.about = _about(task)
         self.config = {
             f"{section}/{name}" if section not in ("General", "Args") else name: item.get("value")
             for section, items in _dict(task.get("hyperparams")).items()
@@ -70,9 +71,7 @@ class ClearMlTail(LineReader):
         }
         return True
 
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
-        from genui.logs.text import parse_step, unix_time  # imports numpy
-
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         points: list[tuple[str, int, float, float]] = []
         for line in lines.split(b"\n"):
             if not line.strip():
@@ -80,7 +79,7 @@ class ClearMlTail(LineReader):
             try:
                 events = msgspec.json.decode(line, type=list[dict[str, Any]])
             except (msgspec.DecodeError, RecursionError, UnicodeError):
-                self._damaged += 1
+                self.damaged += 1
                 continue
             for event in events:
                 when = unix_time(event.get("timestamp"))
@@ -91,12 +90,12 @@ class ClearMlTail(LineReader):
                 elif event.get("type") == "training_stats_scalar":
                     step, value = parse_step(event.get("iter")), number(event.get("value"))
                     if step is None or value is None:
-                        self._damaged += 1
+                        self.damaged += 1
                     else:
                         series, variant = event.get("metric", ""), event.get("variant", "")
                         title = f"{series}/{variant}" if variant != series else f"{series}"
                         points.append((title, step, value, when))
-        self._collected.add_points(points)
+        self.store.add_points(points)
 
 
 def _read_task(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from genui.base.errors import GenuiError
-from genui.base.files import write_all
 from genui.base.secret import mask_command
 from genui.logs.printed import CHUNK, Recorder, choice_key, record_input
 from genui.logs.printed_choice import recall
@@ -61,13 +60,13 @@ def record(folder: RunDir, command: Sequence[str], echo: int | None = None) -> i
             )
         except OSError as error:
             line = f"cannot start {command[0]}: {error.strerror}"
-            run.say(line)
+            run.write_line(line)
             run.end("failed", line)
             return 127
         run.measure(process.pid)
         stopper = threading.Thread(target=_stop_on_request, args=(run, process), daemon=True)
         stopper.start()
-        _read(Recorder(run, recall(choice_key(folder))), process, echo)
+        _read(Recorder(run, recall(choice_key(folder)), echo), process)
         code = process.wait()
         if run.stop_requested:
             stopper.join()
@@ -87,7 +86,7 @@ def _describe(code: int) -> str:
     return f"killed by signal {-code}"
 
 
-def _read(recorder: Recorder, process: "subprocess.Popen[bytes]", echo: int | None) -> None:
+def _read(recorder: Recorder, process: "subprocess.Popen[bytes]") -> None:
     """Records the output until it ends, or the command has ended and prints no more."""
     assert process.stdout is not None
     source = process.stdout.fileno()
@@ -96,9 +95,6 @@ def _read(recorder: Recorder, process: "subprocess.Popen[bytes]", echo: int | No
         ready, _, _ = select.select([source], [], [], _POLL)
         data = os.read(source, CHUNK) if ready else b""
         if ready or ended:
-            if data and echo is not None:
-                with suppress(OSError):
-                    write_all(echo, data)
             last = bool(ready and not data) or (not ready and time.monotonic() > ended + _LINGER)
             recorder.take(data, final=last)
             if last:
@@ -116,7 +112,7 @@ def _stop_on_request(run: Run, process: "subprocess.Popen[bytes]") -> None:
     for number, patience in SIGNALS:
         with suppress(OSError):
             os.killpg(process.pid, number)
-        run.say(f"stop requested: sent {number.name}")
+        run.write_line(f"stop requested: sent {number.name}")
         end = time.monotonic() + patience
         while time.monotonic() < end:
             if process.poll() is not None and not _has_members(process.pid):

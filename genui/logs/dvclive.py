@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
 from genui.base.files import SMALL, files_below, read_regular
-from genui.logs.base import CHUNK, MAX_FILES, Format, Reader
+from genui.base.growing import CHUNK
+from genui.base.late import late_imports
+from genui.logs.base import MAX_FILES, Format, LogReader
 from genui.logs.records import decode_settings
 
 if TYPE_CHECKING:
-    from genui.logs.tables import CsvTail
     from genui.runs.series import Series
+
+with late_imports():  # numpy
+    from genui.logs import tables
 
 _LAST, _PARAMS = "metrics.json", "params.yaml"
 
@@ -39,12 +43,12 @@ class DvcLive(Format):
         return [table for _, table in _tables(path)]
 
 
-class DvcLiveTail(Reader):
+class DvcLiveTail(LogReader):
     """The metrics of a folder."""
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._tails: dict[str, CsvTail] = {}
+    def forget(self) -> None:
+        super().forget()
+        self._tails: dict[str, tables.CsvTail] = {}
 
     @property
     def series(self) -> "Mapping[str, Series]":
@@ -60,12 +64,10 @@ class DvcLiveTail(Reader):
         return sum(tail.bad_lines for tail in self._tails.values())
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        from genui.logs.tables import CsvTail  # numpy
-
         changed = False
         faults: list[GenuiError] = []
         for name, path in _tables(self.path):
-            tail = self._tails.setdefault(name, CsvTail(path))
+            tail = self._tails.setdefault(name, tables.CsvTail(path))
             try:
                 while limit_bytes > 0 and tail.read(min(limit_bytes, CHUNK)):
                     changed = True

@@ -1,9 +1,9 @@
-"""`genui.init(sync_tensorboard=True)`: what a script writes to event files of TensorBoard becomes
-metrics of its run.
+"""`genui.init(sync_tensorboard=True)`: a script's event files of TensorBoard become metrics of its
+run.
 
 The interpreter reports each file that is opened (the audit event "open" of PEP 578), so no library
 is patched, and it does not matter which one writes: torch's SummaryWriter, tensorboard,
-tensorboardX. What is new in the files is read once a second on the thread of the run's heartbeat.
+tensorboardX. New data in the files are read once a second on the thread of the run's heartbeat.
 """
 
 import os
@@ -24,8 +24,8 @@ _PATIENCE = 10.0  # seconds
 
 
 def follow(run: Run) -> Callable[[bool], None]:
-    """Begins to follow the event files that this process writes from now on. The result adds what
-    is new in them to the run; with True everything up to the end. It may raise GenuiError."""
+    """Begins to follow the event files that this process writes from now on. The result adds new
+    data in them to the run; with True everything up to the end. It may raise GenuiError."""
     return _EventFiles(run).read
 
 
@@ -81,7 +81,7 @@ class _EventFiles:
             raise fault
 
     def _prefix(self, path: Path) -> str:
-        """What the metrics of a file are called before their tags: "" in the first folder and in
+        """The prefix of the metrics of a file, before their tags: "" in the first folder and in
         those of add_hparams, else its path below the first, or its name, as in W&B."""
         folder = path.parent
         self._root = self._root or folder
@@ -99,7 +99,7 @@ class _Scalars(EventsTail):
         self._run, self._prefix = run, prefix
 
     def add(self, points: list[Point]) -> None:
-        """Scalars of one step become one record; of a step that is written again the later
+        """Scalars of one step become one record; if a step is written again, the later value
         counts."""
         records: dict[int, tuple[float, dict[str, float]]] = {}
         for name, step, number, when in points:
@@ -109,7 +109,7 @@ class _Scalars(EventsTail):
             self._run.add_record(step, *records[step])
 
     def learn(self, config: Mapping[str, Any]) -> None:
-        """What add_hparams writes; what the script gave to `init` counts more."""
+        """The values that add_hparams writes; the script's arguments of `init` take precedence."""
         self._run.config.setdefaults(config)
 
     def add_media(self, media: object) -> None:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class LogList(list[RunSummary]):
-    """Logs, newest first; `note` says what was left out."""
+    """Logs, newest first; `note` names the logs that were left out."""
 
     note: str = ""
 
@@ -78,7 +78,7 @@ def find_logs(path: Path) -> LogList:
 
 
 def names_of(summary: RunSummary) -> set[str]:
-    """What a log may be called: by its tool, in the list of logs, and by its id."""
+    """The names of a log: by its tool, in the list of logs, and by its id."""
     name = summary.info.name
     return {name, name.rpartition("/")[2], summary.info.id}
 
@@ -156,7 +156,7 @@ class _Walk:
 
     @property
     def note(self) -> str:
-        """What was left out, if anything."""
+        """The logs that were left out, if any."""
         notes: list[str] = []
         if self._names > MAX_FILES:
             notes.append(f"only the first {MAX_FILES:,} files were searched")
@@ -250,7 +250,7 @@ class _Walk:
             self._listed.remove(place)
 
     def _guard(self, place: Path, find: Callable[[], T]) -> T | None:
-        """What `find` returns; after an error None and a note, and the others are still listed."""
+        """The result of `find`; after an error None and a note, and the others are still listed."""
         try:
             return find()
         except GenuiError as error:

@@ -12,6 +12,7 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
+from genui.base.late import late_imports
 from genui.base.plugins import Table, index_by_name
 from genui.logs.base import HPARAMS_FOLDER, Format, Log, Tail
 from genui.logs.clearml import ClearMl, ClearMlTail
@@ -24,6 +25,18 @@ from genui.logs.wandb_file import Wandb
 from genui.logs.wandb_url import WandbUrl, WandbUrlTail
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
+
+with late_imports():  # numpy, protobuf, and 40 expressions
+    from genui.logs import (
+        huggingface,
+        json_lines,
+        native,
+        printed_file,
+        printed_line,
+        tables,
+        tensorboard,
+        wandb,
+    )
 
 SNIFFED = 4096
 """Bytes at the beginning of a file by which its format is recognized."""
@@ -46,8 +59,8 @@ class Native(Format):
 
 
 class TensorBoard(Format):
-    """Event files: those of one folder are one log, with those of the only folder below it that
-    SummaryWriter.add_hparams has made."""
+    """Event files: the files of one folder are one log, with the files of the only folder below it
+    that SummaryWriter.add_hparams has made."""
 
     def place(self, file: Path, root: Path) -> Path:
         folder = file.parent
@@ -61,7 +74,7 @@ class TensorBoard(Format):
 
 
 class HuggingFace(Format):
-    """trainer_state.json: those of all checkpoints of an output folder are one log."""
+    """trainer_state.json: the files of all checkpoints of an output folder are one log."""
 
     def fits_named(self, name: str, head: bytes) -> bool:
         return self.fits(name, head or b"{")  # any JSON begins like one
@@ -80,8 +93,8 @@ class HuggingFace(Format):
 
 
 class Text(Format):
-    """What a command printed, as text. In a folder logs are told by their names; the logs that W&B
-    keeps of itself, and its copy of the console, are left out, and mmengine's beside its
+    """The output of a command, as text. In a folder logs are recognised by their names; the logs
+    that W&B keeps of itself, and its copy of the console, are left out, and mmengine's beside its
     vis_data/scalars.json."""
 
     def repeats(self, file: Path) -> bool:
@@ -98,10 +111,8 @@ def _is_log_name(name: str) -> bool:
 
 
 def _has_metrics(head: bytes) -> bool:
-    from genui.logs.printed_line import read_line  # compiles 40 expressions
-
     lines = re.split(r"[\r\n]+", head.decode(errors="replace"))
-    return any(line is not None and line.metrics for line in map(read_line, lines))
+    return any(line is not None and line.metrics for line in map(printed_line.read_line, lines))
 
 
 def _is_printed(head: bytes) -> bool:
@@ -119,9 +130,8 @@ def _is_event_file(head: bytes) -> bool:
     # A length and its checksum begin the first record, which usually says "brain.Event:2".
     if not head or b"brain.Event:" in head[:64]:
         return True
-    from genui.logs.tensorboard import checksum  # numpy and protobuf
-
-    return len(head) >= 12 and checksum(head[:8]) == int.from_bytes(head[8:12], "little")
+    stored = int.from_bytes(head[8:12], "little")
+    return len(head) >= 12 and tensorboard.checksum(head[:8]) == stored
 
 
 class Csv(Format):
@@ -163,102 +173,58 @@ def _is_jsonl(head: bytes) -> bool:
     return isinstance(record, dict) and bool(record)
 
 
-# --- The readers that need numpy --------------------------------------------------------------
-
-
-def _open_metrics(path: Path) -> Tail:
-    from genui.logs.native import MetricsTail
-
-    return MetricsTail(path)
-
-
-def _open_events(path: Path) -> Tail:
-    from genui.logs.tensorboard import EventsTail
-
-    return EventsTail(path)
-
-
-def _open_wandb(path: Path) -> Tail:
-    from genui.logs.wandb import WandbTail  # protobuf
-
-    return WandbTail(path)
-
-
-def _open_trainer_state(path: Path) -> Tail:
-    from genui.logs.huggingface import TrainerStateTail
-
-    return TrainerStateTail(path)
-
-
-def _open_jsonl(path: Path) -> Tail:
-    from genui.logs.text import JsonlTail
-
-    return JsonlTail(path)
-
-
-def _open_csv(path: Path) -> Tail:
-    from genui.logs.tables import CsvTail
-
-    return CsvTail(path)
-
-
-def _open_text(path: Path) -> Tail:
-    from genui.logs.printed_file import TextTail
-
-    return TextTail(path)
-
-
 FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
-    Native("genui", "genui's own runs", _open_metrics),
+    Native("genui", "genui's own runs", lambda path: native.MetricsTail(path)),
     TensorBoard(
-        "tensorboard", "TensorBoard event files", _open_events,
-        re.compile(r".*tfevents.*"), _is_event_file,
+        "tensorboard", "TensorBoard event files", lambda path: tensorboard.EventsTail(path),
+        file=re.compile(r".*tfevents.*"), begins=_is_event_file,
     ),
     Wandb(
-        "wandb", "W&B runs (run-*.wandb)", _open_wandb,
-        re.compile(r".+\.wandb"), lambda head: not head or head.startswith(b":W&B"),
+        "wandb", "W&B runs (run-*.wandb)", lambda path: wandb.WandbTail(path),
+        file=re.compile(r".+\.wandb"), begins=lambda head: not head or head.startswith(b":W&B"),
         folder_names=re.compile(r".*"),
     ),
     WandbUrl(
         "wandb-url", "copies of runs on a server of W&B", WandbUrlTail,
-        re.compile(r"history\.wandb-url"),
-        lambda head: not head or head.startswith(b'{"wandb_step":'),
+        file=re.compile(r"history\.wandb-url"),
+        begins=lambda head: not head or head.startswith(b'{"wandb_step":'),
         folder_names=re.compile(r"history\.wandb-url"),
     ),
     HuggingFace(
-        "trainer-state", "Hugging Face's trainer_state.json", _open_trainer_state,
-        re.compile(r"trainer_state\.json"), lambda head: head.lstrip().startswith(b"{"),
+        "trainer-state", "Hugging Face's trainer_state.json",
+        lambda path: huggingface.TrainerStateTail(path),
+        file=re.compile(r"trainer_state\.json"), begins=lambda head: head.lstrip().startswith(b"{"),
         folder_names=re.compile(r"trainer_state\.json"),
     ),
     Trackio(
         "trackio", "trackio projects (*.db)", TrackioTail,
-        re.compile(r".+\.db"), lambda head: head.startswith(MAGIC),
+        file=re.compile(r".+\.db"), begins=lambda head: head.startswith(MAGIC),
     ),
     Mlflow("mlflow", "MLflow runs (mlruns)", MlflowTail),
     MlflowDatabase(
         "mlflow-db", "MLflow databases (mlflow.db)", MlflowDatabaseTail,
-        re.compile(r".+\.(db|sqlite|sqlite3)"), lambda head: head.startswith(MAGIC),
+        file=re.compile(r".+\.(db|sqlite|sqlite3)"), begins=lambda head: head.startswith(MAGIC),
     ),
     ClearMl("clearml", "ClearML's offline sessions", ClearMlTail),
     DvcLive("dvclive", "DVCLive's folders", DvcLiveTail),
     Format(
-        "jsonl", "JSON lines (*.jsonl)", _open_jsonl,
+        "jsonl", "JSON lines (*.jsonl)", lambda path: json_lines.JsonlTail(path),
         # The others: Detectron2, mmengine, stable-baselines3, mmcv, DeiT and those after it.
-        re.compile(
+        file=re.compile(
             r".+\.(jsonl|ndjson)|metrics\.json|scalars\.json|progress\.json|.+\.log\.json|log\.txt"
         ),
-        _is_jsonl,
+        begins=_is_jsonl,
         folder_names=re.compile(r"metrics\.jsonl?|scalars\.json|progress\.json|log\.txt"),
     ),
     Csv(
-        "csv", "CSV with a column step, iteration or epoch", _open_csv,
-        re.compile(r".+\.(csv|tsv)"), _is_csv,
+        "csv", "CSV with a column step, iteration or epoch", lambda path: tables.CsvTail(path),
+        file=re.compile(r".+\.(csv|tsv)"), begins=_is_csv,
         folder_names=re.compile(r"(metrics|progress|results)\.csv"),
     ),
     Text(
-        "text", "printed lines (*.log, *.out, slurm-*)", _open_text,
-        re.compile(r"(?!(?:debug(?:-\w+)?|output)\.log)(?:.+\.(?:log|out|err)|slurm-.+)"),
-        _is_printed,
+        "text", "printed lines (*.log, *.out, slurm-*)", lambda path: printed_file.TextTail(path),
+        file=re.compile(r"(?!(?:debug(?:-\w+)?|output)\.log)(?:.+\.(?:log|out|err)|slurm-.+)"),
+        begins=_is_printed,
     ),
 )))  # fmt: skip
 """Formats by name."""

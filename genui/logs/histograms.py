@@ -11,7 +11,7 @@ _MAP_WIDTH, _MAP_HEIGHT = 192, 48  # pixels of a heat map
 
 
 class Histograms:
-    """The histograms of one name over time. Those of many steps are thinned out."""
+    """The histograms of one name over time. If there are many steps, some are left out."""
 
     MAX_HISTOGRAMS = 256
     MAX_COUNTS = 512

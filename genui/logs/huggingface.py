@@ -12,10 +12,10 @@ import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.base.files import list_names, open_regular, show
-from genui.logs.base import CHUNK, Reader
-from genui.logs.records import Record, decode_record
-from genui.logs.series_store import SeriesStore
-from genui.logs.text import columns, parse_step
+from genui.base.growing import CHUNK
+from genui.logs.base import LogReader
+from genui.logs.records import Record, decode_record, parse_step
+from genui.logs.series_store import SeriesStore, columns
 
 NAME = "trainer_state.json"
 
@@ -25,7 +25,7 @@ _CONFIG = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps",
 _RESERVED = frozenset({"step"})
 
 
-class TrainerStateTail(Reader):
+class TrainerStateTail(LogReader):
     """The log history in a trainer_state.json, or in the newest below an output folder."""
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class TrainerStateTail(Reader):
 
     @property
     def bad_lines(self) -> int:
-        return self._damaged + self._torn
+        return self.damaged + self._torn
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         """As `Tail.read`; the newest file is read whole if it has changed."""
@@ -72,12 +72,12 @@ class TrainerStateTail(Reader):
             for record in history
             if isinstance(record, dict) and parse_step(record.get("step")) is not None
         ]
-        self._damaged = len(history) - len(records)
-        self._collected = SeriesStore()
+        self.damaged = len(history) - len(records)
+        self.store = SeriesStore()
         if records:
             steps = np.array([parse_step(record["step"]) for record in records], np.int64)
             no_times = np.full(len(records), np.nan)
-            self._collected.add(columns(records, steps, no_times, _RESERVED))
+            self.store.add(columns(records, steps, no_times, _RESERVED))
         self.config = {name: state[name] for name in _CONFIG if state.get(name) is not None}
         step, max_steps = map(parse_step, (state.get("global_step"), state.get("max_steps")))
         self.ended = "finished" if step and max_steps and step >= max_steps else ""

@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import open_regular
+from genui.base.late import late_imports
 from genui.base.text import align_columns
 from genui.logs.base import Media
 from genui.logs.histograms import Histograms
 from genui.render.image import draw_spectrogram
+
+with late_imports():
+    from genui.formats import audio
+    from genui.formats import image as pictures
 
 Pixels = NDArray[np.uint8]
 
@@ -69,15 +74,9 @@ def tile(images: Sequence[Pixels]) -> Pixels | None:
     width = max(image.shape[1] for image in images)
     # About twice as wide as high, as a panel is.
     columns = max(1, min(len(images), round((2 * len(images) * height / width) ** 0.5)))
-    rows = -(-len(images) // columns)
-    shape = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
-    canvas = np.full(shape, _SHADE, np.uint8)
-    for number, image in enumerate(images):
-        y, x = number // columns * (height + _GAP), number % columns * (width + _GAP)
-        scale = min(height // image.shape[0], width // image.shape[1])
-        image = image.repeat(scale, axis=0).repeat(scale, axis=1)
-        canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
-    return canvas
+    scales = [min(height // image.shape[0], width // image.shape[1]) for image in images]
+    larger = map(pictures.enlarge, images, scales)
+    return pictures.sheet(list(larger), columns, _GAP, _SHADE)
 
 
 def _shrink(image: Pixels) -> Pixels:
@@ -97,9 +96,7 @@ def _load(media: Media) -> tuple[str, Pixels | None]:
         return str(media.path), None
     data = _read(media)
     if media.kind == "image":
-        from genui.formats.image import read_still  # brings Pillow
-
-        return "", read_still(BytesIO(data))
+        return "", pictures.read_still(BytesIO(data))
     if media.kind == "audio":
         return _sound(data)
     if media.kind == "table":
@@ -119,10 +116,8 @@ def _read(media: Media) -> bytes:
 
 
 def _sound(data: bytes) -> tuple[str, Pixels]:
-    """What a WAV file is, and its spectrogram."""
-    from genui.formats.audio import decode_wav  # only for a sound
-
-    sound = decode_wav(data)
+    """The properties of a WAV file, and its spectrogram."""
+    sound = audio.decode_wav(data)
     text = f"{len(sound.samples) / sound.rate:.2f} s, {sound.rate:,} Hz"
     return text, draw_spectrogram(sound.samples)
 

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
 from genui.base.files import SMALL, files_below, read_regular
-from genui.logs.base import MAX_FILES, Format, LineFile, LineReader, Log
-from genui.logs.records import decode_settings, unquote
-from genui.logs.sqlite import MAX_RUNS, Row, SqliteFormat, SqliteTail, column_names
+from genui.base.growing import LineFile
+from genui.logs.base import MAX_FILES, Format, LineReader, Log
+from genui.logs.records import decode_settings, known_time, parse_step, unix_time, unquote
+from genui.logs.sqlite import MAX_RUNS, SqliteFormat, SqliteTail, SqlRow, column_names
 from genui.runs.listing import RunSummary
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _META = "meta.yaml"
 _ENDED = {"3": "finished", "4": "failed", "5": "stopped"}  # RunStatus; 1 is running
 _LONGEST_PARAM = 1000  # characters that are kept
-_BEYOND = 2**63
 
 _NOTE = "mlflow.note.content"
 
@@ -40,14 +40,6 @@ def _own_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
     """The tags that are not MLflow's own, as "site=north"."""
     own = {name: value for name, value in tags.items() if not name.startswith("mlflow.")}
     return tuple(f"{name}={value}" if value else name for name, value in own.items())
-
-
-def _seconds(milliseconds: object) -> float:
-    """A unix time in seconds; 0 if it is none."""
-    try:
-        return float(str(milliseconds)) / 1000
-    except ValueError:
-        return 0.0
 
 
 class Mlflow(Format):
@@ -70,7 +62,7 @@ class Mlflow(Format):
             Log(
                 path, "/".join((*above, run)), place, experiment, key=path.name,
                 tags=_own_tags(tags), note=tags.get(_NOTE, ""),
-                created=_seconds(meta.get("start_time")),
+                created=known_time(meta.get("start_time")),
             )
         ]  # fmt: skip
 
@@ -84,24 +76,22 @@ class Mlflow(Format):
 class MlflowTail(LineReader):
     """The metrics of one run; `path` is its folder."""
 
-    def _paths(self) -> Iterable[Path]:
+    def paths(self) -> Iterable[Path]:
         self._names = {path: name for name, path in _files(self.path / "metrics").items()}
         return self._names
 
-    def _read_beside(self) -> bool:
+    def read_beside(self) -> bool:
         """Reads the parameters, which MLflow writes once, and the state of the run."""
         params = _files(self.path / "params")
         new = {name: _text_of(params[name]) for name in params.keys() - self.config}
         config = {**self.config, **new}
-        return self._set_state(config, _ENDED.get(_read_meta(self.path).get("status", ""), ""))
+        return self.set_state(config, _ENDED.get(_read_meta(self.path).get("status", ""), ""))
 
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
-        from genui.logs.text import unix_time  # imports numpy
-
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         rows = [line for line in lines.split(b"\n") if line.strip()]
         points = [point for point in map(_point, rows) if point is not None]
-        self._damaged += len(rows) - len(points)
-        self._collected.add_points(
+        self.damaged += len(rows) - len(points)
+        self.store.add_points(
             (self._names[file.path], step, value, unix_time(time)) for step, value, time in points
         )
 
@@ -116,12 +106,11 @@ def _point(line: bytes) -> tuple[int, float, float] | None:
         point = step, float(fields[1]), float(fields[0])
     except ValueError:
         return None
-    return point if 0 <= step < _BEYOND else None
+    return None if parse_step(step) is None else point
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """The regular files in a folder and below it by what they are called, in order; none if the
-    folder is missing."""
+    """The regular files in a folder and below it, by name; none if it is missing."""
     return {
         str(path.relative_to(folder)).encode(errors="replace").decode(): path
         for path in files_below(folder, most=MAX_FILES)
@@ -146,7 +135,7 @@ def _text_of(path: Path, limit: int | None = _LONGEST_PARAM) -> str:
 
 _TABLES = frozenset({"experiments", "runs", "metrics", "params", "tags"})
 _STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
-_LARGEST = 1.797e308  # what stands for infinity
+_LARGEST = 1.797e308  # the value that stands for infinity
 _MAX_SETTINGS = 2000
 _ROW_BYTES = 80
 
@@ -175,7 +164,7 @@ class MlflowDatabase(SqliteFormat):
             yield Log(
                 file, "/".join(filter(None, [*file.parts[:-1], project, name])), project=project,
                 key=str(run), tags=_own_tags(own), note=own.get(_NOTE, ""),
-                created=_seconds(started), ended=_STATES.get(str(status), ""),
+                created=known_time(started), ended=_STATES.get(str(status), ""),
             )  # fmt: skip
 
 
@@ -206,14 +195,12 @@ class MlflowDatabaseTail(SqliteTail):
         )
         query = "SELECT status FROM runs WHERE run_uuid = ?"
         status = connection.execute(query, (self._run,)).fetchone() or [""]
-        return self._set_state(config, _STATES.get(str(status[0]), ""))
+        return self.set_state(config, _STATES.get(str(status[0]), ""))
 
-    def _bytes_of(self, row: Row) -> int:
+    def _bytes_of(self, row: SqlRow) -> int:
         return _ROW_BYTES
 
-    def _add(self, rows: list[Row]) -> None:
-        from genui.logs.text import parse_step, unix_time  # imports numpy
-
+    def _add(self, rows: list[SqlRow]) -> None:
         points: list[tuple[str, int, float, float]] = []
         for _, name, step, value, is_nan, time in rows:
             if (
@@ -221,10 +208,10 @@ class MlflowDatabaseTail(SqliteTail):
                 or parse_step(step) is None
                 or not isinstance(value, int | float)
             ):
-                self._damaged += 1
+                self.damaged += 1
                 continue
             number = math.nan if is_nan else float(value)
             if abs(number) >= _LARGEST:
                 number = math.copysign(math.inf, number)
             points.append((str(name), step, number, unix_time(time)))
-        self._collected.add_points(points)
+        self.store.add_points(points)

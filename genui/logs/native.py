@@ -15,18 +15,11 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError
+from genui.base.growing import CHUNK, LineFile
 from genui.base.text import clean_line
-from genui.logs.base import (
-    CHUNK,
-    Extras,
-    LineFile,
-    LineReader,
-    Media,
-    MediaStore,
-)
-from genui.logs.records import STEP_TIME, Record, decode_lines, number
-from genui.logs.series_store import MAX_SERIES, SeriesStore, merge_spans
-from genui.logs.text import columns
+from genui.logs.base import Extras, LineReader, Media, MediaStore
+from genui.logs.records import SLOWEST, SPREAD, STEP_TIME, Record, decode_lines, number
+from genui.logs.series_store import MAX_SERIES, SeriesStore, columns, merge_spans
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
 from genui.runs.ranks import rank_files
@@ -58,8 +51,8 @@ class MetricsTail:
         self.config: Mapping[str, Any] = {}
         self.ended = ""
         self._histograms = _HistogramReader(path.with_name("histograms.jsonl"))
-        self._past = _Part(path)
-        self._newest: _Part | None = None
+        self._past = _SeriesPart(path)
+        self._newest: _SeriesPart | None = None
         self._joined: Mapping[str, Series] | None = None
         self._ranks: dict[int, MetricsTail] = {}  # of the other processes of a script's job
         self._across = _AcrossRanks()
@@ -111,7 +104,7 @@ class MetricsTail:
         return min(1.0, sum(part.taken for part in self._parts()) / size) if size else 0.0
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """As `Tail.read`: reads what was appended, and about `limit_bytes` of the rest."""
+        """As `Tail.read`: reads appended data, and about `limit_bytes` of the rest."""
         changed = self._read_own(limit_bytes)
         changed = self._histograms.read(limit_bytes) or changed
         for rank, path in rank_files(self.path):
@@ -128,7 +121,7 @@ class MetricsTail:
         if not self._past.taken and self._newest is None:
             start = _size(self.path) - NEWEST
             if start > NEWEST:
-                self._newest = _Part(self.path, start)
+                self._newest = _SeriesPart(self.path, start)
                 self._newest.read(NEWEST)
                 self._joined = None
                 return True
@@ -145,7 +138,7 @@ class MetricsTail:
         self._joined = None
         return changed
 
-    def _parts(self) -> Iterator["_Part"]:
+    def _parts(self) -> Iterator["_SeriesPart"]:
         yield self._past
         if self._newest is not None:
             yield self._newest
@@ -155,7 +148,7 @@ class MetricsTail:
 
 class _AcrossRanks:
     """Compares the ranks of a job at the steps that all of them have: the spread of each metric,
-    and the slowest rank. The names are those of printed ranks."""
+    and the slowest rank. The names are the same as for printed ranks."""
 
     def __init__(self) -> None:
         self._store = SeriesStore()
@@ -188,41 +181,41 @@ class _AcrossRanks:
                 for field in (1, 2)
             )
             spread = values.max(axis=0) - values.min(axis=0)
-            self._store.add([(f"ranks/spread {name}", steps, spread, times[0])])
+            self._store.add([(f"{SPREAD}{name}", steps, spread, times[0])])
             if name == (clock or names[0]):
                 known = values if clock else times
                 numbers = np.array(list(ranks), np.float64)
                 slowest = numbers[np.where(np.isnan(known), -np.inf, known).argmax(axis=0)]
-                self._store.add([("ranks/slowest", steps, slowest, times[0])])
+                self._store.add([(SLOWEST, steps, slowest, times[0])])
 
 
 class _HistogramReader(LineReader):
     """The histograms of a script, a line each with step, name, bins and counts."""
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._media = MediaStore(MAX_SERIES)
+    def forget(self) -> None:
+        super().forget()
+        self.media = MediaStore(MAX_SERIES)
 
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         for record in decode_lines(lines)[0]:
             with suppress(KeyError, TypeError, ValueError, OverflowError):
                 step, name = int(record["step"]), clean_line(str(record["name"]), 200)
                 content = record["bins"], record["counts"]
-                self._media.add(Media(step, name, "histogram", file.path, content=content))
+                self.media.add(Media(step, name, "histogram", file.path, content=content))
 
 
-class _Part(LineReader):
+class _SeriesPart(LineReader):
     """The series from an offset on."""
 
     def __init__(self, path: Path, start: int = 0) -> None:
         self._start = start
         super().__init__(path)
 
-    def _open(self, path: Path) -> LineFile:
+    def open_file(self, path: Path) -> LineFile:
         return LineFile(path, self._start)
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        super().forget()
         self._rewound: int | None = None  # the earliest step that training went back to
 
     @property
@@ -230,7 +223,7 @@ class _Part(LineReader):
         """Bytes that were read."""
         return max(0, self.offset - self._start)
 
-    def followed_by(self, later: "_Part") -> Mapping[str, Series]:
+    def followed_by(self, later: "_SeriesPart") -> Mapping[str, Series]:
         """The series of both parts; `later` follows this one, which is thinned if it is long."""
         both: dict[str, Series] = {}
         nothing = Series()
@@ -244,21 +237,21 @@ class _Part(LineReader):
                     both[name] = joined
         return both
 
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         for marker, part in _split_at_rewinds(self._decode(lines)):
             if marker is not None:
-                self._collected.forget_after(marker)
+                self.store.forget_after(marker)
                 self._rewound = marker if self._rewound is None else min(marker, self._rewound)
             if part:
                 steps = np.array([record["step"] for record in part], np.int64)
                 times = np.array([number(record.get("time")) for record in part], np.float64)
-                self._collected.add(columns(part, steps, times, _RESERVED))
+                self.store.add(columns(part, steps, times, _RESERVED))
 
     def _decode(self, lines: bytes) -> list[Record]:
         """The records with a step; the rest is counted as bad."""
         records, damaged = decode_lines(lines)
         good = [r for r in records if type(r.get("step")) is int and 0 <= r["step"] < _BEYOND]
-        self._damaged += damaged + len(records) - len(good)
+        self.damaged += damaged + len(records) - len(good)
         return good
 
 
@@ -292,7 +285,7 @@ _ROWS = 4096  # joined at once, so that memory does not grow with the run
 
 
 @dataclass(frozen=True)
-class Row:
+class LoggedStep:
     """One step."""
 
     step: int
@@ -312,12 +305,12 @@ class Table:
     def __len__(self) -> int:
         return len(self._steps)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[LoggedStep]:
         """The rows in ascending order of step."""
         for start in range(0, len(self), _ROWS):
             yield from self._piece(self._steps[start : start + _ROWS])
 
-    def _piece(self, steps: Steps) -> Iterator[Row]:
+    def _piece(self, steps: Steps) -> Iterator[LoggedStep]:
         times: Floats = np.full(len(steps), np.nan)
         columns: list[list[float | None]] = []
         for points in self._points:
@@ -332,7 +325,7 @@ class Table:
             columns.append(column)
         rows = zip(*columns, strict=True)
         for step, time, row in zip(steps.tolist(), times.tolist(), rows, strict=True):
-            yield Row(step, time, list(row))
+            yield LoggedStep(step, time, list(row))
 
 
 # --- How long a model was trained -------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The recorder of `command | genui watch -`: what a command prints becomes a run."""
+"""The recorder of `command | genui watch -`: the output of a command becomes a run."""
 
 import os
 import signal
@@ -35,54 +35,53 @@ def record(
 ) -> None:
     """Reads the file descriptor `source` to its end into the run, and ends the run.
 
-    Lines go to the console log and their metrics to the metrics. How the steps were read, where
-    that was not certain, is said in the console log and the config. Every byte is copied to the
-    descriptor `echo`, if given, while somebody reads it. Raises GenuiError if the folder cannot be
-    written.
+    Lines go to the console log and their metrics to the metrics. If it was not certain how to read
+    the steps, the console log and the config say how they were read. `echo` is as in Recorder.
+    Raises GenuiError if the folder cannot be written.
     """
     info = read_info(folder)
     with Run(folder, info.name, info.project) as run:
         run.measure(None)  # which process writes into the pipe is not known
-        recorder = Recorder(run, choice)
+        recorder = Recorder(run, choice, echo)
         while data := os.read(source, CHUNK):
-            if echo is not None:
-                try:
-                    write_all(echo, data)
-                except OSError:
-                    echo = None  # the reader has ended, which must not end the command
             recorder.take(data)
         recorder.take(b"", final=True)
         run.end("finished")
 
 
 class Recorder:
-    """Writes what a command prints into a run: its console, and the metrics read from it."""
+    """Writes the output of a command into a run: its console, and the metrics read from it."""
 
-    def __init__(self, run: Run, choice: Choice | None = None) -> None:
-        self._run = run
+    def __init__(self, run: Run, choice: Choice | None = None, echo: int | None = None) -> None:
+        """Every byte is copied to the descriptor `echo`, if given, while somebody reads it."""
+        self._run, self._echo = run, echo
         self._lines, self._log = Lines(), PrintedLog(choice)
-        self._noted = self._units = 0  # how many notes and units of the log were written
+        self._known = 0, 0  # how many notes and units of the log were written
 
     def take(self, data: bytes, final: bool = False) -> None:
-        """Takes the next output; with `final` also what is held back."""
+        """Takes the next output; with `final` also lines that are held back."""
+        if data and self._echo is not None:
+            try:
+                write_all(self._echo, data)
+            except OSError:
+                self._echo = None  # the reader has ended, which must not end the command
         lines = self._lines.take(data, final=final)
         if console := [line.text for line in lines if line.stays and line.text.strip()]:
-            self._run.say("\n".join(console))
+            self._run.write_line("\n".join(console))
         points = [point for line in lines for point in self._log.take(line.text, line.stays)]
         for step, metrics in points + (self._log.finish() if final else []):
             self._run.log(metrics, step=step)
-        if len(self._log.notes) > self._noted:
-            self._run.say("\n".join(f"genui: {note}" for note in self._log.notes[self._noted :]))
-            self._noted = len(self._log.notes)
-            self._run.config["printed lines"] = list(self._log.notes)
-        if len(self._log.units) > self._units:
-            self._units = len(self._log.units)
-            self._run.config["printed units"] = dict(self._log.units)
+        if new := self._log.notes[self._known[0] :]:
+            self._run.write_line("\n".join(f"genui: {note}" for note in new))
+        known = len(self._log.notes), len(self._log.units)
+        if known != self._known:
+            self._known = known
+            self._run.config.update(self._log.describe())
         self._run.rotate_console(MAX_CONSOLE)
 
 
 def choice_key(run: RunDir) -> str:
-    """The key of what the user chose about printed lines."""
+    """The key of the user's choice about printed lines."""
     info = read_info(run)
     return key_of_run(info.project, info.name)
 
@@ -101,7 +100,7 @@ def start_recorder(run: RunDir, command: Sequence[str] = ()) -> None:
 
 
 def record_input(folder: RunDir) -> None:
-    """Records standard input until it ends; after an error the rest of it is still read."""
+    """Records standard input until it ends; after an error the rest of the output is still read."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         record(folder, 0, choice=recall(choice_key(folder)))

@@ -1,8 +1,8 @@
 """The progress bar that is the position of a log, and the lines that wait for it.
 
-A bar without metrics is drawn rarely, so what is printed beside it waits until it is drawn again
-and says how far it is. Bars inside and around it, of an evaluation or of the epochs, are no
-position, nor is one that has ended without a metric: of the data, perhaps.
+A bar without metrics is drawn rarely, so lines printed beside it wait until it is drawn again with
+its position. Bars inside and around it, of an evaluation or of the epochs, are no position, nor is
+one that has ended without a metric: of the data, perhaps.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Bars:
         )
 
     def find(self, line: Line, epochs: Epochs) -> Counter | None:
-        """The counter that a bar moves; None if it is inside or around that of the training."""
+        """The counter that a bar moves; None if it is inside or around the bar of the training."""
         assert line.bar is not None
         n, total = line.bar
         key, counter = (line.look.title, total), self.count
@@ -65,11 +65,11 @@ class Bars:
             return counter
         if counter is not None:
             if self.waiting and counter.ended:
-                return None  # what waits says whether that one is the position
+                return None  # the waiting lines say whether that one is the position
             if key in self._outer:
                 if n - self._outer[key] < 2:
                     return None
-                del self._outer[key]  # it goes on without the other: that was no epoch
+                del self._outer[key]  # it continues without the other: that was no epoch
             elif counter.last == 0 and counter.total > 0 and not self.has_metrics:
                 if len(self._outer) < _MAX_OUTER:
                     self._outer[self._key] = 0  # a loop over epochs around this one
@@ -100,7 +100,7 @@ class Bars:
         return bool(self.waiting) or (repeated and line.record and line.epoch is not None)
 
     def release(self) -> list[Waiting]:
-        """What waits, from the first line on."""
+        """The waiting lines, from the first on."""
         waiting, self.waiting = self.waiting, []
         return waiting
 

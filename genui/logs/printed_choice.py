@@ -1,4 +1,4 @@
-"""What the user chose about printed lines, remembered by project, by name or by file."""
+"""The user's choices about printed lines, remembered by project, by name or by file."""
 
 import re
 from fnmatch import fnmatchcase
@@ -18,7 +18,7 @@ COUNT = "count"
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the user said about a log; the empty choice leaves it to the reader."""
+    """The user's choices about a log; the empty choice leaves it to the reader."""
 
     step: str = ""  # the name of the step; COUNT numbers the records
     metrics: tuple[str, ...] = ()  # names with * and ?; empty is all

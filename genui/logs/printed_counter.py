@@ -1,13 +1,13 @@
 """A count as printed, continued to a step if it restarts in every epoch.
 
-It knows numbers alone, neither lines nor bars: 90, 100, 10, 20 of 100 is 90, 100, 110, 120.
+It handles numbers alone, neither lines nor bars: 90, 100, 10, 20 of 100 is 90, 100, 110, 120.
 """
 
 from genui.logs.printed_result import Notes
 
 _MOST_EPOCHS = 1_000_000
 _PARTS = {"step": "epoch", "epoch": "training"}
-"""What is counted, and what it restarts in."""
+"""The unit that is counted, and the unit in which it restarts."""
 
 
 class Counter:

@@ -1,7 +1,8 @@
 """Dicts of JSON or Python: their numbers, and those over several lines joined to one.
 
 `{'loss': 0.5, 'epoch': 1.0}`, `{"step": 5, "train": {"loss": 0.25}}`, also with tensors, and broken
-as pprint does it. It knows what is between the braces; the text before them is a line of its own.
+as pprint does it. It handles the text between the braces; the text before them is a line of its
+own.
 """
 
 import re

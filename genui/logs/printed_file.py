@@ -1,23 +1,21 @@
 """A log of printed lines as a file: train.log, slurm-123.out, stdout.log of torchrun.
 
-It is followed as `tail -F` does: a file that was rotated or truncated goes on in the new one, with
-what was left in the old one read first. A file that begins anew at an earlier step is another run.
+It is followed as `tail -F` does: a file that was rotated or truncated continues in the new one,
+after the rest of the old one. A file that begins anew at an earlier step is another run.
 """
 
 import math
-import os
 import re
 import time
 from collections import deque
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from genui.base.files import open_unblocked
-from genui.logs.base import CHUNK, PIECE, SETTLED, Extras, GrowingFile, Reader
+from genui.base.growing import CHUNK, SETTLED, RotatedFile
+from genui.logs.base import Extras, FilesReader
 from genui.logs.printed_choice import Choice, key_of_file, recall, stamp
 from genui.logs.printed_log import Lines, Point, Printed, PrintedLog
-from genui.logs.text import parse_step
+from genui.logs.records import parse_step
 
 _MAX_LINES = 5000  # of the console
 _MAX_PROBED = 20_000  # lines of a new file in which its first step is looked for
@@ -25,21 +23,24 @@ _LIVE = 30.0  # seconds since the last write within which a line was printed now
 _TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T ,](\d\d):(\d\d):(\d\d)")
 
 
-class TextTail(Reader):
+class TextTail(FilesReader[RotatedFile]):
     """The metrics in a text log."""
 
     def __init__(self, path: Path, choice: Choice | None = None) -> None:
-        self._file = _RotatedFile(path)
         self._follows_choice = choice is None
         self._stamp = stamp()
         self._choice = recall(key_of_file(path)) if choice is None else choice
-        self._lines = Lines()
-        self._took_rest = False  # text without a line end was read as a line
-        self._writes_parts = False  # it was continued, so a buffer is written and not lines
+        self._writes_parts = False  # a line was continued, so a buffer is written and not lines
         super().__init__(path)
 
-    def _forget(self) -> None:
-        super()._forget()
+    def open_file(self, path: Path) -> RotatedFile:
+        self._file = RotatedFile(path)
+        self._lines = Lines()
+        self._took_rest = False  # text without a line end was read as a line
+        return self._file
+
+    def forget(self) -> None:
+        super().forget()
         self._log = PrintedLog(self._choice)
         self._first: int | None = None  # the first step
         self._probed: list[Printed] | None = None  # lines of a new file, before its first step
@@ -53,32 +54,11 @@ class TextTail(Reader):
         return Extras(console=tuple(self._console))
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        changed = self._choose_again()
-        while limit_bytes > 0:
-            data = self._file.read_on(min(limit_bytes, PIECE))
-            if self._file.restarted:
-                self._take(self._lines.take(b"", final=True))
-                self._lines = Lines()
-                self._decide()
-                self._probed, self._probe = [], PrintedLog(self._choice)
-                changed = True
-            if not data:
-                changed = self._end() or changed
-                break
-            if self._took_rest and not self._file.restarted:
-                self._took_rest = False
-                if data[:1] not in (b"\r", b"\n"):  # it was a part of a line
-                    self._writes_parts = True
-                    self._begin_again()
-                    continue
-            limit_bytes -= len(data)
-            changed, self._finished = True, False
-            self._take(self._lines.take(data))
-        self.progress = self._file.progress
-        return changed
+        changed = super().read(limit_bytes)
+        return (self.progress == 1.0 and self._end()) or changed
 
-    def _choose_again(self) -> bool:
-        """Begins again if the user said otherwise how the lines are read."""
+    def read_beside(self) -> bool:
+        """Begins again if the user changed how the lines are read."""
         if not self._follows_choice or self._stamp == (now := stamp()):
             return False
         self._stamp = now
@@ -86,13 +66,27 @@ class TextTail(Reader):
         if choice == self._choice:
             return False
         self._choice = choice
-        self._begin_again()
+        self.read_again()
         return True
 
-    def _begin_again(self) -> None:
-        self._lines = Lines()
-        self._forget()
-        self._file.rewind()
+    def read_piece(self, file: RotatedFile, limit: int) -> None:
+        data = file.read(limit)
+        if data:
+            file.take(data, len(data))
+        if file.restarted:
+            self._take(self._lines.take(b"", final=True))
+            self._lines, self._took_rest = Lines(), False
+            self._decide()
+            self._probed, self._probe = [], PrintedLog(self._choice)
+            self.restarted = True
+        elif data and self._took_rest:
+            self._took_rest = False
+            if data[:1] not in (b"\r", b"\n"):  # it was a part of a line
+                self._writes_parts = self.again = True
+                return
+        if data:
+            self._finished = False
+            self._take(self._lines.take(data))
 
     def _end(self) -> bool:
         """Reads what waits for more, if nothing was written for a while."""
@@ -126,9 +120,7 @@ class TextTail(Reader):
         """Reads the lines of a new file: as another run if it begins before the first step."""
         lines, self._probed = self._probed or [], None
         if step is not None and self._first is not None and step <= self._first:
-            choice, file_lines = self._choice, self._lines
-            self._forget()
-            self._choice, self._lines = choice, file_lines
+            self.forget()
         self._read_lines(lines)
 
     def _read_lines(self, lines: list[Printed]) -> None:
@@ -145,18 +137,14 @@ class TextTail(Reader):
         known = len(self._log.notes), len(self._log.units)
         if known != self._known:
             self._known = known
-            fields = {
-                "printed lines": list(self._log.notes),
-                "printed units": dict(self._log.units),
-            }
-            self.config = {name: field for name, field in fields.items() if field}
+            self.config = self._log.describe()
 
     def _add(self, points: list[tuple[Point, float]]) -> None:
         if points and self._first is None:
             self._first = points[0][0].step
         good = [(point, when) for point, when in points if parse_step(point.step) is not None]
-        self._damaged += len(points) - len(good)  # beyond int64
-        self._collected.add_points(
+        self.damaged += len(points) - len(good)  # beyond int64
+        self.store.add_points(
             (name, step, value, when)
             for (step, metrics), when in good
             for name, value in metrics.items()
@@ -172,46 +160,3 @@ def _time_of(text: str, otherwise: float) -> float:
         return datetime(*map(int, match.groups())).timestamp()  # type: ignore[arg-type]
     except (ValueError, OverflowError, OSError):
         return otherwise
-
-
-class _RotatedFile(GrowingFile):
-    """A GrowingFile that, when it was renamed and begun anew, first gives the rest of the old
-    one."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.written = 0.0  # unix time of the last write
-
-    def rewind(self) -> None:
-        """Begins again with the first byte."""
-        self.offset, self._foot, self._seen = 0, b"", None
-
-    def read_on(self, limit: int) -> bytes:
-        """The next bytes; `restarted` is set with the first bytes of the new file."""
-        offset, inode = self.offset, self._inode
-        try:
-            about = os.stat(self.path)
-            self.written = about.st_mtime
-        except OSError:
-            about = None
-        if about is not None and inode is not None and (about.st_dev, about.st_ino) != inode:
-            rest = self._rest_of(inode, offset, limit)
-            if rest:
-                self.take(rest, len(rest))
-                self.restarted = False
-                return rest
-        data = self.read(limit)
-        restarted = self.restarted
-        if data:
-            self.take(data, len(data))
-        self.restarted = restarted
-        return data
-
-    def _rest_of(self, inode: tuple[int, int], offset: int, limit: int) -> bytes:
-        """What was written to the old file after the last read, if it is still in the folder."""
-        with suppress(OSError), os.scandir(self.path.parent) as entries:
-            for entry in entries:
-                if entry.inode() == inode[1] and entry.name.startswith(self.path.stem):
-                    with open_unblocked(Path(entry)) as file:
-                        return os.pread(file.fileno(), limit, offset)
-        return b""

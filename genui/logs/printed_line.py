@@ -1,7 +1,7 @@
-"""The numbers in one printed line: what each is called, and which step they belong to.
+"""The numbers in one printed line: their names, and the step that they belong to.
 
 A line counts only if it has a position (a step, an epoch, a progress bar) or a well-known metric;
-of others the numbers are `weak`, and the log decides.
+the numbers of others are `weak`, and the log decides.
 """
 
 import re

@@ -1,8 +1,8 @@
 """From printed bytes to metrics with steps.
 
 `Lines` splits bytes into lines as a terminal shows them, and `PrintedLog` decides which process
-printed each; a `Stream` of each reads them. Where it had to choose, `PrintedLog.notes` says what
-was chosen and why.
+printed each; a `Stream` of each reads them. Where it had to choose, `PrintedLog.notes` gives the
+choice and the reason.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from genui.logs.printed_stream import Stream
 from genui.logs.printed_tokens import LONGEST, without_head
 from genui.logs.printed_trials import Trials
 
-_MAX_RANKS = 64  # ranks whose series are kept; of others only the spread is
+_MAX_RANKS = 64  # ranks whose series are kept; only the spread of others is kept
 _BREAK = re.compile(r"\r\n|\n|\r")
 
 
@@ -67,7 +67,7 @@ class PrintedLog:
     That is the step in the line (step, iteration, global_step …) or its position in a progress bar
     (120/1000), continued if either restarts in the next epoch; else its epoch, if the log has
     nothing finer; else the last known step. In a log without any position the records are counted.
-    The lines of several processes, `[rank3]: step 10 loss 2.3`, are read apart: those of rank 0
+    The lines of several processes, `[rank3]: step 10 loss 2.3`, are read apart: metrics of rank 0
     have the plain names, others `rank3/loss`.
     """
 
@@ -100,6 +100,11 @@ class PrintedLog:
             for trial, stream in self._of_trials.items()
             for point in self._under(trial, stream.finish())
         ]
+
+    def describe(self) -> dict[str, object]:
+        """How uncertain lines were read, and the units of the log, as fields of a config."""
+        fields = {"printed lines": list(self.notes), "printed units": dict(self.units)}
+        return {name: field for name, field in fields.items() if field}
 
     def _of_trial(self, trial: str) -> Stream:
         if trial not in self._of_trials:

@@ -1,7 +1,7 @@
 """The name before a number, with the words around it.
 
-`train loss` is train_loss, `loss (val)` loss_val, `| grad norm:` grad_norm. It knows the text
-before one number, and nothing of the rest of the line.
+`train loss` is train_loss, `loss (val)` loss_val, `| grad norm:` grad_norm. It handles the text
+before one number, and not the rest of the line.
 """
 
 import re
@@ -26,7 +26,7 @@ _PROSE = frozenset(("from", "than"))
 
 
 class Left(NamedTuple):
-    """What stands before a number."""
+    """The text before a number."""
 
     name: str
     words: list[str]

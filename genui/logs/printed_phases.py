@@ -1,7 +1,7 @@
 """Which lines are of the training and which of held-out data, where they do not say so.
 
 Words such as `Evaluating` begin an evaluation; a line with the names of earlier lines of the
-training ends it. What is of another phase has names of its own: val/loss.
+training ends it. Metrics of another phase have names of their own: val/loss.
 """
 
 import re
@@ -18,7 +18,7 @@ _LEARNING_RATE = re.compile(r"(?:^|[_/])(?:lr[0-9f]?|learning_?rate)$", re.IGNOR
 
 
 class Phases:
-    """Follows what a log trains and evaluates."""
+    """Follows the phases of training and evaluation in a log."""
 
     def __init__(self) -> None:
         self._evaluates = False
@@ -99,7 +99,7 @@ class Phases:
         return "epoch/" if mean else ""  # the mean of an epoch
 
     def drop_unchanged(self, line: Line) -> None:
-        """Removes what a bar shows again: values of the last evaluation or epoch."""
+        """Removes values that a bar shows again: values of the last evaluation or epoch."""
         if line.look.drawn and line.bar is not None and line.bar[0] == 0:
             line.metrics.clear()  # of the epoch before
         for name in [name for name in line.metrics if _PARTS.search(name)]:

@@ -16,7 +16,7 @@ _MAX_SERIES = 9  # records at one step that get names of their own
 
 
 class Places:
-    """What was recorded at the newest steps."""
+    """The records of the newest steps."""
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
@@ -28,8 +28,8 @@ class Places:
     def settle(
         self, line: Line, step: int, metrics: dict[str, float], says_steps: bool
     ) -> tuple[int, dict[str, float]]:
-        """The place of a record: its own, where that of another would be replaced. `says_steps` is
-        whether the log says its steps, so that a record keeps its own."""
+        """The place of a record: its own, where another record would be replaced. `says_steps` is
+        whether the log names its steps, so that a record keeps its own."""
         if line.redrawn:
             return step, self._without_recorded(step, metrics)
         if self._clashes(step, metrics):
@@ -85,8 +85,8 @@ class Places:
         return 2 * len(self._recent.get(step, {}).keys() & metrics) > len(metrics)
 
     def _name_apart(self, step: int, metrics: dict[str, float]) -> dict[str, float] | None:
-        """The metrics with 2nd/NAME, or whichever is free at that step: all of them, or those that
-        clash if the record is not alike. None if many are taken."""
+        """The metrics with 2nd/NAME, or whichever is free at that step: all of them, or the
+        clashing ones if the record has other names. None if many are taken."""
         alike, record = self._alike(step, metrics), self._recent.get(step, {})
         for count in range(2, _MAX_SERIES + 1):
             order = {2: "2nd", 3: "3rd"}.get(count, f"{count}th")
@@ -99,8 +99,8 @@ class Places:
         return None
 
     def goes_back(self, step: int) -> bool:
-        """Whether a step is further before the last one than lines are out of order. What was
-        recorded from there on is then forgotten: a resumed run repeats it."""
+        """Whether a step is further before the last one than lines are out of order. Records from
+        there on are then forgotten: a resumed run repeats it."""
         back = self._last - step > 2 * self._stride
         if step > self._last >= 0:
             self._stride = step - self._last

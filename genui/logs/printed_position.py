@@ -69,7 +69,7 @@ class Positions:
         return bool(held)
 
     def leave_bar(self) -> None:
-        """Takes the bar for that of something else; what waited for it has no step."""
+        """Takes the bar for the bar of something else; lines that waited for it have no step."""
         self.bars.count = None
         for line, _ in self.bars.release():
             self.add(line)
@@ -107,11 +107,8 @@ class Positions:
         waiting = self.bars.release()
         if not waiting:
             return
-        counter = self._counts.get(True) if self._counts else self.bars.count
-        if counter is None:
-            for line, _ in waiting:
-                self.add(line)
-            return
+        counter = self._counts[True] if self._counts else self.bars.count
+        assert counter is not None  # nothing waits without one
         self.bars.has_metrics = self.now.finer = True
         steps = steps_of(waiting, counter, n, self._notes)
         for (line, _), step in zip(waiting, steps, strict=True):
@@ -244,14 +241,14 @@ class Positions:
                 self._notes.add(f"counts to {total} inside those to {counter.total} are read as "
                                 "an evaluation: eval/NAME")  # fmt: skip
                 return None
-            counter = self._counts[bar] = Counter()  # what came before was no training
+            counter = self._counts[bar] = Counter()  # the lines before were no training
         elif not total and line.epoch is None and counter.is_inside(n):
             return None
         return counter
 
     def _is_after_epoch(self, line: Line, counter: Counter) -> bool:
-        """Whether a bar is another than that of the epoch, which has ended: of other length, or
-        printed once more at its end."""
+        """Whether a bar is not the bar of the epoch, which has ended: of other length, or printed
+        once more at its end."""
         if line.bar is None or line.epoch is not None or not counter.ended:
             return False
         other, once = line.bar[1] != counter.total, line.bar[0] == line.bar[1] and not line.redrawn
@@ -260,7 +257,7 @@ class Positions:
         return self.epochs.now == counter.epoch and (other or once)
 
     def _at_evaluation(self, line: Line, bar: bool, n: int, total: int) -> int | None:
-        """The step for a line about held-out data: that of the training, unless it has its own."""
+        """The step for a line about held-out data: the training's, or its own."""
         counter, now = self._counts.get(bar), self.now
         if line.whole:
             return n

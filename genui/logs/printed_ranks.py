@@ -9,7 +9,7 @@ from collections.abc import Container
 
 from genui.logs.printed_line import read_any
 from genui.logs.printed_result import MAX_NAMES
-from genui.logs.records import STEP_TIME
+from genui.logs.records import SLOWEST, SPREAD, STEP_TIME
 
 MAX_PROCESSES = 4096
 RECENT = 64
@@ -94,7 +94,7 @@ class Across:
             if STEP_TIME.search(name) and (slowest is None or value > slowest[0]):
                 slowest = self._slow[step] = (value, rank)
             if count > 1 and low_high[2] >= count:
-                result[f"ranks/spread {name}"] = low_high[1] - low_high[0]
+                result[f"{SPREAD}{name}"] = low_high[1] - low_high[0]
                 # Without a time of each rank the last one to print is the slowest.
-                result["ranks/slowest"] = float(slowest[1] if slowest else rank)
+                result[SLOWEST] = float(slowest[1] if slowest else rank)
         return result

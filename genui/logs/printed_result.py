@@ -1,4 +1,4 @@
-"""What is read: of a line its numbers, of a log points on the axis of steps, and notes."""
+"""The results of reading: numbers of a line, points of a log, and notes."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,9 +12,9 @@ MAX_NAMES = 5000
 
 @dataclass(slots=True)
 class Look:
-    """What lines of one form have in common, which share it."""
+    """The common data of lines of one form, which share it."""
 
-    title: str = ""  # what is written before a progress bar
+    title: str = ""  # the text before a progress bar
     drawn: bool = False  # the progress bar is one of tqdm
     summary: bool = False  # it begins with a star, as summaries of an evaluation do
     single: bool = False  # one name and its number, and nothing else
@@ -68,7 +68,7 @@ class Point(NamedTuple):
 
 
 class Notes:
-    """How a log was read where it could be read otherwise, and the units of its metrics."""
+    """How ambiguous lines of a log were read, and the units of its metrics."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -87,7 +87,8 @@ class Notes:
             self.texts.append(text)
 
     def add_units(self, units: dict[str, str], metrics: dict[str, float]) -> None:
-        """Adds those of the metrics; `units` has names as printed, without a phase before them."""
+        """Adds the units of the metrics; `units` has names as printed, without a phase before
+        them."""
         if units is self._newest:
             return
         self._newest = units

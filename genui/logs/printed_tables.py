@@ -34,7 +34,7 @@ _SUMMARY = frozenset(("all", "mean", "avg", "average", "overall", "total"))
 @dataclass
 class _Header:
     names: list[str]
-    kind: str  # what is between cells: a bar, a comma, a tab, or two spaces
+    kind: str  # the text between cells: a bar, a comma, a tab, or two spaces
     spans: list[tuple[int, int]] = field(default_factory=list)  # by the rule below, if any
     label: str | None = None  # of the first row, if the rows begin with a word
     step: int = -1
@@ -282,7 +282,7 @@ class Tables:
 
 
 def _about(name: str) -> Traits:
-    """What the title of a column says; `#` is a step, and `E` an epoch."""
+    """The meaning of the title of a column; `#` is a step, and `E` an epoch."""
     if name == "#":
         return traits("step")
     if name == "E":
@@ -291,7 +291,7 @@ def _about(name: str) -> Traits:
 
 
 def _names(cells: list[str]) -> list[str]:
-    """The names of columns; of `Box(P  R)  Mask(P  R)` P, R, Mask/P and Mask/R."""
+    """The names of columns; P, R, Mask/P and Mask/R for `Box(P R) Mask(P R)`."""
     names: list[str] = []
     group = ""
     for cell in cells:

@@ -2,7 +2,7 @@
 
 A pair is a name and a number: `loss: 2.31`, `lr=3e-4`, `mfu 3%`. Other text that looks like a pair
 (clock times, versions, addresses, shapes, file names, settings) is left out. A template is analysed
-once; of the lines that repeat it only the numbers are read.
+once; in lines that repeat it only the numbers are read.
 """
 
 import re
@@ -87,7 +87,7 @@ class _Place(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """How the numbers of a template are read; indexes are those of its numbers."""
+    """How the numbers of a template are read; indexes refer to its numbers."""
 
     metrics: list[_Metric] = field(default_factory=list)
     rates: list[tuple[int, str, float]] = field(default_factory=list)  # factor 0: per second
@@ -159,7 +159,7 @@ def analyse(template: str) -> Plan | None:
 
 
 class _Names:
-    """The names in a line, and what is said once before several of them."""
+    """The names in a line, and the words that stand once before several of them."""
 
     def __init__(self) -> None:
         self.prefix = ""  # of a phase inside the line
@@ -179,8 +179,8 @@ class _Names:
             self._group = ""
 
     def make(self, left: Left, metrics: list[_Metric]) -> str:
-        """The name of a metric, with the phase of the name before if the line has it already: of
-        `train loss 1 acc 2 val loss 3 acc 4` train_loss, acc, val_loss and val_acc."""
+        """The name of a metric, with the phase of the name before if the line has it already:
+        train_loss, acc, val_loss and val_acc for `train loss 1 acc 2 val loss 3 acc 4`."""
         name = self.prefix + self._group + left.name
         first = left.words[0].lower()
         if len(left.words) > 1 and first in PHASES:
@@ -191,7 +191,7 @@ class _Names:
 
 
 class _Number(NamedTuple):
-    """A number of a template, or n/total, and what stands around it."""
+    """A number of a template, or n/total, and the text around it."""
 
     nth: int  # among the numbers of the template
     total: int  # the index of the total; or -1

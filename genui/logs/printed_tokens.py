@@ -1,7 +1,7 @@
-"""From the text of a line to a template and its numbers, and what is left out of both.
+"""From the text of a line to a template and its numbers, without the parts of no interest.
 
 `iter 10: loss 2.31` is `iter #: loss #` with 10 and 2.31. The masks are one character each: whole
-numbers, others, and those of dates and loggers, which are of no interest. It knows no words.
+numbers, others, and numbers of dates and loggers, which are of no interest. It looks at no words.
 """
 
 import math
@@ -25,7 +25,7 @@ _IDS = re.compile(
     r"(?<![\w.])(?:(?=[a-f-]{0,40}[0-9])(?=[0-9-]{0,40}[a-f])[0-9a-f-]{8,}+(?!\w)"
     r"|[0-9]{1,4}+(?:\.[0-9]{1,6}+){2,}+)"
 )
-"""Ids and addresses, of which each would make a new template."""
+"""Ids and addresses; each of them would make a new template."""
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*+[ -/]*+[@-~]|\x1b\][^\x07\x1b]*+(?:\x07|\x1b\\)?+|[\x00-\x08\x0b-\x1f\x7f]"
 )
@@ -79,7 +79,7 @@ def clean(text: str) -> str:
 
 
 def split_bar(text: str) -> tuple[str, str]:
-    """(a progress bar of tqdm, what was printed behind it); ("", text) if nothing was."""
+    """(a progress bar of tqdm, the text after it); ("", text) if nothing was."""
     match = _BAR_END.search(text[:LONGEST])
     if match is None or not (rest := text[match.end() :]).strip() or rest[0] in " ,":
         return "", text

@@ -11,7 +11,7 @@ _GOES_ON = re.compile(r"\s|[│╭├╰]|$")
 
 
 class Trials:
-    """Follows the headings `Trial NAME …` and `Result for NAME:`, and what is below them."""
+    """Follows the headings `Trial NAME …` and `Result for NAME:`, and the lines below them."""
 
     def __init__(self) -> None:
         self._known: dict[str, None] = {}

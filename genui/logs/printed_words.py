@@ -1,6 +1,6 @@
-"""What the words of a line say: metrics, steps, epochs, settings, phases and units, by their names.
+"""The meaning of words in a line: metrics, steps, epochs, settings, phases and units, by name.
 
-It knows one name at a time, and neither numbers nor lines.
+It handles one name at a time, and neither numbers nor lines.
 """
 
 import re
@@ -71,7 +71,7 @@ _FACTORS = {
 
 
 class Traits(NamedTuple):
-    """What a name says about its number."""
+    """The meaning of a name for its number."""
 
     known: bool  # a well-known metric
     step: int  # 4, 3: counts from the beginning by its name, 2: a step, 1: perhaps one, 0: none
@@ -121,7 +121,7 @@ def may_interest(template: str) -> bool:
 
 def convert_unit(unit: str, name: str) -> tuple[float, str]:
     """(what a number with that unit is multiplied by, the unit then): seconds of ms, none of
-    thousands. That of memory is kept: 10.1GB is 10.1 GB."""
+    thousands. The unit of memory is kept: 10.1GB is 10.1 GB."""
     first, _, rest = unit.partition("/")
     factor = _FACTORS.get(first, 1.0)
     if (unit[-1:] in "Bb" and len(unit) > 1) or (unit in "MGB" and "mem" in name.lower()):

@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ STEP_KEYS = (
 STEP_NAMES = frozenset(STEP_KEYS)
 
 PHASE_KEYS = frozenset({"mode", "split", "phase", "stage", "subset", "type"})
-"""Names of the field that says of which phase a record is."""
+"""Names of the field with the phase of a record."""
 
 _TRAINING = frozenset({"train", "training"})
 _HELD_OUT = frozenset(
@@ -30,6 +31,13 @@ STEP_TIME = re.compile(
     r"(?:^|[_/])(?:seconds|(?:step|iter|batch)_?time(?:_m?s)?|dt)$", re.IGNORECASE
 )
 """Found in the name of a metric that says how long a step took."""
+
+TIME_KEYS = ("time", "timestamp", "_timestamp", "wall_time", "datetime", "date")
+
+SLOWEST, SPREAD = "ranks/slowest", "ranks/spread "
+"""Names of how the ranks of a job compare: the slowest at each step, and the spread of a metric,
+whose name follows. The ranks of a run are compared in whole arrays (`native.py`), printed ones line
+by line (`printed_ranks.py`), which would take 20 times as long for a run."""
 
 Record = dict[str, Any]
 
@@ -143,6 +151,92 @@ def is_number(cell: str) -> bool:
     return len(cell) <= _LONGEST_NUMBER and _CELL.fullmatch(cell) is not None
 
 
+# --- The step and the time of a record ----------------------------------------------------------
+
+_BEYOND = 2**53  # from here on a float64 is not exact
+_EARLIEST = 1e8  # seconds; less is a duration, not a date
+_LATEST = 1e20  # nanoseconds in the year 5138; more is not a date
+_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # least value: nano-, micro-, milliseconds
+
+
+def step_key(record: Mapping[str, Any]) -> str | None:
+    """The name of the step in a record, if it has one that is a whole number."""
+    return _first(record, STEP_KEYS, lambda cell: parse_step(cell) is not None)
+
+
+def time_key(record: Mapping[str, Any]) -> str | None:
+    """The name of the time in a record, if it has one."""
+    return _first(record, TIME_KEYS, lambda cell: not math.isnan(unix_time(cell)))
+
+
+def parse_step(cell: object) -> int | None:
+    """A cell, or its text in a CSV file, as a step; None for anything else."""
+    if type(cell) is int:
+        return cell if 0 <= cell < 2**63 else None
+    if isinstance(cell, str | float):
+        try:
+            figure = float(cell)
+        except ValueError:
+            return None
+        if 0 <= figure < _BEYOND and figure == int(figure):
+            return int(figure)
+    return None
+
+
+def unix_time(cell: object) -> float:
+    """Seconds since 1970 from seconds, milli-, micro- or nanoseconds, or an ISO date; else NaN."""
+    if isinstance(cell, bool) or cell is None:
+        return math.nan
+    try:
+        figure = float(cell)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        return math.nan
+    except ValueError:
+        return _iso(str(cell))
+    if not _EARLIEST <= figure < _LATEST:
+        return math.nan
+    for limit, divisor in _UNITS:
+        if figure >= limit:
+            return figure / divisor
+    return figure
+
+
+def known_time(cell: object) -> float:
+    """The same; 0 if it is no time."""
+    when = unix_time(cell)
+    return 0.0 if math.isnan(when) else when
+
+
+def number_of_text(cell: Any) -> float | None:
+    """The number in a text or bytes; None for None and other texts."""
+    try:
+        return None if cell is None else float(cell)
+    except ValueError:  # a word, a table, an image
+        return None
+
+
+def _iso(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return math.nan
+
+
+def _first(
+    record: Mapping[str, Any], keys: Sequence[str], fits: Callable[[Any], bool]
+) -> str | None:
+    lower = {name.lower(): name for name in record}
+    return next((lower[key] for key in keys if key in lower and fits(record[lower[key]])), None)
+
+
+def is_epoch(cell: object) -> bool:
+    """Whether a cell is an epoch, or a part of one, as 0.25."""
+    try:
+        return cell is not None and 0 <= float(cell) < _BEYOND  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 # --- Settings that tools write beside a log, as YAML --------------------------------------------
 
 _ITEM = re.compile(r"( *)([^\s:#-][^:]*):(?:\s+(.*))?")
@@ -152,8 +246,8 @@ _WORDS = {"null": None, "~": None, "true": True, "false": False}
 
 
 def decode_settings(text: str, scalar: Callable[[str], Any] | None = None) -> Record:
-    """The settings in simple YAML, nested ones as "optimizer.lr"; other lines are left out. A value
-    is what `scalar` makes of it, by default `decode_scalar`."""
+    """The settings in simple YAML, nested ones as "optimizer.lr"; other lines are left out.
+    `scalar` decodes a value, by default `decode_scalar`."""
     scalar = scalar or decode_scalar
     settings: Record = {}
     above: list[tuple[int, str]] = []  # indent and key of the mappings around a line

@@ -3,9 +3,9 @@
 A copy of the log files is kept in the cache folder and grows as they grow, so every reader works as
 on files of this machine. The other host needs a POSIX shell with find, ls, tail and head; nothing
 is installed or written there. One ssh process is one shell, which reads commands from its standard
-input; a reply ends with a random line, so it may have any length. What is asked each second is
-`ls` of the files that grow, and the bytes after those that are here. A lost link is made again, and
-the last piece is read again.
+input; a reply ends with a random line, so it may have any length. Each second it asks for `ls` of
+the files that grow, and for the bytes after those that are here. A lost link is made again, and the
+last piece is read again.
 """
 
 import fcntl
@@ -31,6 +31,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write, cannot_write, write_all, writing
 from genui.base.text import clean_line
+from genui.logs.formats import FORMATS
 from genui.runs.hosts import ssh_command
 
 POLL = 1.0  # seconds between two looks at the files that grow
@@ -46,7 +47,6 @@ _LONGEST_REPLY = 128 << 20  # bytes; a listing of 20,000 long paths is 80 MB
 _PATIENCE = 20.0  # seconds without a byte
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to connect again
 
-_GROWING = re.compile(r".*\.(jsonl|ndjson|csv|tsv|log|out|err|txt|wandb)|.*tfevents.*")
 _REPLACED = re.compile(r".*\.(json|ya?ml|toml|png|wav|gif|db|sqlite3?)")
 _UNSET = ("CDPATH", "TIME_STYLE", "QUOTING_STYLE", "LS_BLOCK_SIZE", "BLOCK_SIZE")
 _PRUNED = ("node_modules", "site-packages", "__pycache__", ".git", "checkpoints")
@@ -106,17 +106,17 @@ class Shell:
             raise LinkLostError(f"cannot start {command[0]}: {error.strerror}") from None
         self._buffer = bytearray()
         try:
-            # Of these `ls` and `cd` of GNU would change what they print or do.
+            # These would change the output or the effect of GNU's `ls` and `cd`.
             self.run(f"unset {' '.join(_UNSET)}; export LC_ALL=C TZ=UTC0", patience)
         except LinkLostError:
             self.close()
             raise
 
     def run(self, command: str, patience: float = _PATIENCE, limit: int = _LONGEST_REPLY) -> bytes:
-        """What the command prints, at most `limit` bytes; a host that sends more is not heard on.
+        """The output of the command, at most `limit` bytes; a host that sends more is not heard on.
         Its standard input is empty and its errors are dropped."""
         mark = secrets.token_hex(16)
-        # Quoted in two parts: what a shell echoes of the command is not taken for its end.
+        # Quoted in two parts: the shell's echo of the command is not taken for its end.
         say = f"printf '\\n%s%s\\n' {mark[:16]} {mark[16:]}"
         line = f"{{ {command}; }} </dev/null 2>/dev/null; {say}\n"
         assert self._process.stdin is not None
@@ -149,7 +149,7 @@ class Shell:
         return data
 
     def _lost(self) -> LinkLostError:
-        """The end, with what ssh said last."""
+        """The end, with the last line of ssh."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
         self._errors.seek(0)
@@ -257,7 +257,7 @@ class Copy:
         self._owned = False
 
     def own(self) -> bool:
-        """Whether this process brings the copy up to date: false while another one does."""
+        """Whether this process updates the copy: false while another one does."""
         if not self._owned:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -270,7 +270,7 @@ class Copy:
         return True
 
     def close(self) -> None:
-        """Lets another process bring the copy up to date."""
+        """Lets another process update the copy."""
         os.close(self._lock)
 
     def search(self, shell: Shell) -> None:
@@ -287,7 +287,7 @@ class Copy:
                 f"-exec ls -lin {{}} + | head -n {4 * MAX_FILES}"
             )
         else:
-            command = f"ls -lLin {where}"  # what a link leads to, such as latest.log
+            command = f"ls -lLin {where}"  # the target of a link, such as latest.log
         files = list(parse_listing(shell.run(command), self._there, time.time()))
         if not files and not self._there:
             raise GenuiError(f"{clean_line(str(self.place))}: there is no such file or folder")
@@ -302,7 +302,7 @@ class Copy:
         self._files = {file.name: file for file in files[:MAX_FILES]}
 
     def look(self, shell: Shell) -> None:
-        """Brings the sizes of the files up to date that changed last."""
+        """Updates the sizes of the files that changed last."""
         newest = sorted(self._files.values(), key=lambda file: file.changed, reverse=True)
         polled = newest[:MAX_POLLED]
         if not polled:
@@ -313,7 +313,7 @@ class Copy:
             self._files[file.name] = self._keep_time(file, now)
 
     def _keep_time(self, file: RemoteFile, now: float) -> RemoteFile:
-        """The file with the time when it was seen to change, which `ls` tells to the minute."""
+        """The file with the time of its last change, which `ls` gives to the minute."""
         before = self._files.get(file.name)
         if before is not None and (before.inode, before.size) == (file.inode, file.size):
             file.changed = max(before.changed, file.changed)
@@ -322,7 +322,7 @@ class Copy:
         return file
 
     def fetch(self, shell: Shell, budget_s: float = float("inf")) -> bool:
-        """Fetches what is missing of each file, for about so long. Returns whether all is here.
+        """Fetches the missing part of each file, for about so long. Returns whether all is here.
 
         Raises LinkLostError, and GenuiError if the cache cannot be written.
         """
@@ -412,7 +412,8 @@ class Copy:
 
 def _is_log(name: str) -> bool:
     base = os.path.basename(name)
-    return bool(_GROWING.fullmatch(base) or _REPLACED.fullmatch(base))
+    known = any(row.file.fullmatch(base) for row in FORMATS.values())
+    return known or _is_replaced(base) or base.endswith(".txt")  # a sample
 
 
 def _is_replaced(name: str) -> bool:
@@ -453,13 +454,13 @@ def _fetch_rest(copy: Copy, shell: Shell, show: Callable[[str], None]) -> None:
 
 
 class Follower:
-    """Keeps the copy of a place up to date on a thread of its own, until the process ends."""
+    """Keeps the copy of a place up to date on its own thread, until the process ends."""
 
     def __init__(self, place: Place, show: Callable[[str], None] | None = None) -> None:
         """Connects and lists the files; with `show` all of them are fetched, and it gets lines of
         progress. Raises GenuiError if that is not possible."""
         self.copy = Copy(place)
-        self.line = ""  # what is wrong with the link; "" while it works
+        self.line = ""  # the fault of the link; "" while it works
         self.updated = 0.0  # monotonic: all that was there then is here
         self._shell: Shell | None = None
         self._stopping = threading.Event()
@@ -478,7 +479,7 @@ class Follower:
         return self.copy.root
 
     def stop(self) -> None:
-        """Ends the thread; another process may then bring the copy up to date."""
+        """Ends the thread; another process may then update the copy."""
         self._stopping.set()
         if (shell := self._shell) is not None:
             shell.kill()

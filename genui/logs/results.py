@@ -1,8 +1,8 @@
 """The last and the best value of every metric of many runs, read in small slices and remembered.
 
 A log is read to its end once. It is read again only if it was written to since; one that is being
-written is kept open, so that only what is new is read. What was read is saved in the state folder,
-for the next program.
+written is kept open, so that only new data are read. The results are saved in the state folder, for
+the next program.
 """
 
 import math
@@ -45,8 +45,8 @@ Stamp = tuple[int, int]
 """When a log was last written, in nanoseconds, and its size; a size of -1 is not known."""
 
 
-class Result(Struct, frozen=True, array_like=True):
-    """What was read of a log."""
+class LogResult(Struct, frozen=True, array_like=True):
+    """The results of a log."""
 
     stamp: Stamp
     metrics: dict[str, Metric] = {}
@@ -56,7 +56,7 @@ class Result(Struct, frozen=True, array_like=True):
 
 class _Saved(Struct, array_like=True):
     version: int
-    results: dict[str, Result]
+    results: dict[str, LogResult]
 
 
 class _Open:
@@ -110,12 +110,12 @@ class ResultReader:
     def __init__(self, saved: Path | None = None) -> None:
         """`saved` is the file of results; by default that in the state folder."""
         self._file = saved or paths.state_dir() / _FILE
-        self._results: dict[str, Result] = {}
+        self._results: dict[str, LogResult] = {}
         self._loaded = False
         self._runs: dict[str, RunSummary] = {}
         self._waiting: list[str] = []  # in reverse order
         self._open: dict[str, _Open] = {}
-        self._changed: dict[str, Result] = {}
+        self._changed: dict[str, LogResult] = {}
         self._unsaved = False
         self._saved_at = 0.0
 
@@ -135,16 +135,16 @@ class ResultReader:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How many of the runs have been read, and how many there are."""
+        """The number of runs that have been read, and of all."""
         return len(self._runs) - len(self._waiting), len(self._runs)
 
     @property
-    def results(self) -> Mapping[str, Result]:
-        """What is known, by the path of the run. It changes."""
+    def results(self) -> Mapping[str, LogResult]:
+        """The known results, by the path of the run. It changes."""
         return self._results
 
-    def take_changed(self) -> dict[str, Result]:
-        """What was read since the last call."""
+    def take_changed(self) -> dict[str, LogResult]:
+        """The results since the last call."""
         changed, self._changed = self._changed, {}
         return changed
 
@@ -166,7 +166,7 @@ class ResultReader:
         run = self._runs[key]
         stamp = _stamp(run)
         if stamp[1] > MAX_BYTES:
-            self._take(key, Result(stamp))
+            self._take(key, LogResult(stamp))
             return True
         log = self._open.get(key)
         if log is None:
@@ -178,7 +178,7 @@ class ResultReader:
             log.measure()
         except GenuiError:  # the run has no metrics; the Training screen says why
             del self._open[key]
-            self._take(key, Result(stamp))
+            self._take(key, LogResult(stamp))
             return True
         self._take_open(key, run, log, stamp)
         if run.state not in _LIVE or len(self._open) > MOST_OPEN:
@@ -186,7 +186,7 @@ class ResultReader:
         return True
 
     def _poll(self, end: float) -> None:
-        """Read what is new in the logs that are being written, those that waited longest first."""
+        """Read new data in the logs that are being written, those that waited longest first."""
         now = time.monotonic()
         due = [(log.read_at, key) for key, log in self._open.items() if now - log.read_at >= POLL]
         for _, key in sorted(due):
@@ -202,9 +202,9 @@ class ResultReader:
 
     def _take_open(self, key: str, run: RunSummary, log: _Open, stamp: Stamp) -> None:
         config = {} if run.native else flatten(log.tail.config)
-        self._take(key, Result(stamp, dict(log.metrics), config, log.step))
+        self._take(key, LogResult(stamp, dict(log.metrics), config, log.step))
 
-    def _take(self, key: str, result: Result) -> None:
+    def _take(self, key: str, result: LogResult) -> None:
         self._results[key] = self._changed[key] = result
         self._unsaved = True
 
@@ -247,12 +247,12 @@ def _stamp(run: RunSummary) -> Stamp:
 _RACY = 0.05  # seconds
 
 
-def make_rows(runs: Sequence[RunSummary], results: Mapping[str, Result]) -> list[TableRow]:
+def make_rows(runs: Sequence[RunSummary], results: Mapping[str, LogResult]) -> list[TableRow]:
     """The rows of a table of these runs, in this order."""
     return [make_row(run, results.get(str(run.run.path))) for run in runs]
 
 
-def make_row(run: RunSummary, result: Result | None) -> TableRow:
+def make_row(run: RunSummary, result: LogResult | None) -> TableRow:
     """The row of a run; without a result, what its status says of the loss."""
     info = run.info
     config = flatten(info.config or info.recipe) if run.native else {}

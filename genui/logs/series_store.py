@@ -1,9 +1,13 @@
-"""The series that a reader has read, and the steps that were logged again."""
+"""The series that a reader has read, the steps that were logged again, and records as columns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from genui.logs.records import Record, flatten, number, number_of_text, unix_time
 from genui.runs.series import Axis, Floats, Series, Steps, is_rising
 
 MAX_SERIES = 20_000
@@ -103,3 +107,74 @@ def merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]
     if len(result) > MAX_OVERLAPS:
         return ((result[0][0], result[-1][1]),)
     return tuple(result)
+
+
+# --- Records into columns of numbers ----------------------------------------------------------
+
+
+def times_of(cells: Iterable[object]) -> Floats:
+    """The unix times [cells] of a column, NaN for other values."""
+    return np.array([unix_time(cell) for cell in cells], np.float64)
+
+
+def numbers_of(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The numbers [cells] of texts, bytes or None, NaN for other values, and a mask of numbers."""
+    numbers = list(map(number_of_text, cells))
+    return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
+
+
+def columns(
+    records: Sequence[Record],
+    steps: Steps,
+    times: Floats,
+    skip: Collection[str],
+    number: Callable[[object], float | None] = number,
+) -> list[Column]:
+    """The metrics of records with the given `steps` and `times` [records].
+
+    Metrics are numbers and the words "NaN", "Infinity" and "-Infinity", or what else `number`
+    reads; nested ones are named with slashes, "train/loss". They are in the order in which they
+    first appear.
+    """
+    names = [name for name in dict.fromkeys(chain.from_iterable(records)) if name not in skip]
+    if 2 * sum(map(len, records)) < len(names) * len(records):
+        return _sparse(records, steps, times, skip, number)
+    metrics: list[Column] = []
+    for name in names:
+        cells = [record.get(name) for record in records]
+        types = set(map(type, cells))
+        if types <= {int, float}:
+            try:
+                metrics.append((name, steps, np.array(cells, np.float64), times))
+                continue
+            except OverflowError:  # an integer too large for a float
+                pass
+        if dict in types:
+            return columns([flatten(r) for r in records], steps, times, skip, number)
+        numbers = [number(cell) for cell in cells]
+        there = np.array([value is not None for value in numbers], bool)
+        values = np.array(numbers, np.float64)[there]  # None became NaN
+        metrics.append((name, steps[there], values, times[there]))
+    return metrics
+
+
+def _sparse(
+    records: Sequence[Record],
+    steps: Steps,
+    times: Floats,
+    skip: Collection[str],
+    number: Callable[[object], float | None],
+) -> list[Column]:
+    """The same cell by cell, for many names of which each record has few."""
+    cells: dict[str, tuple[list[int], list[float]]] = {}
+    for index, record in enumerate(records):
+        for name, cell in flatten(record).items():
+            value = number(cell)
+            if value is not None and name not in skip:
+                where, values = cells.setdefault(name, ([], []))
+                where.append(index)
+                values.append(value)
+    return [
+        (name, steps[where], np.array(values, np.float64), times[where])
+        for name, (where, values) in cells.items()
+    ]

@@ -17,7 +17,8 @@ from urllib.parse import quote, unquote
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, sanitize, show, stamp_of
-from genui.logs.base import CHUNK, Format, Log, Reader
+from genui.base.growing import CHUNK
+from genui.logs.base import Format, Log, LogReader
 
 if TYPE_CHECKING:
     import sqlite3
@@ -82,7 +83,7 @@ def open_database(
 
 
 def _bound(connection: "sqlite3.Connection", tables: Collection[str], longest: int) -> None:
-    """Limits what the connection reads, computes and holds in memory."""
+    """Limits the reading, computing and memory of the connection."""
     import sqlite3
 
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
@@ -165,11 +166,11 @@ class SqliteFormat(Format, ABC):
 _ROWS = 2000  # decoded at once
 _BATCH = 32  # rows in memory before their size is known
 
-Row = tuple[Any, ...]
-"""A number that grows with each row, and what else is read of it."""
+SqlRow = tuple[Any, ...]
+"""A number that grows with each row, and the other columns that are read."""
 
 
-class SqliteTail(Reader, ABC):
+class SqliteTail(LogReader, ABC):
     """The rows of one run in a table `metrics`; `path` is a `run_path`."""
 
     title: ClassVar[str]  # for people
@@ -183,25 +184,25 @@ class SqliteTail(Reader, ABC):
         self._refusal = ""  # the error then
         self._inode: int | None = None
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        super().forget()
         self._last = 0  # number of the last row read
 
     @abstractmethod
     def _columns(self, connection: "sqlite3.Connection") -> tuple[str, str, str] | None:
-        """The columns of the number of a row, of its run, and of what else is read of it; None if
-        the database is not one of this tool."""
+        """The columns of the number of a row, of its run, and of the other data; None if the
+        database is not one of this tool."""
 
     @abstractmethod
     def _describe(self, connection: "sqlite3.Connection", run_column: str) -> bool:
-        """Reads what the database says of the run; returns whether it changed."""
+        """Reads the description of the run in the database; returns whether it changed."""
 
     @abstractmethod
-    def _add(self, rows: list[Row]) -> None:
+    def _add(self, rows: list[SqlRow]) -> None:
         """Adds the points of rows."""
 
     @abstractmethod
-    def _bytes_of(self, row: Row) -> int:
+    def _bytes_of(self, row: SqlRow) -> int:
         """About how many bytes a row has."""
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
@@ -219,7 +220,7 @@ class SqliteTail(Reader, ABC):
         changed = False
         if self._inode not in (None, inode):
             changed = bool(self._last)
-            self._forget()
+            self.forget()
         self._inode = inode
         written, self._stamp = stamp != self._stamp, stamp
         try:
@@ -249,7 +250,7 @@ class SqliteTail(Reader, ABC):
             and written  # else a damaged file would be read from its beginning again and again
             and not connection.execute(known, (self._last, self._run)).fetchone()
         ):
-            self._forget()  # the run was deleted, and perhaps started again
+            self.forget()  # the run was deleted, and perhaps started again
             changed = True
         if written or not self._last:
             changed = self._describe(connection, run) or changed
@@ -260,7 +261,7 @@ class SqliteTail(Reader, ABC):
             f"WHERE {number} > ? AND +{run} = ? ORDER BY {number}"
         )
         first = self._last
-        rows: list[Row] = []
+        rows: list[SqlRow] = []
         try:
             cursor = connection.execute(query, (first, self._run))
             while limit > 0 and (batch := cursor.fetchmany(_BATCH)):

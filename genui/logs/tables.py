@@ -1,4 +1,4 @@
-"""CSV files with a header, such as Lightning's metrics.csv and those of Keras's CSVLogger.
+"""CSV files with a header, such as Lightning's metrics.csv and the files of Keras's CSVLogger.
 
 Rows may be sparse: Lightning writes one for training and one for validation at the same step.
 It also rewrites the file with a longer header when a metric appears; it is then read again. The
@@ -12,9 +12,15 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError
 from genui.base.files import SMALL, read_regular, sanitize, show
-from genui.logs.base import CHUNK, LineFile
-from genui.logs.records import STEP_KEYS, Record, decode_settings, is_row_of_numbers
-from genui.logs.text import StepsReader, number_of_text
+from genui.base.growing import CHUNK, LineFile
+from genui.logs.json_lines import StepsReader
+from genui.logs.records import (
+    STEP_KEYS,
+    Record,
+    decode_settings,
+    is_row_of_numbers,
+    number_of_text,
+)
 
 _SETTINGS = ("hparams.yaml", "args.yaml")
 
@@ -24,8 +30,8 @@ class CsvTail(StepsReader):
 
     _number = staticmethod(number_of_text)
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        super().forget()
         self._names: list[str] = []
         self._delimiter = ","
 
@@ -35,10 +41,10 @@ class CsvTail(StepsReader):
             self.config = _settings_beside(self.path)
         return changed
 
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         self._add_table(_text(lines).split("\n"))
 
-    def _add_rest(self, file: LineFile) -> bool:
+    def add_rest(self, file: LineFile) -> bool:
         """Adds a last row without a newline if it has all columns."""
         line = _text(file.rest())
         if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
@@ -63,7 +69,7 @@ class CsvTail(StepsReader):
             )
         if self._delimiter == ";" and any("," in cell for row in good for cell in row):
             good = [[cell.replace(",", ".") for cell in row] for row in good]  # decimal commas
-        self._damaged += len(rows) - len(good)
+        self.damaged += len(rows) - len(good)
         records = [dict(zip(self._names, row, strict=True)) for row in good]
         for name in (name for name in self._names if name.startswith(_UNNAMED)):
             for record in records:

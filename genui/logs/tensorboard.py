@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import list_names, show
+from genui.base.growing import GrowingFile
 from genui.base.protobuf import define_messages
-from genui.logs.base import HPARAMS_FOLDER, FilesReader, GrowingFile, Media, MediaKind
-from genui.logs.native import Row
+from genui.logs.base import HPARAMS_FOLDER, FilesReader, Media, MediaKind
+from genui.logs.native import LoggedStep
 
 # --- TFRecord framing: length, its checksum, data, its checksum, repeated ----------------------
 # Source: tensorflow/core/lib/io/record_writer.h.
@@ -32,9 +33,9 @@ def checksum(data: bytes) -> int:
 
 
 # --- Messages: the fields that are read ---------------------------------------------------------
-# TensorBoard's own loader needs gRPC. Texts are bytes, because they may be no UTF-8; what may be
-# damaged alone is bytes, and decoded by itself.
-# Source: tensorboard/compat/proto/{event,summary,tensor}.proto, plugins/hparams/plugin_data.proto.
+# TensorBoard's own loader needs gRPC. Texts are bytes, because they may be no UTF-8; parts that may
+# be damaged alone are bytes, and decoded separately. Source:
+# tensorboard/compat/proto/{event,summary,tensor}.proto, plugins/hparams/plugin_data.proto.
 
 _messages = define_messages(
     Event="wall_time:double=1 step:int64=2 version:bytes=3 summary:Summary=5 session:Session=7",
@@ -96,7 +97,7 @@ def _text(data: bytes) -> str:
 
 # --- Images, texts, sounds, histograms and precision over recall --------------------------------
 # Sources: summary.proto, and metadata.py of tensorboard/plugins/{image,text,audio,histogram,
-# pr_curve}. Those of the first API have fields of their own.
+# pr_curve}. Values of the first API have fields of their own.
 
 
 def _samples_of(value: Any, plugin: bytes, tensor: Any) -> Iterator[tuple[MediaKind, Any]]:
@@ -208,10 +209,10 @@ class _EventFile(GrowingFile):
 class EventsTail(FilesReader[_EventFile]):
     """The scalars and samples in an event file or in all event files of a folder."""
 
-    def _open(self, path: Path) -> _EventFile:
+    def open_file(self, path: Path) -> _EventFile:
         return _EventFile(path)
 
-    def _paths(self) -> list[Path]:
+    def paths(self) -> list[Path]:
         if self.path.exists() and not self.path.is_dir():
             return [self.path]
         names = list_names(self.path)
@@ -221,16 +222,16 @@ class EventsTail(FilesReader[_EventFile]):
             paths += sorted(below[0].glob("*tfevents*"))
         return [path for path in paths if path.is_file()]
 
-    def _read_piece(self, file: _EventFile, limit: int) -> None:
+    def read_piece(self, file: _EventFile, limit: int) -> None:
         records = file.take_records(limit)
         if file.restarted:
-            self._begin_again(file)
+            self.begin_again(file)
         points: list[Point] = []
         for at, record in records:
             try:
                 event = _Event.FromString(record)
             except DecodeError:
-                self._damaged += 1
+                self.damaged += 1
                 continue
             step, time = event.step, event.wall_time if event.HasField("wall_time") else math.nan
             for value in event.summary.values:
@@ -240,15 +241,15 @@ class EventsTail(FilesReader[_EventFile]):
                 try:
                     number = self._read_value(value, step, file.path, at, record)
                 except DecodeError:
-                    self._damaged += 1
+                    self.damaged += 1
                     continue
                 if number is not None:
                     points.append((_text(value.tag), step, number, time))
             if event.HasField("session") and event.session.status == _START:
                 self.add(points)
                 points = []  # all before, from this step on, are void
-                self._collected.forget_after(max(step, 0) - 1)
-                self._media.forget_after(max(step, 0) - 1)
+                self.store.forget_after(max(step, 0) - 1)
+                self.media.forget_after(max(step, 0) - 1)
         self.add(points)
 
     def _read_value(
@@ -278,11 +279,11 @@ class EventsTail(FilesReader[_EventFile]):
     def add(self, points: list[Point]) -> None:
         """Adds scalars in the order in which they were written."""
         good = [point for point in points if point[1] >= 0]
-        self._damaged += len(points) - len(good)
-        self._collected.add_points(good)
+        self.damaged += len(points) - len(good)
+        self.store.add_points(good)
 
     def add_media(self, media: Media) -> None:
-        self._media.add(media)
+        self.media.add(media)
 
     def learn(self, config: Mapping[str, Any]) -> None:
         self.config = {**self.config, **config}
@@ -297,7 +298,7 @@ VERSION = b"brain.Event:2"
 """The content of the first record of an event file."""
 
 
-def event_file(names: Sequence[str], rows: Iterable[Row], created: float) -> Iterator[bytes]:
+def event_file(names: Sequence[str], rows: Iterable[LoggedStep], created: float) -> Iterator[bytes]:
     """The bytes of an event file, in pieces: an event for each row.
 
     `names` are the tags; `created` is the unix time for rows without a time.

@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genui.base.late import late_imports
 from genui.logs.base import Log, Media, MediaKind, file_below
 from genui.logs.records import Record, decode_record
-from genui.logs.sqlite import LONGEST, MAX_RUNS, Row, SqliteFormat, SqliteTail, column_names
+from genui.logs.sqlite import LONGEST, MAX_RUNS, SqliteFormat, SqliteTail, SqlRow, column_names
 
 if TYPE_CHECKING:
     import sqlite3
+
+with late_imports():  # numpy
+    from genui.logs import series_store
 
 _TABLES = frozenset({"metrics", "configs"})
 
@@ -70,28 +74,25 @@ class TrackioTail(SqliteTail):
             self.config = _config(connection, run_column, self._run)
         return False
 
-    def _bytes_of(self, row: Row) -> int:
+    def _bytes_of(self, row: SqlRow) -> int:
         return _ROW_BYTES + len(row[-1])
 
-    def _add(self, rows: list[Row]) -> None:
+    def _add(self, rows: list[SqlRow]) -> None:
         import numpy as np
-
-        from genui.logs.text import columns, times_of  # imports numpy
 
         good = [
             (record, step, time)
             for _, time, step, text in rows
             if (record := decode_record(text)) is not None and isinstance(step, int) and step >= 0
         ]
-        self._damaged += len(rows) - len(good)
+        self.damaged += len(rows) - len(good)
         if any(b'"_type"' in text for *_, text in rows):
             for record, step, _ in good:
                 self._take_media(record, step)
         if good:
             records, steps, times = zip(*good, strict=True)
-            self._collected.add(
-                columns(list(records), np.array(steps, np.int64), times_of(times), frozenset())
-            )
+            where, when = np.array(steps, np.int64), series_store.times_of(times)
+            self.store.add(series_store.columns(list(records), where, when, ()))
 
     def _take_media(self, record: Record, step: int) -> None:
         """Moves the images, tables and histograms of a record, which is changed, to the samples."""
@@ -115,7 +116,7 @@ class TrackioTail(SqliteTail):
                 path = file
             caption = value.get("caption")
             text = caption if isinstance(caption, str) else ""
-            self._media.add(Media(step, name, kind, path, caption=text, content=content))
+            self.media.add(Media(step, name, kind, path, caption=text, content=content))
 
 
 _KINDS: Mapping[str, MediaKind] = {

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,15 @@ from google.protobuf.message import DecodeError
 
 from genui.base.errors import GenuiError
 from genui.base.files import show
+from genui.base.growing import GrowingFile
+from genui.base.late import late_imports
 from genui.base.protobuf import WireError, define_messages
-from genui.logs.base import (
-    CHUNK,
-    PIECE,
-    Extras,
-    GrowingFile,
-    Media,
-    MediaKind,
-    Reader,
-    file_below,
-)
+from genui.logs.base import PIECE, Extras, FilesReader, Media, MediaKind, file_below
 from genui.logs.wandb_file import FILE_HEADER, MAGIC, LogBlocks, about_run, parts_of_run
 from genui.runs.definitions import MetricDefinition, find_axes
+
+with late_imports():  # numpy
+    from genui.logs import series_store
 
 _messages = define_messages(  # of wandb_internal.proto, the fields that are read; texts are bytes
     Record="history:bytes=2 summary:bytes=3 config:Items=5 stats:Stats=7 metric:Metric=12 "
@@ -68,25 +64,30 @@ _LONGEST_CONSOLE = 4 * 1024 * 1024  # characters of the newest lines in memory
 _LONGEST_CONSOLE_LINE = 16 * 1024
 _MAX_RESULTS = 2000  # of the summary
 
-Row = dict[bytes, bytes]
+HistoryRow = dict[bytes, bytes]
 """One row of the history: keys as in the file, values as JSON."""
 
 
-class WandbTail(Reader):
-    """The history of a run and what else W&B keeps of it: of a .wandb file, and of those in which
-    the run was resumed. A step that is in several counts as in the newest; but offline W&B counts
-    from 0 again, and such a part goes on after the last step before it."""
+class _Part(GrowingFile):
+    """One file of a run."""
 
-    def _forget(self) -> None:
-        from genui.logs.series_store import SeriesStore  # brings numpy
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.blocks = LogBlocks()
+        self.first: int | None = None  # added to its steps; unknown before the first row
 
-        super()._forget()
-        self._finished_parts = 0  # of the run, before the one that is read
+
+class WandbTail(FilesReader[_Part]):
+    """The history of a run and the other data that W&B keeps: of a .wandb file, and of those in
+    which the run was resumed. A step that is in several counts as in the newest; but offline W&B
+    counts from 0 again, and such a part continues after the last step before it."""
+
+    def forget(self) -> None:
+        super().forget()
         self._last_step = -1
-        self._open_part(self.path)
-        self._rows: list[Row] = []  # of the history, not yet added to the series
+        self._rows: list[HistoryRow] = []  # of the history, not yet added to the series
         self._console = _Console()
-        self._system = SeriesStore()
+        self._system = series_store.SeriesStore()
         self._stats: list[tuple[float, str, float]] = []  # not yet added: time, name, value
         self._started = math.nan  # the time of the first stats
         self._defined: dict[str, MetricDefinition] = {}  # by name
@@ -94,77 +95,52 @@ class WandbTail(Reader):
         self._newest_summary = b""  # of a row of the history
         self._summary: dict[str, Any] = {}  # that a script has set
 
-    def _open_part(self, path: Path) -> None:
-        self._file = GrowingFile(path)
-        self._blocks = LogBlocks()
-        self._offset: int | None = None  # added to its steps; unknown before the first row
+    def paths(self) -> Iterable[Path]:
+        return parts_of_run(self.path)
 
-    def _open_next_part(self) -> bool:
-        """Goes on with the next part of the run, if there is one."""
-        parts = parts_of_run(self.path)
-        count = self._finished_parts + 1
-        if count >= len(parts):
-            return False
-        self._finished_parts = count
-        self._damaged += self._blocks.damaged
+    def open_file(self, path: Path) -> _Part:
         self.ended = ""
-        self._open_part(parts[count])
-        return True
-
-    @property
-    def bad_lines(self) -> int:
-        return self._damaged + self._blocks.damaged
+        return _Part(path)
 
     @property
     def extras(self) -> Extras:
         return Extras(
-            self._about._replace(summary=self._results()),
+            self.about._replace(summary=self._results()),
             self._system.series,
             self._console.lines(),
-            find_axes(tuple(self._defined.values()), self._collected.series),
-            self._media.by_step,
+            find_axes(tuple(self._defined.values()), self.store.series),
+            self.media.by_step,
         )
 
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        changed = False
-        while limit_bytes > 0:
-            data = self._file.read(PIECE)
-            if self._file.restarted:
-                self._forget()
-                changed = True
-            start = 0
-            if not self._file.offset and data:
-                if not data.startswith(MAGIC[: len(data)]):
-                    raise GenuiError(f"{show(self.path)} is not a W&B log: name another file")
-                if len(data) < FILE_HEADER:
-                    break
-                start = FILE_HEADER
-            for record in self._blocks.records(data, start, self._file.offset):
-                self._record(*record)
-            end = self._blocks.end
-            if not end:
-                if self._open_next_part():
-                    changed = True
-                    continue
-                break
-            self._file.take(data, end)
-            limit_bytes -= end
-            changed = True
+    def read_piece(self, file: _Part, limit: int) -> None:
+        self._part = file
+        data = file.read(PIECE)  # a smaller one may have no whole record
+        if file.restarted:
+            self.read_again()
+            return
+        start = 0
+        if not file.offset and data:
+            if not data.startswith(MAGIC[: len(data)]):
+                raise GenuiError(f"{show(file.path)} is not a W&B log: name another file")
+            if len(data) < FILE_HEADER:
+                return
+            start = FILE_HEADER
+        for record in file.blocks.records(data, start, file.offset):
+            self._record(*record)
+        file.damaged = file.blocks.damaged
+        if file.blocks.end:
+            file.take(data, file.blocks.end)
             self._add()
-        parts = max(self._finished_parts + 1, len(parts_of_run(self.path)))
-        share = (self._finished_parts + self._file.progress) / parts
-        self.progress = 1.0 if limit_bytes > 0 else share
-        return changed
 
     def _record(self, data: bytes, start: int, end: int) -> None:
         try:
             for field, value in _Record.FromString(data[start:end]).ListFields():
                 self._take_field(field.name, value)
         except (DecodeError, WireError, IndexError):
-            self._damaged += 1
+            self.damaged += 1
 
     def _take_field(self, name: str, value: Any) -> None:
-        """Takes what a record has; raises DecodeError or WireError."""
+        """Takes the data of a record; raises DecodeError or WireError."""
         match name:
             case "history":
                 self._history(value)
@@ -175,14 +151,14 @@ class WandbTail(Reader):
             case "run":
                 self._configure(_messages["Run"].FromString(value).config)
                 about = about_run(value, 0, len(value))
-                environment = {**self._about.environment, **about.environment}
-                if self._finished_parts:
-                    environment["resumed"] = f"{self._finished_parts} times"
-                created = self._about.created or about.created
-                self._about = about._replace(environment=environment, created=created)
+                environment = {**self.about.environment, **about.environment}
+                if resumed := len(self._files) - 1:
+                    environment["resumed"] = f"{resumed} times"
+                created = self.about.created or about.created
+                self.about = about._replace(environment=environment, created=created)
             case "environment":
-                environment = {**self._about.environment, **_environment(value)}
-                self._about = self._about._replace(environment=environment)
+                environment = {**self.about.environment, **_environment(value)}
+                self.about = self.about._replace(environment=environment)
             case "exit":
                 self.ended = "failed" if value.code else "finished"
             case "output":
@@ -195,7 +171,7 @@ class WandbTail(Reader):
     def _history(self, data: bytes) -> None:
         """One row of the history."""
         pairs = _PLAIN_ITEM.findall(data)
-        row: Row = dict(pairs)
+        row: HistoryRow = dict(pairs)
         items = len(b"".join(row)) + len(b"".join(row.values())) + _ITEM_FRAME * len(row)
         rest = data[items:]  # usually a HistoryStep; `_step` is an item too
         plain = not rest or (rest[0] == _STEP_KEY and rest[1] == len(rest) - 2 < _SHORT)
@@ -204,8 +180,8 @@ class WandbTail(Reader):
             row = {_key(item): item.json for item in _History.FromString(data).update}
         if _STEP not in row:
             row[_STEP] = row.get(_OLD_STEP) or b"%d" % _History.FromString(rest).step.number
-        if self._offset is None:
-            self._offset = self._last_step + 1 if _step_in(row) == 0 else 0
+        if self._part.first is None:
+            self._part.first = self._last_step + 1 if _step_in(row) == 0 else 0
         if not plain and b"_type" in data:
             self._take_media(row)
         self._rows.append(row)
@@ -217,7 +193,7 @@ class WandbTail(Reader):
         elif b"_wandb" not in data:
             self._summary.update(_summary_items(data))
 
-    def _take_media(self, row: Row) -> None:
+    def _take_media(self, row: HistoryRow) -> None:
         """Moves the images, tables and the like of a row, which is changed, to the samples."""
         objects: dict[str, dict[str, Any]] = {}
         for key in [key for key in row if key.endswith(_TYPE)]:
@@ -232,18 +208,18 @@ class WandbTail(Reader):
         step = _step_in(row)
         if step is None:
             return
-        step += self._offset or 0
+        step += self._part.first or 0
         for name, fields in objects.items():
-            self._media.names.add(name)
+            self.media.names.add(name)
             values: dict[str, Any] = {}
             for field, text in fields.items():
                 with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
                     values[field] = msgspec.json.decode(text)
             if values.get("_type") == "histogram":
-                self._media.add(self._histogram(name, step, values))
+                self.media.add(self._histogram(name, step, values))
                 continue
             for one in _media_of(name, step, values, self.path.parent / "files"):
-                self._media.add(one)
+                self.media.add(one)
 
     def _histogram(self, name: str, step: int, values: Mapping[str, Any]) -> Media:
         counts, edges = values.get("values"), values.get("bins")
@@ -263,7 +239,7 @@ class WandbTail(Reader):
                 try:
                     config[name] = msgspec.json.decode(item.json)
                 except (msgspec.DecodeError, RecursionError, UnicodeError):
-                    self._damaged += 1
+                    self.damaged += 1
         self.config = config
 
     def _define(self, metric: Any) -> None:
@@ -274,16 +250,16 @@ class WandbTail(Reader):
         self._aggregates = self._aggregates or metric.HasField("summary")
 
     def _results(self) -> dict[str, Any]:
-        """What the summary has beside the last values of metrics."""
+        """The entries of the summary that are not last values of metrics."""
         results = dict(self._summary)
         with suppress(DecodeError):
             for name, value in _summary_items(self._newest_summary).items():
                 if isinstance(value, dict):  # {"max": 0.9}, as define_metric asks for
                     results[name] = value
-        series = self._collected.series
+        series = self.store.series
         for name in list(results):
             is_media = any(
-                name == media or name.startswith(f"{media}/") for media in self._media.names
+                name == media or name.startswith(f"{media}/") for media in self.media.names
             )
             if is_media or (name in series and results[name] == series[name].values[-1]):
                 del results[name]
@@ -301,29 +277,28 @@ class WandbTail(Reader):
         """Adds the rows to the series."""
         import numpy as np
 
-        from genui.logs.text import numbers_of  # imports numpy, which a list of logs does without
-
         if self._stats:
             self._add_stats()
         rows, self._rows = self._rows, []
-        steps, good = numbers_of([row.get(_STEP) for row in rows])
+        steps, good = series_store.numbers_of([row.get(_STEP) for row in rows])
         good = good & (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
         if not good.all():
-            self._damaged += int(len(rows) - good.sum())
+            self.damaged += int(len(rows) - good.sum())
             rows = [row for row, is_good in zip(rows, good, strict=True) if is_good]
             steps = steps[good]
-        steps = steps.astype(np.int64) + (self._offset or 0)
+        steps = steps.astype(np.int64) + (self._part.first or 0)
         self._last_step = max(self._last_step, int(steps.max(initial=-1)))
         all_keys = sorted(set().union(*rows))
         keys: dict[str, list[bytes]] = {}
         for key in all_keys:
             keys.setdefault(_name(key), []).append(key)
-        times = numbers_of(_cells(rows, [key for key in all_keys if key in _TIMESTAMPS]))
-        self._collected.add(
+        stamps = [key for key in all_keys if key in _TIMESTAMPS]
+        times = series_store.numbers_of(_cells(rows, stamps))
+        self.store.add(
             (name, steps[there], values[there], times[0][there])
             for name, spellings in keys.items()
             if not name.startswith("_")  # W&B's own
-            for values, there in [numbers_of(_cells(rows, spellings))]
+            for values, there in [series_store.numbers_of(_cells(rows, spellings))]
         )
 
     def _add_stats(self) -> None:
@@ -365,12 +340,12 @@ class _Console:
 
 
 def _last_state(line: str) -> str:
-    """What is left of a line that carriage returns overwrite, as progress bars do."""
+    """The visible rest of a line that carriage returns overwrite, as progress bars do."""
     ended = line.rstrip("\r")
     return ended.rpartition("\r")[2][:_LONGEST_CONSOLE_LINE] + line[len(ended) :]
 
 
-def _cells(rows: list[Row], keys: Sequence[bytes]) -> list[bytes | None]:
+def _cells(rows: list[HistoryRow], keys: Sequence[bytes]) -> list[bytes | None]:
     """The value of each row for the keys, which are spellings of one name."""
     if len(keys) == 1:
         key = keys[0]
@@ -378,7 +353,7 @@ def _cells(rows: list[Row], keys: Sequence[bytes]) -> list[bytes | None]:
     return [next((row[key] for key in row if key in keys), None) for row in rows]
 
 
-def _step_in(row: Row) -> int | None:
+def _step_in(row: HistoryRow) -> int | None:
     """The step of a row; None if it is not a number."""
     try:
         return int(float(row.get(_STEP, b"0")))
@@ -396,7 +371,6 @@ def _key(item: Any) -> bytes:
 
 
 def _name(key: bytes) -> str:
-    """The name of a metric by its key."""
     try:
         return _name_of(_Item.FromString(key))
     except DecodeError:
@@ -479,7 +453,7 @@ def _measurement(key: str) -> tuple[str, float]:
 
 
 _ENVIRONMENT = {"cores": "cpu cores", "logical_cores": "logical cpu cores"}
-"""What fields are called here, if not as they are."""
+"""The names of fields here, if they differ."""
 
 
 def _environment(record: Any) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The file run-*.wandb of W&B: LevelDB's log format around protobuf records, and what a list of
-runs shows. The reader is in `wandb.py`.
+"""The file run-*.wandb of W&B: LevelDB's log format around protobuf records, and the facts for a
+list of runs. The reader is in `wandb.py`.
 
 Source: wandb/core/pkg/leveldb/record.go and wandb/proto/wandb_internal.proto. The wandb package
 reads them only to send them to its server, and is a dependency of 100 MB. W&B writes a block when
@@ -185,8 +185,8 @@ def _records_at(path: Path, offset: int, size: int) -> Iterator[tuple[bytes, int
 
 
 class _Known(NamedTuple):
-    """What a list shows of a log, and its size and time of the last write when that was read: a
-    list of thousands of runs is made again and again."""
+    """The facts about a log in a list, and its size and time of the last write when they were read:
+    a list of thousands of runs is made again and again."""
 
     stamp: tuple[int, int, int]
     about: About

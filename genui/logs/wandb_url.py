@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
-from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,9 +29,14 @@ from genui.base.files import (
     read_json,
     writing,
 )
+from genui.base.growing import FileStamp, LineFile
+from genui.base.late import late_imports
 from genui.base.text import clean_line
-from genui.logs.base import About, FileStamp, Format, LineFile, LineReader, Log
-from genui.logs.records import decode_lines, flatten, number_or_text
+from genui.logs.base import About, Format, LineReader, Log
+from genui.logs.records import decode_lines, flatten, known_time, number_or_text, parse_step
+
+with late_imports():  # numpy
+    from genui.logs import series_store
 
 HISTORY, ABOUT = "history.wandb-url", "about.json"
 """Files of a copy: lines of {"wandb_step", "time", "metrics"}, and what else is known."""
@@ -82,7 +86,7 @@ def _is_plain(part: str) -> bool:
     return re.fullmatch(r"[\w.~%-]+", part) is not None and part not in (".", "..")
 
 
-# --- The copy, and the thread that brings it up to date ----------------------------------------
+# --- The copy, and the thread that updates it -------------------------------------------------
 
 
 class RunCopy:
@@ -99,7 +103,7 @@ class RunCopy:
             self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def fetch(self) -> None:
-        """Adds what is new; nothing while another process does. Raises GenuiError."""
+        """Adds new data; nothing while another process does. Raises GenuiError."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -135,16 +139,16 @@ class RunCopy:
             file.write(b"".join(lines))
 
     def close(self) -> None:
-        """Lets another process bring the copy up to date."""
+        """Lets another process update the copy."""
         os.close(self._lock)
 
 
 class RunFollower:
-    """Keeps the copy of a run up to date on a thread of its own, until the process ends."""
+    """Keeps the copy of a run up to date on its own thread, until the process ends."""
 
     def __init__(self, url: RunUrl, poll_s: float = _POLL) -> None:
         """Fetches the run. Raises GenuiError if that is not possible."""
-        self.line = ""  # what is wrong with the connection; "" while it works
+        self.line = ""  # the fault of the connection; "" while it works
         self.updated = math.inf  # a state is never here before the history up to it
         self._copy = RunCopy(url)
         self._copy.fetch()
@@ -189,7 +193,7 @@ def _import_api() -> Callable[..., Any]:
 
 
 def _call(url: RunUrl, function: Callable[[], Any]) -> Any:
-    """What a function of the library returns; any error of it as a GenuiError of one line."""
+    """The result of a function of the library; any error of it as a GenuiError of one line."""
     try:
         return function()
     except GenuiError as error:
@@ -202,17 +206,14 @@ def _call(url: RunUrl, function: Callable[[], Any]) -> Any:
 
 
 def _describe(run: Any) -> "_Known":
-    """What a list and the config show of a run."""
-    created = 0.0
-    with suppress(ValueError, OverflowError):
-        created = datetime.fromisoformat(str(run.created_at).replace("Z", "+00:00")).timestamp()
+    """The facts about a run for a list and the config."""
     about = About(
         name=str(run.name or ""),
         id=str(run.id),
         project=str(run.project),
         tags=tuple(map(str, run.tags or ())),
         note=str(run.notes or ""),
-        created=created,
+        created=known_time(str(run.created_at)),
         summary=_plain(run.summary_metrics or {}),
     )
     return _Known(about, str(run.state), _plain(run.config))
@@ -251,7 +252,7 @@ class _Known(msgspec.Struct):
 
 
 def _read_about(folder: Path) -> _Known:
-    """What is known beside the history; nothing if the file is damaged."""
+    """The known facts besides the history; nothing if the file is damaged."""
     with suppress(GenuiError):
         return read_json(folder / ABOUT, _Known, "remove it", LARGEST_JSON)
     return _Known()
@@ -276,14 +277,12 @@ class WandbUrlTail(LineReader):
         self._stamp = FileStamp(path.parent / ABOUT)
         super().__init__(path)
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        super().forget()
         self._stamp.forget()
 
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         import numpy as np
-
-        from genui.logs.text import columns, parse_step, times_of  # imports numpy
 
         records, damaged = decode_lines(lines)
         numbers = [parse_step(one.get("wandb_step")) for one in records]
@@ -292,16 +291,16 @@ class WandbUrlTail(LineReader):
             for step, one in zip(numbers, records, strict=True)
             if step is not None and isinstance(one.get("metrics"), dict)
         ]
-        self._damaged += damaged + len(records) - len(good)
+        self.damaged += damaged + len(records) - len(good)
         if good:
             all_steps, times, metrics = zip(*good, strict=True)
-            steps = np.array(all_steps, np.int64)
-            self._collected.add(columns(metrics, steps, times_of(times), (), number_or_text))
+            steps, when = np.array(all_steps, np.int64), series_store.times_of(times)
+            self.store.add(series_store.columns(metrics, steps, when, (), number_or_text))
 
-    def _read_beside(self) -> bool:
+    def read_beside(self) -> bool:
         if not self._stamp.changed():
             return False
         known = _read_about(self.path.parent)
-        before, self._about = self._about, known.about
-        changed = self._set_state(known.config, _ENDS.get(known.state, ""))
-        return changed or self._about != before
+        before, self.about = self.about, known.about
+        changed = self.set_state(known.config, _ENDS.get(known.state, ""))
+        return changed or self.about != before

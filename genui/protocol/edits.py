@@ -59,7 +59,7 @@ def sample_step(request: Start, last: int) -> int:
 
 
 def parse_strength(text: str) -> float:
-    """How much of the schedule is re-noised. Raises ValueError unless above 0 and up to 1."""
+    """The share of the schedule to repeat. Raises ValueError unless above 0 and up to 1."""
     strength = float(text)
     if not 0 < strength <= 1:
         raise ValueError(text)
@@ -160,7 +160,7 @@ def format_layer_edit(edit: LayerEdit) -> str:
 
 DISTANCES = ("very near", "near", "medium", "far", "very far")
 DEFAULT_DISTANCE = 2  # of DISTANCES
-SHARES = (0.12, 0.25, 0.4, 0.6, 0.85)  # of the steps to the sample that are taken again
+SHARES = (0.12, 0.25, 0.4, 0.6, 0.85)  # share of the steps to the sample that are taken again
 
 
 class Variation(NamedTuple):
@@ -172,7 +172,7 @@ class Variation(NamedTuple):
     seed: int
 
     def start(self, start: Start) -> Start:
-        """The whole request; `start` is that of the original trace."""
+        """The whole request; `start` is the request of the original trace."""
         for edit in self.edits:
             start = add_edit(start, self.step, edit)
         return start

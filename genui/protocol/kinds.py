@@ -1,9 +1,9 @@
 """The table of kinds of models. To add a kind, add a folder to `genui/kinds`, or a plug-in.
 
 A `Kind` says what a kind of model is, in data, and how its parts are reached, in functions without
-arguments that import them when they are first needed: listing kinds imports neither torch nor
-Textual, and generating text imports no code for images. Each function returns a *face*, a class of
-the room that calls it:
+arguments. The modules that these name are imported when a function is called (`genui.base.late`):
+listing kinds imports neither torch nor Textual, and generating text imports no code for images.
+Each function returns a *face*, a class of the room that calls it:
 
 | field | face | needs |
 |---|---|---|
@@ -12,10 +12,9 @@ the room that calls it:
 | `generates` | `genui.engine.kinds.Generates` | torch |
 | `begins` | `genui.engine.kinds.Begins` | torch |
 | `labels` | `genui.engine.kinds.Labels` | torch |
-| `opens` | `genui.engine.load.Loader` | torch |
+| `opens` | `genui.engine.loaders.Loader` | torch |
 | `saves` | `genui.formats.kinds.Saves` | neither torch nor Textual |
 | `prints` | `genui.cli.kinds.Prints` | neither torch nor Textual |
-| `commands`, each | `genui.cli.command.Runs` | neither torch nor Textual |
 | `shows` | `genui.ui.kinds.Shows` | Textual |
 """
 
@@ -31,9 +30,11 @@ import msgspec
 from msgspec import Struct
 
 from genui.base import paths
+from genui.base.command import Command
 from genui.base.errors import MisuseError
 from genui.base.manual import Page
 from genui.base.plugins import Table, UnknownNameError
+from genui.base.watermarks import Watermark
 from genui.protocol.messages import CoreReply, CoreRequest
 from genui.protocol.settings import CoreEdit, Settings, Tagged
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 Face = TypeVar("Face")
 Open = Callable[[], object]
-"""Imports a face and returns it."""
+"""Makes a face."""
 
 PRETRAINED = "pretrained"
 """The family of models that others trained, whatever their architecture."""
@@ -54,7 +55,7 @@ class Recipes(NamedTuple):
     recipe: type
     """The class of its recipes."""
     shipped: Sequence[Any] = ()
-    """The recipes that come with it, also those of kinds that share them."""
+    """The recipes that come with it; kinds may share recipes."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -70,28 +71,19 @@ class Target(Struct, frozen=True, kw_only=True):
     """The types of its weights, the default first."""
 
 
-class Command(NamedTuple):
-    """A command of the shell."""
-
-    name: str
-    summary: str
-    opens: Open
-    """Imports and returns its face."""
-
-
 class Kind(Struct, frozen=True, kw_only=True):
     """A kind of model: how it is trained, measured, sampled, shown and saved."""
 
     family: str
     medium: str
-    does: str
+    ability: str
     """The end of a sentence that begins with the model's name: "writes text"."""
     place: int = 100
     """Lists of kinds, recipes and models have the order of these numbers."""
     folder: Path | None = None
     """The folder with its `weights` and `styles.tcss`, as far as it has them."""
     limitations: str = ""
-    """What its models cannot do; a dataset has its own `limitations`, which its card adds."""
+    """The limits of its models; a dataset has its own `limitations`, which its card adds."""
 
     # --- Training by recipes; None for models that cannot be trained on ---
     recipes: Callable[[], Recipes] | None = None
@@ -106,7 +98,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     ref: str = ""
     """The name of its only model if that has no file, since a trace of it is its training."""
     begins: Open | None = None
-    """What begins that training."""
+    """The function that begins that training."""
     labels: Open | None = None
     formats: Callable[[], Mapping[str, object]] | None = None
     """Formats of other people's models, each a `genui.hub.formats.ModelFormat`."""
@@ -118,7 +110,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Formats in which its models are written, by name, the default first."""
     settings: type[Settings] | None = None
     default_settings: Settings | None = None
-    """Its default settings, if they differ from those of the class."""
+    """Its default settings, if they differ from the defaults of the class."""
     messages: tuple[type[Tagged], ...] = ()
     """Its own frames, edits, requests and replies."""
     edits: tuple[str, ...] = ()
@@ -126,7 +118,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     first_step: int = 0
     """The step of a trace's first frame: 1 if step 0 is the prompt."""
     options: tuple[str, ...] = ()
-    """Options of `genui generate` besides those of the settings."""
+    """Options of `genui generate` that are not settings."""
     takers: str = ""
     """The models that take these options, if no other kind has them; else its medium says it."""
     variation: "VariationMethod | None" = None
@@ -139,6 +131,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     # --- Display and files ---
     makes: str = ""
     """Its sample with an article: "an image"."""
+    cell: int = 32
+    """The side of one image in the samples of a training, in pixels."""
     pane: str = ""
     """The id of the pane that shows its traces."""
     title: str = ""
@@ -155,16 +149,18 @@ class Kind(Struct, frozen=True, kw_only=True):
     tour: Callable[[], Sequence[object]] | None = None
     """Its station of the tour, each a `genui.ui.tour.Step`; kinds that share one offer it once."""
     demo: Open | None = None
-    """What plays on Home before a key is pressed, a `genui.ui.demo.Demonstration`."""
+    """The `genui.ui.demo.Demonstration` that plays on Home before a key is pressed."""
     saves: Open | None = None
     init_prefix: str = ""
-    """How `Start.init` begins if it is no file but holds what a trace starts from."""
+    """The prefix of `Start.init` if it is not a file but holds the start of the trace itself."""
+    watermarks: tuple[Watermark, ...] = ()
+    """The watermarks that its samples may carry, and how they are found. Kinds may share rows."""
     scales: Mapping[str, tuple[float, float]] = {}
-    """A unit of a measured quality, of which less is better, to what is good and what is fair."""
+    """Maps a unit of a measured quality, where less is better, to a good and a fair value."""
     syntax: Literal["", "python"] = ""
     """The language of the syntax highlighting."""
     first: tuple[int, str] | None = None
-    """Its shipped model that new users see before others, after its place among such models."""
+    """Its place among the models that new users see first, and the name of that shipped model."""
     help: Page | str = "start"
     """Its page of the manual, or the topic of a page that there is without it."""
     files: tuple[str, ...] = ()
@@ -173,8 +169,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Whether its samples are text, printed while generated and stored in a folder's index."""
     prints: Open | None = None
     add_options: Mapping[str, Callable[[ArgumentParser], None]] = {}
-    """Commands, such as "generate" or "models add", to what adds options of its own to them."""
-    commands: tuple[Command, ...] = ()
+    """Functions that add options, by command, such as "generate" or "models add"."""
+    commands: Mapping[str, Command] = {}
     """Commands of its own; several kinds may share one."""
     examples: tuple[str, ...] = ()
     """Commands that the help of `genui generate` shows."""
@@ -268,7 +264,7 @@ _CORE: Mapping[str, type[Tagged]] = {
     for union in (CoreRequest, CoreReply, CoreEdit)
     for one in get_args(union)
 }
-"""The classes of the core by their tags, of which none is used twice."""
+"""The classes of the core by their tags; no tag is used twice."""
 
 
 def find_tagged(base: type[T], tag: str) -> type[T]:
@@ -310,6 +306,12 @@ def first_models() -> list[str]:
     return [name for _, name in sorted({kind.first for kind in KINDS.values() if kind.first})]
 
 
+def list_watermarks(medium: str) -> list[Watermark]:
+    """The watermarks that files of a medium may carry, of all kinds, each once."""
+    rows = (row for kind in KINDS.values() for row in kind.watermarks)
+    return list({row.name: row for row in rows if medium in row.media}.values())
+
+
 def list_media() -> tuple[str, ...]:
     return tuple(dict.fromkeys(medium for _, medium in KINDS))
 
@@ -319,7 +321,7 @@ def list_families() -> tuple[str, ...]:
 
 
 def weights_folders() -> list[Path]:
-    """The folders with the weights and records that ship: the package's, and those of kinds."""
+    """The folders with the weights and records that ship: the package's and the kinds'."""
     of_kinds = (kind.folder / "weights" for kind in KINDS.values() if kind.folder is not None)
     return [paths.weights_dir(), *dict.fromkeys(of_kinds)]
 
@@ -358,4 +360,4 @@ def describe_ability(family: str, medium: str) -> str:
     kind = KINDS.get((family, medium))
     if kind is None:
         return "is of a kind that this version of genui does not know"
-    return kind.does if kind.can_generate else f"{kind.does} and cannot generate"
+    return kind.ability if kind.can_generate else f"{kind.ability} and cannot generate"

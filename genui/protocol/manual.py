@@ -1,4 +1,4 @@
-"""The pages of the manual by topic: those of the core, and those that kinds bring."""
+"""The pages of the manual by topic: those of the core, and those of the kinds."""
 
 import re
 from collections.abc import Callable

@@ -1,12 +1,13 @@
 """The messages: requests of the app and replies of the worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
 
-from genui.protocol.settings import Axis, Edit, EditAt, RgbImage, Seed, Settings, Tagged
+from genui.base.energy import Energy
+from genui.protocol.settings import FILL, Axis, Edit, EditAt, RgbImage, Seed, Settings, Tagged
 
 VERSION = 3
 
@@ -94,11 +95,11 @@ class Attend(Request, Struct, frozen=True, tag="attend", kw_only=True):
 
 
 LogitBase = Literal["other", "mean"]
-"""What a logit is compared with: that of the likeliest other token, or the mean of all tokens."""
+"""The baseline of a logit: the logit of the likeliest other token, or the mean over all tokens."""
 
 
 class ReadLayers(Request, Struct, frozen=True, tag="read_layers", kw_only=True):
-    """What each layer makes of the token of `step`. Answered by Layers or Failed."""
+    """The prediction of each layer for the token of `step`. Answered by Layers or Failed."""
 
     trace: int
     step: int
@@ -129,6 +130,17 @@ class Question(Request, frozen=True, kw_only=True):
     step: int
 
 
+MapView = Literal["words", "channels"]
+
+
+class ReadMaps(Question, Struct, frozen=True, tag="read_maps", kw_only=True):
+    """How the image of `step` is seen from within. Answered by Maps or Failed."""
+
+    trace: int
+    step: int
+    view: MapView
+
+
 class Label(Request, Struct, frozen=True, tag="label", kw_only=True):
     """Classify the sample at `step`. Answered by Labels or Failed."""
 
@@ -154,6 +166,7 @@ CoreRequest = (
     | ReadLayers
     | ReadTokens
     | Nearest
+    | ReadMaps
     | Label
     | Warm
 )
@@ -224,13 +237,13 @@ class Started(Answer, Struct, frozen=True, tag="started", kw_only=True):
     family: str
     medium: str
     prompt: str  # as the model reads it
-    suffix: str = ""  # for a prompt with a gap (FILL): the text after the gap
+    suffix: str = ""  # for a prompt with a gap (FILL): the text after it, perhaps with more gaps
     total_steps: int
-    step: int = 0  # 0, or the step at which it forks
+    step: int = 0  # the step at which it forks, or 0
     note: str = ""  # e.g. words or characters that are not in the vocabulary
-    init: RgbImage | str | None = None  # what it started from, as the model reads it
+    init: RgbImage | str | None = None  # its start, as the model reads it
     fingerprint: str = ""  # of the weights
-    precision: str = ""  # "" if it is that of the worker
+    precision: str = ""  # "" if it is the worker's
     pieces: tuple[Piece, ...] = ()  # of a chat: `prompt` with the template's tokens
 
     @property
@@ -257,19 +270,24 @@ class Frame(Answer, frozen=True, kw_only=True):
 
     step: int
     text: str = ""
-    """What the step wrote; "" for a step that writes nothing."""
+    """The text that the step wrote; "" for a step that writes nothing."""
     images: int = 0
-    """How many images it holds: more than one for a clip."""
+    """The number of images: more than one for a clip."""
     sound: bytes = b""
     """Samples at `rate` Hz: int16, one channel, little-endian."""
     rate: int = 0
     received: bytes = b""
-    """What a model that computes elsewhere answered, for the record."""
+    """The answer of a model that computes elsewhere, for the record."""
 
     @property
     def transcript(self) -> str:
-        """The text with what was read before it."""
+        """The text, after the text that was read before it."""
         return self.text
+
+    @property
+    def page(self) -> str | None:
+        """The whole text with its prompt, of a step that may change all of it; else None."""
+        return None
 
     @property
     def token_ids(self) -> tuple[int, ...]:
@@ -300,6 +318,12 @@ class Frame(Answer, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
+def text_of_frames(frames: Sequence[Frame]) -> str:
+    """The text of consecutive steps: what each wrote, or the last page."""
+    page = frames[-1].page if frames else None
+    return "".join(frame.text for frame in frames) if page is None else page
+
+
 class TextFrame(Frame, Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     """One generated token; `candidates` is the distribution from which it was sampled.
 
@@ -320,11 +344,14 @@ class TextFrame(Frame, Struct, frozen=True, tag="text_frame", kw_only=True, gc=F
     high: float = 0.0
     forced: bool = False
     kept: int = 0  # number of tokens that passed the filters
+    marks: tuple[int, int] = (0, 0)  # of a watermark, and of how many; of (0, 0) it counts nothing
+    chance: float = 1.0  # the probability that the text so far has its marks by chance
     # Of a model that computes elsewhere:
     rest: float = 0.0  # the probability of the tokens that it did not list
     vocabulary: int = 0  # the number of all its tokens, if it is known
     received: bytes = b""  # its answer, for the record
-    before: tuple[Piece, ...] = ()  # of a chat: the message that was read before this token
+    # What was read before this token: the message of a chat, or the text between two gaps.
+    before: tuple[Piece, ...] = ()
     special: str = ""  # the name of a special token, which has no text
 
     @property
@@ -352,14 +379,24 @@ class TextFrame(Frame, Struct, frozen=True, tag="text_frame", kw_only=True, gc=F
             del facts["rest"], facts["vocabulary"]
         if not self.special:
             del facts["special"]
+        if self.chance == 1:
+            del facts["marks"], facts["chance"]
         return facts | ({"before": join_pieces(self.before)} if self.before else {})
+
+
+def remaining_suffix(suffix: str, frames: Iterable[Frame]) -> str:
+    """The text after a gap without what stands before the later gaps that `frames` fill."""
+    if FILL not in suffix:
+        return suffix
+    filled = sum(1 for frame in frames if isinstance(frame, TextFrame) and frame.before)
+    return suffix.split(FILL, filled)[-1]
 
 
 class ImageFrame(Frame, Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
     """One step of an image. Images are height × width × 3 bytes, RGB, row by row.
 
     A grid is one image, its cells side by side. For a clip, each of `x`, `denoised` and `noise`
-    holds `images` of them, one after the other.
+    holds `images` images, one after the other.
     """
 
     trace: int
@@ -396,7 +433,7 @@ class ImageFrame(Frame, Struct, frozen=True, tag="image_frame", kw_only=True, gc
 
 
 class Idle(Answer, Struct, frozen=True, tag="idle", kw_only=True):
-    """An Advance ended. `seconds` is the compute time of `steps` steps.
+    """An Advance ended. `seconds` is the compute time of `steps` steps, `energy` what they cost.
 
     `total` is the step at which the trace ends now; an edit may have changed it.
     """
@@ -406,7 +443,16 @@ class Idle(Answer, Struct, frozen=True, tag="idle", kw_only=True):
     steps: int
     seconds: float
     total: int = 0
+    energy: Energy = Energy()
     reason: Literal["done", "finished", "cancelled"]
+
+
+class Spent(Answer, Struct, frozen=True, tag="spent", kw_only=True):
+    """What the `steps` steps of a pending Advance have cost so far, about once a second."""
+
+    trace: int
+    steps: int
+    energy: Energy
 
 
 class Loading(Answer, Struct, frozen=True, tag="loading", kw_only=True):
@@ -414,7 +460,7 @@ class Loading(Answer, Struct, frozen=True, tag="loading", kw_only=True):
     the trace stops it."""
 
     trace: int
-    share: float  # of the weights, or of the prompt, that is read, 0 to 1
+    share: float  # the share of the weights, or of the prompt, that is read, 0 to 1
     size: int  # bytes that the weights take in memory
     prompt: int = 0  # tokens of the prompt that is read; 0 while the model is loaded
 
@@ -443,7 +489,7 @@ class Attention(Answer, Struct, frozen=True, tag="attention", kw_only=True):
 
 
 class Contribution(NamedTuple):
-    """What an attention head added to a logit; without `head`, what the feed-forward did."""
+    """The amount that an attention head, or without `head` the feed-forward, added to a logit."""
 
     layer: int
     head: int | None
@@ -477,10 +523,10 @@ class Layers(Answer, Struct, frozen=True, tag="layers", kw_only=True):
     step: int
     token: str = ""
     layers: tuple[LayerOdds, ...] = ()  # of the embedding, then after each layer
-    settled: int = 0  # from this layer on the likeliest token is that of the last layer
+    settled: int = 0  # from this layer on, the likeliest token is the last layer's
     other: str = ""
     over: LogitBase = "other"
-    heads: tuple[tuple[float, ...], ...] = ()  # of each layer, what each head added
+    heads: tuple[tuple[float, ...], ...] = ()  # for each layer, the amount that each head added
     feed_forward: tuple[float, ...] = ()  # of each layer
     rest: float = 0.0  # of the embedding, of biases and of edits
     difference: float = 0.0
@@ -488,7 +534,7 @@ class Layers(Answer, Struct, frozen=True, tag="layers", kw_only=True):
     fault: str = ""
 
     def contributions(self) -> list["Contribution"]:
-        """What each part added, layer by layer: the heads, then the feed-forward."""
+        """The amounts that the parts added, layer by layer: the heads, then the feed-forward."""
         return [
             Contribution(layer, head, value)
             for layer, (heads, fed) in enumerate(
@@ -530,18 +576,41 @@ class Neighbour(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Quote(Struct, frozen=True, kw_only=True, gc=False):
-    """The longest passage that is a copy of the training text."""
+    """A passage that is a copy of the training text."""
 
     text: str
     first: int  # steps of its first and last token
     last: int
-    where: str  # "line 1,204 of 36,000"
-    before: str  # the training text around it
-    after: str
+    where: str  # "plays.txt, line 1,204, ROMEO"
+    before: str = ""  # the training text around it
+    after: str = ""
+    usual: float | None = None  # the share of held-out passages with so long a copy
+
+
+class Agreement(Struct, frozen=True, kw_only=True, gc=False):
+    """How far the images that several seeds predict for one caption differ."""
+
+    caption: str  # in the colours that are compared
+    seeds: int
+    spread: float  # standard deviation over the seeds, of colours from -1 to 1
+    edge: float  # the spread up to which the caption is said to give one picture
+
+    @property
+    def word(self) -> str:
+        """What the seeds agree on. It does not say that the picture is a copy."""
+        return "one picture" if self.spread <= self.edge else "many pictures"
+
+    def describe(self) -> str:
+        """The word, and how it was measured."""
+        return (
+            f"{self.word}: {self.seeds} seeds differ by {self.spread:.3f} on “{self.caption}” "
+            f"(up to {self.edge:g}: one picture)"
+        )
 
 
 class Neighbours(Answer, Struct, frozen=True, tag="neighbours", kw_only=True):
-    """The training data most similar to a sample: images, nearest first, or a quote.
+    """The training data most similar to a sample: images, the nearest first, or quotes, the longest
+    first, which share no token's text.
 
     If the data are not available, `fault` says why and what to do.
     """
@@ -551,8 +620,21 @@ class Neighbours(Answer, Struct, frozen=True, tag="neighbours", kw_only=True):
     data: str = ""  # the data that were searched: "icons, 7,236 images"
     measured: str = ""  # the metric: "root mean square of the colours, 0 to 255"
     images: tuple[Neighbour, ...] = ()
-    quote: Quote | None = None
+    quotes: tuple[Quote, ...] = ()
+    agreement: Agreement | None = None  # of a captioned diffusion model of images
     fault: str = ""
+
+
+class Maps(Answer, Struct, frozen=True, tag="maps", kw_only=True, gc=False):
+    """Small maps over an image: the share of its attention that each place gives to each word of
+    the caption, 0 to 1, or the channels of the predicted x₀, from -1 to 1."""
+
+    trace: int
+    step: int
+    view: MapView
+    names: tuple[str, ...]  # the words, or the numbers of the channels
+    side: int
+    values: bytes  # float16 [names, side, side]
 
 
 class Warmed(Reply, Struct, frozen=True, tag="warmed"):
@@ -561,5 +643,5 @@ class Warmed(Reply, Struct, frozen=True, tag="warmed"):
 
 CoreReply = (
     Ready | Started | TextFrame | ImageFrame | Attention | Layers | Tokens
-    | Neighbours | Labels | Idle | Loading | Failed | Warmed
+    | Neighbours | Maps | Labels | Idle | Spent | Loading | Failed | Warmed
 )  # fmt: skip

@@ -24,14 +24,13 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(message: Request | Reply) -> bytes:
-    """The message as bytes for the pipe."""
     body = _encoder.encode(message)
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"message of {len(body)} bytes is over the limit of {MAX_MESSAGE}")
     return _LENGTH.pack(len(body)) + body
 
 
-class Reader(Generic[T]):
+class MessageReader(Generic[T]):
     """Splits a byte stream into messages; `feed` takes the bytes received.
 
     A message is of the union `core`, which is decoded at once, or another `base` of a kind.
@@ -66,11 +65,11 @@ class Reader(Generic[T]):
             return decode_tagged(self._base, msgspec.msgpack.decode(body))
 
 
-def replies() -> "Reader[Reply]":
+def replies() -> "MessageReader[Reply]":
     """A reader of the messages of a worker."""
-    return Reader(Reply, CoreReply)
+    return MessageReader(Reply, CoreReply)
 
 
-def requests() -> "Reader[Request]":
+def requests() -> "MessageReader[Request]":
     """A reader of the messages of the app."""
-    return Reader(Request, CoreRequest)
+    return MessageReader(Request, CoreRequest)

@@ -5,26 +5,33 @@ Requests to the worker, saved files and shell commands all use these types.
 
 import math
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.plugins import Table, UnknownNameError
+from genui.base.plugins import UnknownNameError
 from genui.base.schema import about, setting, settings_of
+from genui.base.watermarks import list_keys
+from genui.protocol.samplers import SAMPLERS
 
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 SEED = setting("seed", Seed)
+WatermarkKey = Annotated[
+    str,
+    Meta(max_length=40),
+    about("the name of that key, which `genui config key NAME` makes", rare=True, known=list_keys),
+]
 
 
 if TYPE_CHECKING:
 
     class Tagged(Struct, frozen=True, kw_only=True):
-        """A base of Structs that are told apart by their tags, to which kinds add theirs.
+        """A base class of Structs that are distinguished by tags; kinds add classes of their own.
 
-        At run time it is no Struct itself: msgspec then leaves a field of such a type to
+        At run time it is no Struct itself: msgspec leaves a field of such a type to
         `genui.protocol.kinds.decode_tagged`, which finds the class.
         """
 
@@ -37,47 +44,13 @@ else:
             """Take the options that the type checker needs."""
 
 
-# --- samplers -----------------------------------------------------------------------
-
-
-class Sampler(Struct, frozen=True, kw_only=True):
-    """A way from one noise level to the next. To add one, add a row below, and its function to
-    `FUNCTIONS` of `genui/engine/sample/samplers.py`."""
-
-    title: str
-    function: Callable[..., Any] | None = None  # of a plug-in: its own StepFunction
-    history: int = 0  # how many earlier levels it uses
-    # Fresh noise per step: none, the share η of the settings, or the full amount.
-    noise: Literal["none", "eta", "full"] = "none"
-    # Whether it corrects the x of its own last step, so it cannot continue from another sampler.
-    corrects: bool = False
-
-
-SAMPLERS: Mapping[str, Sampler] = Table(
-    "genui.samplers",
-    Sampler,
-    {
-        "dpmpp-2m": Sampler(title="DPM-Solver++ 2M", history=1, noise="eta"),
-        "heun": Sampler(title="Heun"),
-        "euler": Sampler(title="Euler"),
-        "ddim": Sampler(title="DDIM", noise="eta"),
-        "ddpm": Sampler(title="DDPM", noise="full"),
-        "dpmpp-3m": Sampler(title="DPM-Solver++ 3M", history=2, noise="eta"),
-        "unipc": Sampler(title="UniPC", history=2, corrects=True),
-        "lcm": Sampler(title="LCM", noise="full"),
-        "deis": Sampler(title="DEIS", history=2),
-    },
-)
-"""Samplers by name, in the order in which the app cycles through them."""
-
-
 # --- settings -----------------------------------------------------------------------
 # The annotation of a field is the only place that describes a setting: shell options, forms,
 # Settings panels, `+` and `-`, grid axes and errors are derived from it (`genui.base.schema`).
 
 
 class Settings(Tagged, frozen=True, kw_only=True):
-    """The base of the settings of a generation: each kind of model has its own."""
+    """The base of the settings of a generation: each kind of model has its own class."""
 
     __slots__ = ()
 
@@ -187,6 +160,33 @@ class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
             choices={"none": "off", "python": "Python"},
         ),
     ] = "none"
+    watermark: Annotated[
+        Literal["none", "green", "tournament"],
+        about(
+            "favour tokens that a secret key marks, so that its owner can recognise the text: a "
+            "green list raises their logits, a tournament keeps the odds, averaged over keys",
+            choices={"none": "off", "green": "green list", "tournament": "tournament"},
+            source="Kirchenbauer et al. 2023, Dathathri et al. 2024",
+            rare=True,
+        ),
+    ] = "none"
+    watermark_key: WatermarkKey = "mine"
+    watermark_delta: Annotated[
+        float,
+        Meta(ge=0, le=20),
+        about(
+            "what a green list adds to the logit of a marked token",
+            "watermark δ",
+            step=0.5,
+            format="{:.1f}",
+            rare=True,
+        ),
+    ] = 2.0
+    watermark_context: Annotated[
+        int,
+        Meta(ge=1, le=16),
+        about("how many tokens before it decide whether a token is marked", rare=True),
+    ] = 4
     tokens: Annotated[int, Meta(ge=1, le=100_000), about("how many tokens to write", step=50)] = 400
 
 
@@ -194,8 +194,8 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
     """How noise becomes an image.
 
     `eta` goes from 0, the probability-flow ODE, to 1, the reverse SDE: DDPM for DDIM, and
-    SDE-DPM-Solver++ for DPM-Solver++. Other samplers ignore it. `sigma_min`, `rho` and `s_tmin`
-    are those of EDM (Karras et al. 2022, table 1).
+    SDE-DPM-Solver++ for DPM-Solver++. Other samplers ignore it. `sigma_min`, `rho` and `s_tmin` are
+    EDM's (Karras et al. 2022, table 1).
     """
 
     GROUP: ClassVar[str] = "image models"
@@ -283,6 +283,17 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
         Meta(ge=0, le=40),
         about("no fresh noise at or below this noise level", rare=True),
     ] = 0.0
+    watermark: Annotated[
+        Literal["none", "noise"],
+        about(
+            "hide a pattern of a secret key in the initial noise, so that its owner can recognise "
+            "the image; for own models of images",
+            choices={"none": "off", "noise": "in the noise"},
+            source="after Wen et al. 2023",
+            rare=True,
+        ),
+    ] = "none"
+    watermark_key: WatermarkKey = "mine"
 
     def __post_init__(self) -> None:
         """Raises UnknownNameError for an unknown sampler."""
@@ -372,7 +383,7 @@ class Edit(Tagged, frozen=True):
 
 
 class SetSettings(Edit, Struct, frozen=True, tag="settings"):
-    """Other settings from here on. For images, `steps` counts those of the whole trace."""
+    """Other settings from here on. For images, `steps` counts the steps of the whole trace."""
 
     settings: Settings
 
@@ -404,7 +415,7 @@ class WriteToken(Edit, Struct, frozen=True, tag="token"):
     token: Annotated[int, Meta(ge=0)]
 
 
-class Say(Edit, Struct, frozen=True, tag="say"):
+class SendMessage(Edit, Struct, frozen=True, tag="say"):
     """In a chat, the user's next message: it ends the answer, and the model answers it."""
 
     text: str
@@ -432,8 +443,7 @@ LayerNumber = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Ablate(Edit, Struct, frozen=True, tag="ablate", kw_only=True):
-    """Takes away what an attention head adds to the residual stream; without `head`, what the
-    feed-forward of the layer adds."""
+    """Removes an attention head, or without `head` the feed-forward, from the residual stream."""
 
     layer: LayerNumber
     head: Annotated[int, Meta(ge=1, le=1000)] | None = None
@@ -471,13 +481,13 @@ class Patch(Edit, Struct, frozen=True, tag="patch", kw_only=True):
 LayerEdit = Ablate | Steer | Patch
 
 CoreEdit = (
-    SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | Say | AddNoise | Denoise
+    SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | SendMessage | AddNoise | Denoise
     | Ablate | Steer | Patch
 )  # fmt: skip
 
 
 class EditAt(Struct, frozen=True, kw_only=True):
-    """An edit of the state at `step`: that step and the earlier ones stay as they are."""
+    """An edit of the state at `step`: this step and the earlier ones stay as they are."""
 
     step: Annotated[int, Meta(ge=0)]
     edit: Edit
@@ -560,7 +570,7 @@ def format_axis(axis: Axis) -> str:
 
 
 def format_grid(axes: Sequence[Axis], with_values: bool) -> str:
-    """What varies in which direction: `seed → · guidance ↓`, or with the values."""
+    """The setting that varies in each direction: `seed → · guidance ↓`, or with the values."""
     return " · ".join(
         f"{format_axis(axis) if with_values else axis.name} {arrow}"
         for axis, arrow in zip(axes, "→↓", strict=False)

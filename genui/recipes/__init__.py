@@ -97,11 +97,11 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
 
 def _check_until(recipe: Recipe) -> None:
-    """Raise MisuseError if no evaluation can give what `until` waits for."""
+    """Raise MisuseError if no evaluation gives a metric that `until` waits for."""
     if not recipe.until:
         return
     condition, known = parse_condition(recipe.until, "until="), recipe.EVALUATED
-    if known and condition.metric not in known:
+    if known and not condition.keys.keys() <= set(known):
         raise MisuseError(
             f"until={recipe.until}: evaluations of {recipe.name} give {', '.join(known)}"
         )

@@ -1,4 +1,4 @@
-"""The base of all recipes: data, budget, optimiser, and what is logged."""
+"""The base of all recipes: data, budget, optimiser and logging."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,12 @@ Rate = Annotated[float, Meta(gt=0, le=10)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Strength = Annotated[float, Meta(ge=0, le=10)]  # 0 turns it off
+
+MuonEvery = Annotated[
+    int,
+    Meta(ge=1, le=64),
+    about("every how many steps Muon changes the matrices, so many times as far"),
+]
 
 # Augmentation of training images.
 Shift = Annotated[float, Meta(ge=0, le=16), about("most pixels to shift a training image by")]
@@ -87,11 +93,7 @@ class Recipe:
     muon_rate: Annotated[
         Strength, about("learning rate of Muon, for the matrices inside blocks; 0 turns it off")
     ] = 0.02
-    muon_every: Annotated[
-        int,
-        Meta(ge=1, le=64),
-        about("every how many steps Muon changes the matrices, so many times as far"),
-    ] = 1
+    muon_every: MuonEvery = 1
     beta1: Annotated[Fraction, about("decay of AdamW's first moment")] = 0.9
     beta2: Annotated[Fraction, about("decay of AdamW's second moment")] = 0.95
     weight_decay: Annotated[
@@ -160,8 +162,8 @@ class Recipe:
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        """What `genui train --minutes` may choose from, the smallest first; empty if a budget sets
-        the number of steps alone."""
+        """The choices of `genui train --minutes`, the smallest first; empty if a budget sets the
+        number of steps alone."""
         return ()
 
     def settings_for(self, epochs: float) -> Mapping[str, str]:
@@ -191,7 +193,7 @@ class Recipe:
 
     @property
     def more_sizes(self) -> tuple[str, ...]:
-        """What the settings alone do not say of its size, for a list of them."""
+        """A note on its size for lists, if the settings do not show it."""
         return ()
 
     @property

@@ -1,7 +1,6 @@
-"""Recipes of classifiers, the discriminative counterpart of generative models, and those of images
-and texts."""
+"""Recipes of classifiers, the discriminative counterpart of generative models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -57,6 +56,19 @@ class ImageClassifierRecipe(ClassifierRecipe):
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("width", "figure")
 
 
+_ICONS = ImageClassifierRecipe(
+    name="icons-labels",
+    dataset="icons",
+    summary="what kind of thing an icon shows",
+    steps=500,
+    figure=True,
+    smoothing=0.2,
+    shift=4.0,
+    zoom=0.25,
+    eval_every=50,
+    checkpoint_every=250,
+)
+
 IMAGE_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
     ImageClassifierRecipe(
         name="fashion-labels",
@@ -64,29 +76,12 @@ IMAGE_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
         summary="what piece of clothing it is",
         steps=3600,
     ),
-    ImageClassifierRecipe(
-        name="icons-labels",
-        dataset="icons",
-        summary="what kind of thing an icon shows",
-        steps=500,
-        figure=True,
-        smoothing=0.2,
-        shift=4.0,
-        zoom=0.25,
-        eval_every=50,
-        checkpoint_every=250,
-    ),
-    ImageClassifierRecipe(
+    _ICONS,
+    replace(
+        _ICONS,
         name="emoji-labels",
         dataset="emoji",
         summary="what kind of thing an emoji shows",
-        steps=500,
-        figure=True,
-        smoothing=0.2,
-        shift=4.0,
-        zoom=0.25,
-        eval_every=50,
-        checkpoint_every=250,
     ),
 )
 

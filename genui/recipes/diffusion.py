@@ -28,6 +28,9 @@ CaptionWidth = Annotated[
 ]
 CaptionWords = Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")]
 CaptionDropout = Annotated[Fraction, about("share of the captions dropped, for guidance")]
+OneWord = Annotated[
+    Share, about("share of the captions with one word of the image's name instead of all")
+]
 SigmaData = Annotated[float, Meta(gt=0), about("standard deviation of the data")]
 LogSigmaMean = Annotated[float, about("mean of ln σ in training")]
 LogSigmaStd = Annotated[float, Meta(gt=0), about("standard deviation of ln σ in training")]
@@ -67,6 +70,10 @@ class DiffusionRecipe(EDMRecipe):
 
     medium: str = "image"
     batch: Positive = 64
+    objective: Annotated[
+        Literal["edm", "flow"],
+        about("EDM's denoising, or flow matching: the velocity of straight paths from noise"),
+    ] = "edm"
     network: Annotated[Literal["dit", "unet"], about("a Transformer of patches, or a U-Net")] = (
         "dit"
     )
@@ -92,9 +99,7 @@ class DiffusionRecipe(EDMRecipe):
     shift: Shift = 0.0
     zoom: Zoom = 0.0
     flip: Flip = False
-    one_word: Annotated[
-        Share, about("share of the captions with one word of the image's name instead of all")
-    ] = 0.0
+    one_word: OneWord = 0.0
 
     # direct discriminative optimisation against images that a model generated (`genui generate
     # MODEL -n 6000 --out FOLDER`); it is best to start from that model
@@ -106,10 +111,15 @@ class DiffusionRecipe(EDMRecipe):
     ] = 100.0
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
-        *("network", "channels", "border"),
+        *("objective", "network", "channels", "border"),
         *("patch", "layers", "width", "heads", "caption_width", "caption_words"),
         *("canvas_batch", "sigma_data"),
     )
+
+    @property
+    def canvas(self) -> bool:
+        """Whether the network also predicts a coarse image from the caption."""
+        return self.canvas_batch > 0
 
     def check(self) -> None:
         if self.network == "unet":

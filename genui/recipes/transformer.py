@@ -18,6 +18,25 @@ Heads = Annotated[int, Meta(ge=1, le=128), about("attention heads, which share t
 Dropout = Annotated[Fraction, about("dropout rate of the features")]
 SampleTokens = Annotated[Positive, about("tokens of a sample during training")]
 
+# Settings of embeddings of n-grams.
+Ngrams = Annotated[
+    int,
+    Meta(ge=1, le=8),
+    about("embeddings of the last 2 to so many tokens, added to the token's; 1: none"),
+]
+NgramRows = Annotated[
+    int,
+    Meta(ge=256, le=1 << 24),
+    about("rows of the table of a length of n-grams; more n-grams are hashed into them"),
+]
+NgramWidth = Annotated[
+    Count, about("columns of the tables of n-grams, at most the width; 0: as many as it")
+]
+NgramDropout = Annotated[
+    Fraction, about("share of the training positions without embeddings of n-grams")
+]
+NgramRate = Annotated[Rate, about("learning rate of the embeddings of n-grams")]
+
 
 class Stage(NamedTuple):
     """A part of a training: its first step, and the size of its batches in windows and tokens."""
@@ -58,6 +77,20 @@ class TextRecipe(Recipe):
     fim_rate: Annotated[
         Share, about("share of the training windows with a gap to fill; needs tokenizer=bpe")
     ] = 0.0
+    near_duplicates: Annotated[
+        Share,
+        about(
+            "remove documents, or paragraphs of a single text, that are so similar to an earlier "
+            "one (Jaccard index; 0.7 is usual); 0: keep all"
+        ),
+    ] = 0.0
+    canaries: Annotated[
+        Count,
+        about(
+            "seed of random lines that are planted in the training text once, 4, 16 and 64 times, "
+            "to see what is remembered; 0: none"
+        ),
+    ] = 0
     sample_prompt: Annotated[str, about("prompt of a sample during training")] = "\n"
     sample_tokens: SampleTokens = 300
 
@@ -111,23 +144,11 @@ class TransformerRecipe(TextRecipe):
 
     family: str = "transformer"
     heads: Heads = 4
-    ngrams: Annotated[
-        int,
-        Meta(ge=1, le=8),
-        about("embeddings of the last 2 to so many tokens, added to the token's; 1: none"),
-    ] = 1
-    ngram_rows: Annotated[
-        int,
-        Meta(ge=256, le=1 << 24),
-        about("rows of the table of a length of n-grams; more n-grams are hashed into them"),
-    ] = 32768
-    ngram_width: Annotated[
-        Count, about("columns of the tables of n-grams, at most the width; 0: as many as it")
-    ] = 0
-    ngram_dropout: Annotated[
-        Fraction, about("share of the training positions without embeddings of n-grams")
-    ] = 0.0
-    ngram_rate: Annotated[Rate, about("learning rate of the embeddings of n-grams")] = 0.01
+    ngrams: Ngrams = 1
+    ngram_rows: NgramRows = 32768
+    ngram_width: NgramWidth = 0
+    ngram_dropout: NgramDropout = 0.0
+    ngram_rate: NgramRate = 0.01
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *TextRecipe.ARCHITECTURE,

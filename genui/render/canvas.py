@@ -1,6 +1,6 @@
 """A canvas of braille dots, 2 × 4 per character cell, and lines drawn on it.
 
-A cell has one colour, that of the last layer drawn in it.
+A cell has the colour of the last layer drawn in it.
 """
 
 from collections.abc import Iterable
@@ -127,7 +127,7 @@ def connect_columns(
     first, last = top.copy(), bottom.copy()
     first[:-1] -= rising
     last[:-1] += falling
-    # The next column begins in the row after that in which the one before ends.
+    # The next column begins one row after the end of the one before.
     last[1:] = np.where(rising > 0, np.fmax(last[1:], top[:-1] - rising - 1), last[1:])
     first[1:] = np.where(falling > 0, np.fmin(first[1:], bottom[:-1] + falling + 1), first[1:])
     return first, last

@@ -28,13 +28,14 @@ from genui.render.axis import (
     format_place,
 )
 from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, connect_columns, merge_runs
+from genui.render.options import ChartOptions
 from genui.render.series import (
+    ChartLine,
     Columns,
     Fault,
     Kind,
     Look,
-    Trace,
-    View,
+    VisibleRange,
     Window,
     choose_window,
     compute_envelope,
@@ -90,7 +91,7 @@ class Frame:
 
 # --- Signs, styles and the legend -------------------------------------------------------------
 
-Part = tuple[str, str]
+StyledText = tuple[str, str]
 
 SERIES_LOOKS = 8
 """The styles of series are `series-1` … `series-8`, repeated; those of raw values `raw-1` …"""
@@ -129,23 +130,23 @@ def choose_raw_style(hue: int) -> str:
 
 
 def legend_key(look: Look, kind: Kind) -> str:
-    """The line and sign of a series, as they stand before its name: `━`, `◆`, `╌+`, `╌◆`."""
+    """The line and sign that stand before the name of a series: `━`, `◆`, `╌+`, `╌◆`."""
     sign = choose_sign(look.hue, kind)
     return f"{_DASH}{sign}" if look.dashed else sign or _RULE
 
 
-def _list_looks(traces: Sequence[Trace]) -> list[Look]:
+def _list_looks(traces: Sequence[ChartLine]) -> list[Look]:
     return [trace.look or Look(index) for index, trace in enumerate(traces)]
 
 
 def build_legend(
-    traces: Sequence[Trace],
+    traces: Sequence[ChartLine],
     faults: Fault = _NO_FAULT,
     *,
     rewritten: bool = False,
     readings: Mapping[str, float] | None = None,
     width: int | None = None,
-) -> list[Part]:
+) -> list[StyledText]:
     """Build the legend: each series with its sign, name and value from `readings`, then the marks.
 
     If it is wider than `width` cells it is shortened in this order: the words around names, the
@@ -180,7 +181,7 @@ def explain_marks(faults: Fault, *, rewritten: bool = False) -> str:
 
 
 def _fit_names(sizes: Sequence[int], room: int) -> int:
-    """Return the maximum width of a name at which names of these `sizes` fit in `room` cells."""
+    """Return the greatest width of a name for which names of these `sizes` fit in `room` cells."""
     widest = max(sizes, default=0)
     while widest > _NARROWEST_NAME and sum(min(size, widest) for size in sizes) > room:
         widest -= 1
@@ -188,15 +189,15 @@ def _fit_names(sizes: Sequence[int], room: int) -> int:
 
 
 def _build_parts(
-    traces: Sequence[Trace],
+    traces: Sequence[ChartLine],
     names: Sequence[str],
     faults: Fault,
     rewritten: bool,
     readings: Mapping[str, float] | None,
     *,
     brief: bool = False,
-) -> list[Part]:
-    parts: list[Part] = []
+) -> list[StyledText]:
+    parts: list[StyledText] = []
     for look, trace, name in zip(_list_looks(traces), traces, names, strict=True):
         if parts:
             parts.append(("  ", "label"))
@@ -232,7 +233,7 @@ def _count_shared(words: Sequence[Sequence[str]]) -> int:
     return sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, zip(*words, strict=False)))
 
 
-def _measure_width(parts: Sequence[Part]) -> int:
+def _measure_width(parts: Sequence[StyledText]) -> int:
     return sum(cell_len(text) for text, _ in parts)
 
 
@@ -249,12 +250,12 @@ _SIGN_SHIFT = 5  # columns between the signs of two series, so that they rarely 
 
 @dataclass(frozen=True)
 class Chart:
-    """`lines` of (text, style), and a `caption` that says what one column stands for.
+    """`lines` of (text, style), and a `caption` with the meaning of one column.
 
     Without a legend the caption also explains the marks.
     """
 
-    lines: list[list[Part]]
+    lines: list[list[StyledText]]
     caption: str
     frame: Frame
 
@@ -272,7 +273,7 @@ class _Layer:
 
 
 def draw_chart(
-    traces: Sequence[Trace],
+    traces: Sequence[ChartLine],
     width: int,
     height: int,
     *,
@@ -295,19 +296,17 @@ def draw_chart(
     `guides` are lines across the plot at the labels of the left axis.
     """
     with_points = [trace for trace in traces if len(trace.steps)]
-    if not with_points:
-        return None
     legend_rows = 1 if with_legend and height >= _LEGEND_HEIGHT else 0
     axis_rows = 2 if height >= _AXIS_HEIGHT else 0
     rows = height - legend_rows - axis_rows
-    if rows < 1 or width < _MIN_COLS:
+    if not with_points or rows < 1 or width < _MIN_COLS:
         return None
     span = within or choose_window(with_points, log_y)
     over, below = _split_over(with_points) if right is not None else ([], with_points)
     value_ticks = _choose_value_ticks(below, span, rows)
     label_width = max(cell_len(tick.label) for tick in value_ticks)
     cols = width - label_width - 2
-    right_axis: list[Part] = []
+    right_axis: list[StyledText] = []
     if right is not None:
         right_axis = _build_right_axis(over, right, rows)
         cols -= cell_len(right_axis[0][0])
@@ -315,9 +314,32 @@ def draw_chart(
     if cols < _MIN_COLS:
         return None
     frame = Frame(label_width + 2, legend_rows, cols, rows, span)
-
     layers = _build_layers(traces, frame)
-    canvas = Canvas(cols, rows)
+    canvas, styles, visible = _draw_plot(traces, layers, frame, cursor)
+    lines: list[list[StyledText]] = []
+    if legend_rows:
+        place = "" if cursor is None or readings is None else format_place(cursor, unit)
+        room = width - frame.left
+        legend = build_legend(
+            traces, visible, rewritten=bool(overlaps), readings=readings, width=room
+        )
+        legend = [(" " * frame.left, "label"), *_add_place(legend, place, room)]
+        lines.append(_cut_parts(legend, width))
+    lines += _build_plot_rows(canvas, styles, frame, value_ticks, right_axis, guides)
+    if axis_rows:
+        lines += _build_x_axis(frame, unit, overlaps, cursor, measure_extent(with_points))
+    caption = [_write_caption(layers, frame, unit)]
+    if not legend_rows and (visible or overlaps):
+        caption.append(explain_marks(visible, rewritten=bool(overlaps)))
+    return Chart(lines, " · ".join(filter(None, caption)), frame)
+
+
+def _draw_plot(
+    traces: Sequence[ChartLine], layers: Sequence[_Layer], frame: Frame, cursor: float | None
+) -> tuple[Canvas, list[str], Fault]:
+    """The curves with their signs, faults and the cursor; the styles that the canvas numbers; and
+    the faults that are seen."""
+    canvas = Canvas(frame.cols, frame.rows)
     for number, layer in enumerate(layers):
         top, bottom = _dash(layer) if layer.dashed else (layer.top, layer.bottom)
         canvas.spans(top, bottom, number, faint=layer.faint)
@@ -325,45 +347,22 @@ def draw_chart(
     _put_signs(canvas, frame, traces, [layer for layer in layers if not layer.faint], styles)
     faults = np.bitwise_or.reduce([layer.columns.faults for layer in layers])
     _put_faults(canvas, faults, styles)
-    visible = Fault(int(np.bitwise_or.reduce(faults)))
-    if cursor is not None and span.start <= cursor <= span.end:
+    if cursor is not None and frame.window.start <= cursor <= frame.window.end:
         styles.append("cursor")
         canvas.rule(frame.col(cursor), "│", len(styles) - 1)
-
-    lines: list[list[Part]] = []
-    if legend_rows:
-        room = width - frame.left
-        parts = build_legend(
-            traces, visible, rewritten=bool(overlaps), readings=readings, width=room
-        )
-        if cursor is not None and readings is not None:
-            parts = _add_place(parts, format_place(cursor, unit), room)
-        lines.append(_cut_parts([(" " * frame.left, "label"), *parts], width))
-    plot_rows = _build_plot_rows(canvas, styles, frame, value_ticks, guides)
-    for plot_row, part in zip(plot_rows, right_axis, strict=False):
-        plot_row.append(part)
-    lines += plot_rows
-    if axis_rows:
-        first, last = measure_extent(with_points)
-        only = first if first == last else None
-        lines += _build_x_axis(frame, unit, overlaps, cursor, only)
-    caption = _write_caption(layers, frame, unit)
-    if not legend_rows and (visible or overlaps):
-        marks = explain_marks(visible, rewritten=bool(overlaps))
-        caption = f"{caption} · {marks}" if caption else marks
-    return Chart(lines, caption, frame)
+    return canvas, styles, Fault(int(np.bitwise_or.reduce(faults)))
 
 
-def _is_over(trace: Trace) -> bool:
+def _is_over(trace: ChartLine) -> bool:
     return trace.look is not None and trace.look.over
 
 
-def _split_over(traces: Sequence[Trace]) -> tuple[list[Trace], list[Trace]]:
+def _split_over(traces: Sequence[ChartLine]) -> tuple[list[ChartLine], list[ChartLine]]:
     """Return the series that are over others, and the others."""
     return [t for t in traces if _is_over(t)], [t for t in traces if not _is_over(t)]
 
 
-def _choose_value_ticks(traces: Sequence[Trace], span: Window, rows: int) -> list[Tick]:
+def _choose_value_ticks(traces: Sequence[ChartLine], span: Window, rows: int) -> list[Tick]:
     """Choose the ticks of the values; the value alone if all are equal, which have no range."""
     only = find_only_value(traces)
     if only is not None and (only > 0 or not span.log_y):
@@ -372,7 +371,7 @@ def _choose_value_ticks(traces: Sequence[Trace], span: Window, rows: int) -> lis
     return choose(span.low, span.high, max(rows // _ROWS_PER_TICK, 1))
 
 
-def _build_layers(traces: Sequence[Trace], frame: Frame) -> list[_Layer]:
+def _build_layers(traces: Sequence[ChartLine], frame: Frame) -> list[_Layer]:
     """Build the layers from back to front: faint ones, then lines in the order of the series."""
     faint, strong = [], []
     for look, trace in zip(_list_looks(traces), traces, strict=True):
@@ -416,7 +415,7 @@ def _build_layer(
 def _put_signs(
     canvas: Canvas,
     frame: Frame,
-    traces: Sequence[Trace],
+    traces: Sequence[ChartLine],
     layers: Sequence[_Layer],
     styles: list[str],
 ) -> None:
@@ -464,11 +463,12 @@ def _build_plot_rows(
     styles: Sequence[str],
     frame: Frame,
     value_ticks: Sequence[Tick],
+    right_axis: Sequence[StyledText],
     guides: bool,
-) -> list[list[Part]]:
-    """Build the rows of the canvas, each after its part of the value axis."""
+) -> list[list[StyledText]]:
+    """Build the rows of the canvas, each between its parts of the value axes."""
     labels = {frame.row(tick.position): tick.label for tick in value_ticks}
-    rows: list[list[Part]] = []
+    rows: list[list[StyledText]] = []
     for row, parts in enumerate(canvas.lines()):
         label = labels.get(row, "")
         axis = f"{label:>{frame.left - 2}} "
@@ -478,11 +478,11 @@ def _build_plot_rows(
             (text, styles[layer]) if layer >= 0 else (text.translate(blank), "axis")
             for text, layer in parts
         ]
-        rows.append([(axis, "label"), (rule, "axis"), *cells])
+        rows.append([(axis, "label"), (rule, "axis"), *cells, *right_axis[row : row + 1]])
     return rows
 
 
-def _build_right_axis(traces: Sequence[Trace], window: Window, rows: int) -> list[Part]:
+def _build_right_axis(traces: Sequence[ChartLine], window: Window, rows: int) -> list[StyledText]:
     """Build the value axis of the series that are over others: a part for each row, all of one
     width, in the colour of the series if it is the only one."""
     ticks = _choose_value_ticks(traces, window, rows)
@@ -494,7 +494,7 @@ def _build_right_axis(traces: Sequence[Trace], window: Window, rows: int) -> lis
     return [(f"{text:<{width + 2}}", style) for text in texts]
 
 
-def _add_place(parts: list[Part], at: str, width: int) -> list[Part]:
+def _add_place(parts: list[StyledText], at: str, width: int) -> list[StyledText]:
     """Put `at`, the x of the readings, before the legend if there is room."""
     used = sum(cell_len(text) for text, _ in parts)
     return [(f"{at}  ", "label"), *parts] if at and cell_len(at) + 2 + used <= width else parts
@@ -505,19 +505,20 @@ def _build_x_axis(
     unit: str,
     overlaps: Sequence[tuple[float, float]],
     cursor: float | None,
-    only: float | None,
-) -> list[list[Part]]:
+    extent: tuple[float, float],
+) -> list[list[StyledText]]:
     """Build the axis line with overlaps and cursor, and the line of labels below it.
 
-    `only` is the x of all points, if it is the same: the only label.
+    `extent` is the first and the last x of all points; the only label if they are one.
     """
-    rule: list[Part] = [("─", "axis")] * frame.cols
+    rule: list[StyledText] = [("─", "axis")] * frame.cols
     labels = [" "] * (frame.cols + 1)
     span = frame.window
     start, end = (log10(span.start), log10(span.end)) if span.log_x else (span.start, span.end)
     free = 0
     ticks = choose_x_ticks(start, end, max(frame.cols // _COLS_PER_TICK, 1), unit, span.log_x)
-    if only is not None and span.start <= only <= span.end:
+    only, last = extent
+    if only == last and span.start <= only <= span.end:
         ticks = [Tick(log10(only) if span.log_x else only, format_place(only, unit))]
     for tick in ticks:
         share = (tick.position - start) / (end - start)
@@ -543,7 +544,7 @@ def _build_x_axis(
     ]
 
 
-def _cut_parts(parts: list[Part], width: int) -> list[Part]:
+def _cut_parts(parts: list[StyledText], width: int) -> list[StyledText]:
     """Return the whole parts that fit in `width` cells, then an ellipsis if some do not."""
     free = width
     for count, (text, _) in enumerate(parts):
@@ -554,7 +555,7 @@ def _cut_parts(parts: list[Part], width: int) -> list[Part]:
 
 
 def _write_caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
-    """Say what a column of cells stands for, and whether a column of dots has several points."""
+    """Describe what a column of cells covers, and whether a column of dots has several points."""
     span = frame.window
     most = max(layer.columns.most for layer in layers)
     if unit == "step" and not span.log_x and span.end - span.start < frame.cols and most:
@@ -570,22 +571,6 @@ def _write_caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
 # --- Growing curves: options, and state between drawings -------------------------------------
 
 
-@dataclass(frozen=True)
-class ChartOptions:
-    """How curves are drawn."""
-
-    log_y: bool = False
-    log_x: bool = False
-    smoothing: float = 0.9  # from 0 (none) to below 1, relative to the range of all x
-    cursor: float | None = None
-    view: View | None = None  # the visible range of x; None for all
-    unit: str = "step"
-    overlaps: Sequence[tuple[float, float]] = ()  # ranges of x that were logged twice
-    legend: bool = True
-    guides: bool = False  # lines across the plot at the labels of the values
-    readout: bool = False  # whether the legend has the values at the cursor
-
-
 def _look(values: tuple[int, bool] | Look | None) -> Look | None:
     return values if values is None or isinstance(values, Look) else Look(*values)
 
@@ -597,8 +582,8 @@ class Curves:
     """Series with their moving averages and the last window, which the next drawing reuses."""
 
     def __init__(self) -> None:
-        self.traces: list[Trace] = []
-        self._smoothed: dict[str, tuple[tuple[float, float], Trace]] = {}  # by name
+        self.traces: list[ChartLine] = []
+        self._smoothed: dict[str, tuple[tuple[float, float], ChartLine]] = {}  # by name
         self._window: Window | None = None
         self._right: Window | None = None  # of the values of the series that are over others
 
@@ -646,13 +631,13 @@ class Curves:
         """Return the visible range; None if there is no point."""
         return self._choose_window(self._smooth(options), options, self._window)
 
-    def extent(self, positive: bool) -> View | None:
+    def extent(self, positive: bool) -> VisibleRange | None:
         """Return the first and last x; with `positive`, of those above zero."""
         filled = [trace for trace in self.traces if len(trace.steps)]
         return measure_extent(filled, positive) if filled else None
 
     def _choose_window(
-        self, traces: Sequence[Trace], options: ChartOptions, before: Window | None
+        self, traces: Sequence[ChartLine], options: ChartOptions, before: Window | None
     ) -> Window | None:
         lines = list_lines(traces)
         if not lines:
@@ -660,10 +645,10 @@ class Curves:
         return choose_window(lines, options.log_y, before, log_x=options.log_x, view=options.view)
 
     def _choose_windows(
-        self, traces: Sequence[Trace], options: ChartOptions
+        self, traces: Sequence[ChartLine], options: ChartOptions
     ) -> tuple[Window | None, Window | None]:
-        """Choose the visible range, and that of the series that are over others if they need a
-        value axis of their own."""
+        """Choose the visible range, and a second range for the series drawn over others if they
+        need their own value axis."""
         whole = self._choose_window(traces, options, self._window)
         over, below = _split_over(traces)
         right = self._choose_window(over, options, self._right)
@@ -672,8 +657,8 @@ class Curves:
             return whole, None
         return replace(whole, low=left.low, high=left.high), right
 
-    def _smooth(self, options: ChartOptions) -> list[Trace]:
-        """Return the series, those of kind "smoothed" with their moving averages."""
+    def _smooth(self, options: ChartOptions) -> list[ChartLine]:
+        """Return the series; those of kind "smoothed" have their moving averages."""
         noisy = [trace for trace in self.traces if trace.kind == "smoothed"]
         if options.smoothing <= 0 or not any(len(trace.steps) for trace in noisy):
             return self.traces
@@ -685,7 +670,7 @@ class Curves:
             traces.append(trace)
         return traces
 
-    def _average(self, trace: Trace, smoothing: float, span: float) -> Trace:
+    def _average(self, trace: ChartLine, smoothing: float, span: float) -> ChartLine:
         """Return a series with its moving average, which is kept until its points change."""
         how = smoothing, round_span(span)
         known, before = self._smoothed.get(trace.name, (None, trace))

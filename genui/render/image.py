@@ -90,6 +90,30 @@ def invert_colour_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (index / np.float32((LEVELS - 1) / 2) - 1).astype(np.float32)
 
 
+_BELOW, _ZERO, _ABOVE = np.array([(70, 150, 255), (20, 20, 24), (255, 150, 50)], np.float32)
+"""The colours of -1, 0 and 1: blue and orange differ for colour-blind people too."""
+
+
+def signed_colours(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Map values from -1 to 1 [...], others clipped, to colours [..., 3]: blue, dark for 0,
+    orange."""
+    clipped = np.clip(values, -1, 1)[..., None]
+    ends = np.where(clipped < 0, _BELOW, _ABOVE)
+    return np.rint(_ZERO + np.abs(clipped) * (ends - _ZERO)).astype(np.uint8)
+
+
+DIM = 0.2  # of the brightness of an image where a map over it is 0
+
+
+def light_up(rgb: NDArray[np.uint8], weights: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """An image [H, W, 3], dimmed where a map [h, w] of weights from 0 is below its largest; h and w
+    divide H and W."""
+    height, width = (whole // part for whole, part in zip(rgb.shape, weights.shape, strict=False))
+    light = DIM + (1 - DIM) * weights / max(float(weights.max()), 1e-9)
+    whole = light.repeat(height, axis=0).repeat(width, axis=1)[..., None]
+    return np.rint(rgb * whole).astype(np.uint8)
+
+
 # Ten evenly spaced colours of magma (Smith and van der Walt 2015, CC0).
 _MAGMA = (
     *(0x000004, 0x180F3E, 0x451077, 0x721F81, 0x9F2F7F),
@@ -99,7 +123,7 @@ _MAGMA = (
 
 @cache
 def build_magma() -> NDArray[np.uint8]:
-    """Compute the colours from black to pale yellow, [256, 3], between those of `_MAGMA`."""
+    """Interpolate the colours of `_MAGMA`, from black to pale yellow, [256, 3]."""
     points = np.array([(rgb >> 16, rgb >> 8 & 255, rgb & 255) for rgb in _MAGMA])
     at, levels = np.linspace(0, 1, len(points)), np.linspace(0, 1, LEVELS)
     rgb = np.stack([np.interp(levels, at, channel) for channel in points.T], axis=1)

@@ -40,7 +40,7 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trace:
+class ChartLine:
     """A named series. `smoothed` is (x, averages), drawn over the faint raw values."""
 
     name: str
@@ -55,16 +55,16 @@ class Trace:
 # When an edge moves, the whole chart changes. So edges are round numbers that move in steps, and
 # while a run grows only the newest columns change.
 
-_LEAP = 0.1  # how far the right edge moves past a new point, as a share of the extent
+_LEAP = 0.1  # the share of the extent by which the right edge moves past a new point
 _PARTS = 10  # edges are rounded to about a tenth of the range of values
-_MIN_FILL = 0.6  # the window is kept while the values fill at least this share of it
+_MIN_FILL = 0.6  # the window is kept while the values fill at least this share
 _MIN_RANGE = 1e-300  # the smallest range that can be divided safely
 _EQUAL = 1e-9  # values with a smaller relative difference are drawn as equal
 
 GREATEST = 8e307
 """Values are clipped to ± GREATEST, so that their differences do not overflow."""
 
-View = tuple[float, float]
+VisibleRange = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class Window:
 
 
 def choose_window(
-    series: Sequence[Trace],
+    series: Sequence[ChartLine],
     log_y: bool,
     before: Window | None = None,
     *,
     log_x: bool = False,
-    view: View | None = None,
+    view: VisibleRange | None = None,
 ) -> Window:
     """Choose the window for `series`, each with at least one point; keep `before` if it still fits.
 
@@ -126,7 +126,7 @@ def _still_fits(low: float, high: float, before: Window) -> bool:
     return inside and high - low >= _MIN_FILL * (before.high - before.low)
 
 
-def measure_extent(series: Sequence[Trace], positive: bool = False) -> View:
+def measure_extent(series: Sequence[ChartLine], positive: bool = False) -> VisibleRange:
     """Return the first and last x of all series; with `positive` the first above zero, if any."""
     start = min(float(one.steps[0]) for one in series)
     end = max(float(one.steps[-1]) for one in series)
@@ -136,7 +136,7 @@ def measure_extent(series: Sequence[Trace], positive: bool = False) -> View:
     return start, end
 
 
-def _choose_end(full: View, before: Window | None) -> float:
+def _choose_end(full: VisibleRange, before: Window | None) -> float:
     """Choose the right edge: the previous one while the points reach near it."""
     start, end = full
     if end == start:
@@ -155,7 +155,9 @@ def _round_edges(low: float, high: float) -> tuple[float, float]:
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
-def _measure_range(series: Sequence[Trace], log_y: bool, view: View | None) -> tuple[float, float]:
+def _measure_range(
+    series: Sequence[ChartLine], log_y: bool, view: VisibleRange | None
+) -> tuple[float, float]:
     """Return the range of the visible values that can be drawn, widened if all are equal."""
     ranges = [_measure_values(_select_visible(one, view), log_y) for one in series]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -170,8 +172,8 @@ def _measure_range(series: Sequence[Trace], log_y: bool, view: View | None) -> t
     return low, high
 
 
-def _select_visible(one: Trace, view: View | None) -> np.ndarray:
-    """Return the values in `view`; if it has none, those on both sides of it."""
+def _select_visible(one: ChartLine, view: VisibleRange | None) -> np.ndarray:
+    """Return the values in `view`; if it has none, the points on both sides."""
     if view is None:
         return one.values
     first = int(np.searchsorted(one.steps, view[0], side="left"))
@@ -447,8 +449,8 @@ def needs_two_axes(left: Window, right: Window) -> bool:
     return min(left.high - left.low, right.high - right.low) < _MIN_SHARE * whole
 
 
-def move_to_axis(trace: Trace, its: Window, other: Window) -> Trace:
-    """Return a trace whose values stand on the axis `other` where they stand on their own."""
+def move_to_axis(trace: ChartLine, its: Window, other: Window) -> ChartLine:
+    """Return a trace with values at the same places on the axis `other` as on its own axis."""
     factor = (other.high - other.low) / (its.high - its.low)
 
     def move(values: np.ndarray) -> np.ndarray:
@@ -462,7 +464,7 @@ def move_to_axis(trace: Trace, its: Window, other: Window) -> Trace:
     return replace(trace, values=move(trace.values), smoothed=smoothed)
 
 
-def find_only_value(series: Sequence[Trace]) -> float | None:
+def find_only_value(series: Sequence[ChartLine]) -> float | None:
     """Return the value of all points, if it is the same and finite."""
     values = {float(one.values[0]) for one in series}
     only = values.pop()
@@ -471,8 +473,9 @@ def find_only_value(series: Sequence[Trace]) -> float | None:
     return only
 
 
-def sort_points(name: str, x: np.ndarray, values: np.ndarray, kind: Kind) -> Trace:
-    """Return a trace of points in any order, [N] each, sorted by x, without those of non-finite x.
+def sort_points(name: str, x: np.ndarray, values: np.ndarray, kind: Kind) -> ChartLine:
+    """Return a trace of points in any order, [N] each, sorted by x; x that is not finite is left
+    out.
 
     The sort is stable. Arrays that are already sorted are not copied.
     """
@@ -486,16 +489,18 @@ def sort_points(name: str, x: np.ndarray, values: np.ndarray, kind: Kind) -> Tra
     if len(x) and max(-float(x[0]), float(x[-1])) > _MAX_X:
         near = np.abs(x) <= _MAX_X
         x, values = x[near], values[near]
-    return Trace(name, x, values, kind)
+    return ChartLine(name, x, values, kind)
 
 
-def list_lines(traces: Sequence[Trace]) -> list[Trace]:
+def list_lines(traces: Sequence[ChartLine]) -> list[ChartLine]:
     """Return all lines of a chart: the non-empty traces, and their averages as traces.
 
     An average lags behind, so a view may contain a part of it but no value.
     """
     lines = [trace for trace in traces if len(trace.steps)]
-    averages = [Trace(trace.name, *trace.smoothed) for trace in lines if trace.smoothed is not None]
+    averages = [
+        ChartLine(trace.name, *trace.smoothed) for trace in lines if trace.smoothed is not None
+    ]
     return lines + averages
 
 
@@ -507,8 +512,13 @@ _MIN_WIDTH = 1e-9  # relative to the extent and to x, because of the precision o
 
 
 def zoom(
-    view: View | None, extent: View, factor: float, at: float, *, log_x: bool = False
-) -> View | None:
+    view: VisibleRange | None,
+    extent: VisibleRange,
+    factor: float,
+    at: float,
+    *,
+    log_x: bool = False,
+) -> VisibleRange | None:
     """Return the view `factor` times as wide, with x `at` at the same position.
 
     `extent` is the first and last x, above zero with `log_x`.
@@ -522,7 +532,9 @@ def zoom(
     return _fit_view(place - share * width, width, extent, log_x)
 
 
-def pan(view: View | None, extent: View, shares: float, *, log_x: bool = False) -> View | None:
+def pan(
+    view: VisibleRange | None, extent: VisibleRange, shares: float, *, log_x: bool = False
+) -> VisibleRange | None:
     """Return the view moved by `shares` of its width, to greater x if positive."""
     if view is None:
         return None
@@ -530,7 +542,7 @@ def pan(view: View | None, extent: View, shares: float, *, log_x: bool = False) 
     return _fit_view(start + shares * (end - start), end - start, extent, log_x)
 
 
-def _fit_view(start: float, width: float, extent: View, log_x: bool) -> View | None:
+def _fit_view(start: float, width: float, extent: VisibleRange, log_x: bool) -> VisibleRange | None:
     """Return the view, in x, from `start` of `width` in axis units, moved into the extent."""
     least, most = _to_axis(extent, log_x)
     if not math.isfinite(width) or width >= (most - least) * (1 - 1e-12):
@@ -543,7 +555,7 @@ def _fit_view(start: float, width: float, extent: View, log_x: bool) -> View | N
     return (start, end) if end > start else None
 
 
-def _to_axis(view: View, log_x: bool) -> View:
+def _to_axis(view: VisibleRange, log_x: bool) -> VisibleRange:
     return (math.log10(view[0]), math.log10(view[1])) if log_x and view[0] > 0 else view
 
 
@@ -553,7 +565,7 @@ def _to_axis(view: View, log_x: bool) -> View:
 def find_nearest(steps: np.ndarray, values: np.ndarray, x: float) -> tuple[float, float] | None:
     """Return (x, value) of the point nearest to `x`, the later of two equally near; None if empty.
 
-    `steps` is float64 or int64 [N], ascending; of several points at one x the last counts.
+    `steps` is float64 or int64 [N], ascending; of several points at one x, the last one counts.
     """
     if not len(steps) or math.isnan(x):
         return None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from genui.base.text import shorten_middle
-from genui.render.series import View
+from genui.render.series import VisibleRange
 
 SHADES = "·░▒▓█"
 """The shades of 0–20, 20–40 … 80–100 %; a column before the first or after the last point is
@@ -15,7 +15,7 @@ _LABEL = 12  # cells
 
 
 def draw_shades(
-    series: Mapping[str, tuple[np.ndarray, np.ndarray]], width: int, height: int, view: View
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]], width: int, height: int, view: VisibleRange
 ) -> list[tuple[str, str]]:
     """Draw rows of (label, shades), together `width` cells wide, `height` rows at most.
 

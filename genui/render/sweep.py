@@ -15,7 +15,7 @@ Value = float | str | None
 Kind = Literal["dim", "shown", "best", "here", "axis", "label"]
 Part = tuple[str, Kind]
 
-MOST_LINES = 40  # of runs that do not stand out: more fill the chart
+MOST_LINES = 40  # for runs that do not stand out: more fill the chart
 
 POINT = "◆"  # the run at the cursor
 _LOG_FROM = 50  # the ratio of values from which an axis is logarithmic
@@ -128,7 +128,7 @@ def draw_scatter(
     """Draw a dot for each run at its values of two columns, in `width` × `height` cells.
 
     `shown` and `here` are indices of runs that stand out: those that are overlaid, and the one at
-    the cursor. `names` are those of the columns.
+    the cursor. `names` are the names of the columns.
     """
     cols, rows = width - _MARGIN - 1, height - 2
     if cols < 8 or rows < 2:
@@ -166,7 +166,7 @@ def draw_parallel(
 ) -> list[list[Part]]:
     """Draw an axis for each column and a line through them for each run, in `width` × `height`.
 
-    Of many runs MOST_LINES are drawn, evenly spaced in their order, and those that stand out:
+    If there are many runs, MOST_LINES of them, evenly spaced, and those that stand out are drawn:
     `best` and `here`, by their indices. A run without a value on an axis has a gap there.
     """
     rows = height - 3

@@ -28,6 +28,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from genui.base.errors import GenuiError
 from genui.base.files import sanitize
 from genui.runs.control import ALERTS, Event, read_events
+from genui.runs.facts import at_step
 from genui.runs.listing import RunSummary
 from genui.runs.series import Floats, Steps
 
@@ -233,7 +234,7 @@ class Alert:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from the other alerts of its run."""
+        """The key that identifies it among the alerts of its run."""
         own = (self.line, f"{self.time}") if self.kind in ALERTS else ()
         return (self.kind, f"{self.step}", *own)
 
@@ -250,8 +251,8 @@ class Alerts:
         self._clock = clock
         self._metrics: dict[str, _Metric] = {}
         self._stall = _Stall(clock, ticks)
-        self._ended = ""  # the state whose end was reported
-        self._events: frozenset[Event] = frozenset()  # of a script, that were reported
+        self._ended = ""  # the final state that was reported
+        self._events: frozenset[Event] = frozenset()  # alerts of a script that were reported
 
     def look(
         self, summary: RunSummary, series: Mapping[str, Points], whole: bool = False
@@ -301,7 +302,7 @@ class Alerts:
         kinds: dict[str, Kind] = {event: cast("Kind", level) for level, event in ALERTS.items()}
         try:
             events = [event for event in read_events(summary.run) if event.event in kinds]
-        except GenuiError:  # of a damaged file no alert is known
+        except GenuiError:  # no alert of a damaged file is known
             return []
         earlier, self._events = self._events, frozenset(events)
         return [
@@ -321,9 +322,9 @@ class Alerts:
         step = max(step, status.step)
         when = status.heartbeat or self._clock() - summary.age
         if state in ("finished", "stopped"):
-            return Alert("finish", step, when, f"{state} at step {step:,}")
+            return Alert("finish", step, when, at_step(state, step))
         why = summary.error or "its process is gone"
-        return Alert("crash", step, when, f"{state} at step {step:,}: {sanitize(why, 300)}")
+        return Alert("crash", step, when, f"{at_step(state, step)}: {sanitize(why, 300)}")
 
     def _moment(self, when: float) -> float:
         """The unix time of a point; the current time if none was logged."""
@@ -399,7 +400,7 @@ class _Stall:
         self._reported = False
 
     def look(self, state: str, grown: Sequence[Points], whole: bool) -> str | None:
-        """How long there was no record, as text, when a stall begins; else None.
+        """The time without a record, as text, when a stall begins; else None.
 
         `grown` are the metrics with new points. A log of another tool may be quiet because it
         has ended, so it stalls only if it grew since the first call.

@@ -242,8 +242,8 @@ class Run:
         config: Mapping[str, Any] | None = None,
         place: Place = _ALONE,
     ) -> None:
-        """`folder` is a run that no process writes, or None for a run that is not saved; a run of a
-        rank other than 0, by its `place`, has no folder of its own. Raises GenuiError if the folder
+        """`folder` is a run that no process writes, or None for a run that is not saved; a rank
+        other than 0, by its `place`, has no folder of its own. Raises GenuiError if the folder
         cannot be written."""
         self.name = name
         self.project = project
@@ -251,7 +251,7 @@ class Run:
         self.summary = Config({}, self._save_summary)
         self._notes = Notes()
         self._folder = folder
-        self._names = Names(self._notes.say)
+        self._names = Names(self._notes.note)
         self._encode = msgspec.json.Encoder().encode
         # Taken again by a signal handler that logs or finishes in the middle of a log.
         self._guard = threading.RLock()
@@ -277,14 +277,14 @@ class Run:
         elif folder is not None:
             self._info = layout.read_info(folder)
             self._definitions = self._info.metrics
-            self._samples = Samples(folder, self._notes.say)
+            self._samples = Samples(folder, self._notes.note)
             self._writer = RunWriter(folder, self._beat).__enter__()
             last = last_record(folder.metrics).get("step")
             if isinstance(last, int):  # an earlier process wrote it
                 self.resumed = True
                 self._safely("summary", lambda _: self._read_summary(folder))
                 self._newest, self._next = last, last + 1
-            if place.job != self._info.job:  # continued by another job, whose ranks look for it
+            if place.job != self._info.job:  # another job continues it, and its ranks look for it
                 self._info = msgspec.structs.replace(self._info, job=place.job)
                 self._save_config()
             self._safely("status", lambda writer: writer.update(state="running"))
@@ -389,11 +389,11 @@ class Run:
                 if not self._ended:  # by another thread
                     self._log(self._writer, data, step, commit)
         except OSError as error:
-            self._notes.say("write", f"cannot write the metrics of {self.id}: {error.strerror}; "
+            self._notes.note("write", f"cannot write the metrics of {self.id}: {error.strerror}; "
                             "later records are tried again")  # fmt: skip
         except Exception as error:
             line = one_line(error)
-            self._notes.say(
+            self._notes.note(
                 line, f"a record is lost: log({type(data).__name__}) failed with {line}"
             )
 
@@ -410,12 +410,12 @@ class Run:
 
     def add_source(self, source: "Source") -> None:
         """Calls `source(False)` once a second, on a thread of the run's own, and `source(True)` at
-        its end. What it raises is said once."""
+        its end. An exception that it raises is reported once."""
         self._sources.append(source)
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Appends a line to the run's console log, with the time."""
-        self._safely("console", lambda writer: writer.say(line))
+        self._safely("console", lambda writer: writer.write_line(line))
 
     def rotate_console(self, limit: int) -> None:
         """Begins a new console log if it has more than `limit` bytes; one older is kept."""
@@ -445,7 +445,7 @@ class Run:
             hidden: True draws its curve only for a filter that has its name.
             summary: "min,max,mean,last,first,best,none": what `summary` has of it.
             goal: "minimize" or "maximize": which value is the best.
-            overwrite: True forgets what earlier calls said of this name.
+            overwrite: True forgets earlier calls for this name.
 
         Never raises; None if the arguments are wrong.
         """
@@ -455,7 +455,7 @@ class Run:
                 summary=summary, goal=goal,
             )  # fmt: skip
         except Exception as error:
-            self._notes.say(f"define {_text(name)}", one_line(error))
+            self._notes.note(f"define {_text(name)}", one_line(error))
             return None
         with self._guard:
             definition = MetricDefinition(**fields)
@@ -484,7 +484,7 @@ class Run:
         `level` is INFO, WARN or ERROR. The next alert of that title comes after `wait_duration`,
         seconds or a timedelta; a minute. Never raises.
         """
-        if self._folder is not None and not self._ended:  # the alerts of a job are those of rank 0
+        if self._folder is not None and not self._ended:  # a job has the alerts of rank 0
             self._safely("alert", lambda w: self._alert(w, title, text, level, wait_duration))
 
     def _alert(
@@ -571,7 +571,7 @@ class Run:
     def __getattr__(self, name: str) -> Any:
         if name not in RUN_NAMES:
             raise AttributeError(f"a run has no '{name}'")
-        self._notes.say(name, f"run.{name} does nothing here")
+        self._notes.note(name, f"run.{name} does nothing here")
         return Ignored()
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -612,7 +612,7 @@ class Run:
             return self._next
         whole = as_step(step)
         if whole is None:
-            self._notes.say("step", f"step {step!r} is not a step: using step {self._next}")
+            self._notes.note("step", f"step {step!r} is not a step: using step {self._next}")
             return self._next
         return whole
 
@@ -624,12 +624,12 @@ class Run:
             if (figure := json_value(value)) is not None:
                 record[name] = figure
             elif media := media_in(value):
-                if self._samples is not None:  # the samples of a job are those of rank 0
+                if self._samples is not None:  # a job has the samples of rank 0
                     self._samples.add(record["step"], name, media)
                     shown = True
             elif not isinstance(value, Ignored):
                 kind = type(value).__name__
-                self._notes.say(f"value {name}", f"'{name}' is left out: {kind} is not a number")
+                self._notes.note(f"value {name}", f"'{name}' is left out: {kind} is not a number")
         return shown
 
     def _write(self, writer: RunWriter | RankWriter, record: dict[str, Any]) -> None:
@@ -663,7 +663,7 @@ class Run:
                 record.setdefault(found[0].step_metric, self._latest[found[0].step_metric])
 
     def _sum_up(self, record: Mapping[str, Any]) -> None:
-        """Replaces last values in the summary by what was asked for."""
+        """Replaces last values in the summary by the aggregates that were asked for."""
         for metric, value in record.items():
             found = self._definition(metric)
             if found is None or not (words := found[0].summary):
@@ -687,17 +687,17 @@ class Run:
     def _poll_control(self, writer: RunWriter) -> None:
         if not self._has_folder():
             return
-        for request in control.poll(writer.run, self.say):
+        for request in control.poll(writer.run, self.write_line):
             if request.command == "stop":
                 self._stop_requested = True
             elif request.command == "set_lr" and self._takes_lr:
                 self._learning_rate = request.value
-                self.say(f"{request} requested")
+                self.write_line(f"{request} requested")
             else:
-                self.say(f"ignored {request}: this script does not take it")
+                self.write_line(f"ignored {request}: this script does not take it")
 
     def _update_status(self, writer: RunWriter) -> None:
-        """Brings status.json up to date, at the next heartbeat."""
+        """Updates status.json at the next heartbeat."""
         writer.update(**self._status_fields.fields(self._newest, self._latest))
 
     def _write_samples(self, writer: RunWriter) -> None:
@@ -712,7 +712,7 @@ class Run:
 
     def _write_config(self, writer: RunWriter) -> None:
         with self._guard:
-            config = small_data(self.config, self._notes.say)
+            config = small_data(self.config, self._notes.note)
             controls = ("stop", "set_lr") if self._takes_lr else ("stop",)
             self._info = msgspec.structs.replace(
                 self._info, config=config, controls=controls, metrics=self._definitions
@@ -732,13 +732,13 @@ class Run:
 
     def _write_summary(self, writer: RunWriter) -> None:
         with self._guard:
-            data = self._encode(small_data(self.summary, self._notes.say)) + b"\n"
+            data = self._encode(small_data(self.summary, self._notes.note)) + b"\n"
             atomic_write(writer.run.summary, data, durable=False)
 
     def _note_loss(self) -> None:
         """Prints once that the run has ended and the log is lost."""
         if self._ended and self._writer is not None:
-            self._notes.say("over", f"run {self.id} has ended: what is logged now is lost")
+            self._notes.note("over", f"run {self.id} has ended: what is logged now is lost")
 
     def _safely(self, about: str, act: Callable[[Any], object]) -> None:
         if self._writer is not None:
@@ -746,13 +746,15 @@ class Run:
                 act(self._writer)
             except Exception as error:
                 if self._has_folder():  # else that was noted
-                    self._notes.say(about, one_line(error))
+                    self._notes.note(about, one_line(error))
 
     def _has_folder(self) -> bool:
         """Whether the folder of the run exists; prints once if it was removed."""
         exists = self._folder is None or self._folder.path.is_dir()
         if not exists:
-            self._notes.say("gone", f"{self.dir} was removed: nothing more is written for this run")
+            self._notes.note(
+                "gone", f"{self.dir} was removed: nothing more is written for this run"
+            )
         return exists
 
 
@@ -788,8 +790,8 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
          **ignored: Any) -> Run:  # fmt: skip
     """Starts a run and makes it the one that `log` writes to.
 
-    In a job of several processes (torchrun, srun, mpirun) rank 0 makes the run, and what the others
-    log becomes series of it.
+    In a job of several processes (torchrun, srun, mpirun) rank 0 makes the run; the values that the
+    others log become series of the same run.
 
     Args:
         project: the name of a project; any text.
@@ -818,7 +820,7 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
             line = (
                 f"init() returns {name}, which is still running: finish() it, or give reinit=True"
             )
-            _notes.say("twice", line)
+            _notes.note("twice", line)
             return previous
     disabled = isinstance(mode, str) and mode == "disabled"
     renew = isinstance(resume, str) and resume == "never"
@@ -840,7 +842,7 @@ def log(data: Mapping[str, Any], step: SupportsInt | None = None, commit: bool |
     """`Run.log` of the run that `init` started."""
     run = _process.current
     if run is None:
-        _notes.say("early", "log() without init(): nothing is logged")
+        _notes.note("early", "log() without init(): nothing is logged")
     else:
         run.log(data, step, commit)
 
@@ -855,7 +857,7 @@ def define_metric(name: str, *args: Any, **kwargs: Any) -> MetricDefinition | No
     """`Run.define_metric` of the run that `init` started."""
     if _process.current is not None:
         return _process.current.define_metric(name, *args, **kwargs)
-    _notes.say("early definition", "define_metric() without init(): nothing is defined")
+    _notes.note("early definition", "define_metric() without init(): nothing is defined")
     return None
 
 
@@ -864,7 +866,7 @@ def alert(title: str, *args: Any, **kwargs: Any) -> None:
     if _process.current is not None:
         _process.current.alert(title, *args, **kwargs)
     else:
-        _notes.say("early alert", "alert() without init(): nobody is told")
+        _notes.note("early alert", "alert() without init(): nobody is told")
 
 
 def current() -> Run | None:
@@ -885,7 +887,7 @@ def current_summary() -> Config:
 
 def ignored(name: str) -> Any:
     """Replaces a function, class or module of wandb that does nothing here."""
-    _notes.say(name, f"{name} does nothing here")
+    _notes.note(name, f"{name} does nothing here")
     return Ignored()
 
 
@@ -907,7 +909,7 @@ def _start(
                 run = _continue(script_id, values, place)
             if run is None:
                 folder = create_script_run(
-                    title, group, small_data(values, _notes.say), script_id, place.job
+                    title, group, small_data(values, _notes.note), script_id, place.job
                 )
                 run = Run(folder, read_info(folder).name, group, values, place)
             _install_hooks()
@@ -915,7 +917,7 @@ def _start(
             _process.open.append(run)
             return run
     except Exception as error:
-        _notes.say("start", f"this run is not saved: {one_line(error)}")
+        _notes.note("start", f"this run is not saved: {one_line(error)}")
     return Run(None, title, group, values)
 
 
@@ -924,13 +926,13 @@ def _follow_event_files(run: Run) -> None:
         if run.dir and _process.follower is not None:  # not in ranks other than 0
             run.add_source(_process.follower(run))
     except Exception as error:
-        _notes.say("events", f"event files are not followed: {one_line(error)}")
+        _notes.note("events", f"event files are not followed: {one_line(error)}")
 
 
 def _continue(script_id: str, values: Mapping[str, Any], place: Place) -> Run | None:
     """The run with that id, for another process of its script; None if there is none.
 
-    What the script says of its config now counts more than what it said then.
+    The script's present config takes precedence over its earlier one.
     """
     match = find_script_run(script_id)
     if match is None:
@@ -939,7 +941,7 @@ def _continue(script_id: str, values: Mapping[str, Any], place: Place) -> Run | 
     try:
         run = Run(folder, info.name, info.project, info.config, place)
     except GenuiError as error:  # its process lives
-        _notes.say("join", f"id {script_id!r} makes a new run: {error}")
+        _notes.note("join", f"id {script_id!r} makes a new run: {error}")
         return None
     if values:
         run.config.update(values)
@@ -951,7 +953,7 @@ def _values(config: Any) -> dict[str, Any]:
         return fields_of(config)
     except Exception:
         kind = type(config).__name__
-        _notes.say("config", f"config is left out: {kind} is not a dict or similar")
+        _notes.note("config", f"config is left out: {kind} is not a dict or similar")
         return {}
 
 
@@ -963,7 +965,7 @@ def _script() -> str:
 
 def _note_ignored(ignored: Mapping[str, Any]) -> None:
     if given := [name for name, value in ignored.items() if value is not None]:
-        _notes.say("ignored", f"init() ignores {', '.join(given)}")
+        _notes.note("ignored", f"init() ignores {', '.join(given)}")
 
 
 def _install_hooks() -> None:
@@ -976,8 +978,8 @@ def _install_hooks() -> None:
         sys.excepthook = _excepthook(sys.excepthook)
         sys.exit = _exit(sys.exit)
     _process.watched = os.getpid()
-    # A child of multiprocessing's ends without atexit and excepthook. Its own hook runs while
-    # the exception that ends it is handled.
+    # A child of multiprocessing's ends without atexit and excepthook. Its own hook runs while the
+    # exception that ends the script is handled.
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and processes.parent_process() is not None:
         from multiprocessing.util import Finalize

@@ -1,4 +1,4 @@
-"""What scripts written for wandb call and genui does not have: one warning, once, and no error.
+"""Functions of wandb that scripts call and genui does not have: one warning, once, and no error.
 
 `import genui as wandb` must not break a training because of `wandb.watch(model)`. A name of wandb
 (https://docs.wandb.ai/models/ref/python) that genui lacks is an object that accepts everything.

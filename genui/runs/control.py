@@ -31,6 +31,7 @@ from genui.base.files import (
     writing,
 )
 from genui.runs import slurm
+from genui.runs.facts import at_step
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 
@@ -232,8 +233,8 @@ def record(run: RunDir, step: int, event: str, text: str) -> None:
 def read_events(run: RunDir) -> list[Event]:
     """The events in order; other lines are skipped.
 
-    Of a file over a megabyte only the end is read. Raises GenuiError if the file exists and
-    cannot be read.
+    Only the end of a file over a megabyte is read. Raises GenuiError if the file exists and cannot
+    be read.
     """
     if not os.path.lexists(run.events):
         return []
@@ -253,7 +254,7 @@ _VERBS = {"set_lr": "change its learning rate", "checkpoint": "write the checkpo
 
 
 class Outcome:
-    """What becomes of a command. Create it before the command is sent."""
+    """The outcome of a command. Create it before the command is sent."""
 
     def __init__(self, run: RunDir, command: Command) -> None:
         self._run, self._command = run, command
@@ -265,13 +266,13 @@ class Outcome:
         return []
 
     def look(self) -> str:
-        """What the run has done and at which step, or how it ended before; "" until then. Reads
+        """Return what the run did and at which step, or how it ended before; "" until then. Reads
         the disk. Never raises."""
         if new := self._events()[self._earlier :]:
-            return f"{new[-1].text} at step {new[-1].step:,}"
+            return at_step(new[-1].text, new[-1].step)
         summary = summarise(self._run)
-        line = f"{summary.state} at step {summary.status.step:,}"
-        if summary.alive:  # status.json has a new state at once, also that of a script
+        line = at_step(summary.state, summary.status.step)
+        if summary.alive:  # status.json has the new state at once, also for a script
             return line if summary.state == _STATES.get(self._command) else ""
         if self._command == "stop" and summary.state in ("stopped", "finished"):
             return line

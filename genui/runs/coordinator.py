@@ -22,6 +22,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import remove_partial_files, sanitize
 from genui.recipes import recipe_from_dict
 from genui.runs import control, launch
+from genui.runs.facts import at_step
 from genui.runs.layout import (
     RunDir,
     RunLock,
@@ -49,8 +50,8 @@ from genui.runs.sweep import (
 
 POLL = 0.5  # seconds between two looks at the trials
 _BEAT = 3.0  # seconds between two heartbeats
-_MOST_STARTS = 3  # of a trial whose process is killed again and again
-_FULL = 50 << 20  # bytes: with less free space, a trial failed for want of space
+_MOST_STARTS = 3  # for a trial whose process is killed again and again
+_FULL = 50 << 20  # bytes: with less free space, a trial failed because the disk was full
 _HOPELESS = 3  # trials that fail before their first step, before any other has made one
 
 
@@ -76,7 +77,7 @@ class Coordinator:
         self._take_over()
         self._write_status(state="running")
         while self._folder.path.is_dir():
-            for request in control.poll(self._folder, _say):
+            for request in control.poll(self._folder, _print_line):
                 if request.command == "stop":
                     self.stop()
             if self._is_stopping:
@@ -94,7 +95,7 @@ class Coordinator:
             return "failed"  # the folder was removed: the trials go on as ordinary runs
         state = "failed" if self._fault else "stopped" if self._has_more() else "finished"
         self._write_status(state=state, error=self._fault)
-        _say(f"{state}{': ' if self._fault else ''}{self._fault}")
+        _print_line(f"{state}{': ' if self._fault else ''}{self._fault}")
         return state
 
     def stop(self) -> None:
@@ -149,7 +150,7 @@ class Coordinator:
             self._tell_points()
 
     def _look(self, trial: Trial) -> None:
-        """See how a trial that was started is doing."""
+        """Read the state of a trial that was started."""
         if not trial.run:
             return
         run = run_of(trial)
@@ -173,7 +174,7 @@ class Coordinator:
         elif summary.state == "stopped":
             self._settle(trial, "stopped", step, "stopped by hand")
         elif summary.state == "dead" and trial.starts < _MOST_STARTS:
-            _say(f"{_name(summary)}: its process was killed; it goes on from its checkpoint")
+            _print_line(f"{_name(summary)}: its process was killed; it goes on from its checkpoint")
             self._set(trial, state="cut")
         elif summary.state == "failed" and _is_full(run):
             self._fault = f"the disk is full: free some space, then genui resume {self._sweep.name}"
@@ -199,7 +200,8 @@ class Coordinator:
         self._readers.pop(trial.number, None)
         trial = self._set(trial, state=state, step=step, value=value, note=note)
         shown = "" if value is None else f", {sweep.metric} {value:.5g}"
-        _say(f"{self._label(trial)}: {state} at step {step}{shown}{f' ({note})' if note else ''}")
+        ended = at_step(f"{self._label(trial)}: {state}", step)
+        _print_line(f"{ended}{shown}{f' ({note})' if note else ''}")
         if state == "pruned":  # its setting is not better with another seed
             for other in self._all("waiting", "running"):
                 if other.point == trial.point:
@@ -279,7 +281,7 @@ class Coordinator:
             self._fault = f"{error}; then genui resume {sweep.name}"
         else:
             how = "resumed" if trial.run == run.id else f"started: {describe(trial.settings)}"
-            _say(f"{self._label(trial)} {how}")
+            _print_line(f"{self._label(trial)} {how}")
             self._set(trial, state="running", run=run.id, starts=trial.starts + 1)
 
     # --- ending early -----------------------------------------------------------------
@@ -297,7 +299,7 @@ class Coordinator:
             self._set(trial, state="pruned", note=note)
             return
         self._set(trial, state="pruning", note=note)
-        with suppress(GenuiError):  # its folder is gone, which the next look sees
+        with suppress(GenuiError):  # its folder is gone; the next look notices it
             control.send(run_of(trial), "stop")
 
     def _report(self, trial: Trial) -> None:
@@ -313,7 +315,7 @@ class Coordinator:
         for step, value in sorted(reader.values.items()):
             if step > 0 and search.report(trial.point, step, value):
                 note = f"behind the others at step {step}"
-                _say(f"{self._label(trial)}: {self._sweep.metric} {value:.5g} is {note}")
+                _print_line(f"{self._label(trial)}: {self._sweep.metric} {value:.5g} is {note}")
                 self._prune(trial, note)
                 return
 
@@ -371,14 +373,15 @@ def _mark_pruned(run: RunDir, step: int, note: str) -> None:
         control.record(run, step, "pruned", f"pruned: {note}")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     """Print a line into the console of the sweep."""
     with suppress(OSError):  # a full disk
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
 def _describe(error: Exception, folder: RunDir) -> GenuiError:
-    """What ended the sweep, as one line; the traceback of an unexpected error is printed."""
+    """The reason why the sweep ended, as one line; the traceback of an unexpected error is
+    printed."""
     if isinstance(error, GenuiError):
         return error
     traceback.print_exc()  # into the console of the sweep
@@ -410,7 +413,7 @@ def main(argv: Iterable[str] | None = None) -> int:
                     )
                 raise fault from None
     except GenuiError as error:
-        _say(str(error))
+        _print_line(str(error))
         return error.exit_code
 
 

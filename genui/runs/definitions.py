@@ -1,4 +1,4 @@
-"""What a script's `define_metric` asks of its metrics: an x axis, a summary, to be drawn or not.
+"""What a script defines with `define_metric`: an x axis, a summary, to be drawn or not.
 
 The arguments are those of wandb (https://docs.wandb.ai/models/ref/python/experiments/run).
 """
@@ -16,7 +16,7 @@ _GOALS = {"minimize": "min", "min": "min", "maximize": "max", "max": "max"}
 
 
 class MetricDefinition(Struct, frozen=True):
-    """How a metric is shown and what of it is in the summary."""
+    """How a metric is shown, and its values in the summary."""
 
     name: str  # of the metric; with a star at its end the beginning of the names of several
     step_metric: str = ""  # the metric that is its x axis
@@ -27,7 +27,7 @@ class MetricDefinition(Struct, frozen=True):
 
 
 def parse_definition(**given: Any) -> dict[str, Any]:
-    """The fields of MetricDefinition in arguments of `define_metric`, of which some are None.
+    """Return the fields of MetricDefinition for arguments of `define_metric`; some may be None.
 
     Raises MisuseError, one line.
     """
@@ -84,17 +84,17 @@ def is_hidden(definitions: Iterable[MetricDefinition], name: str) -> bool:
 
 
 class Aggregate:
-    """What the summary has of a metric. Of a run that is continued the mean begins again."""
+    """The values of a metric in the summary. If a run is continued, the mean begins again."""
 
     def __init__(self, definition: MetricDefinition, known: object) -> None:
-        """`known` is what the summary had before."""
+        """`known` are the values of the summary before."""
         self._words = definition.summary
         self._best = definition.goal
         self._values: dict[str, float] = dict(known) if isinstance(known, dict) else {}
         self._total, self._count = 0.0, 0
 
     def add(self, value: float | str) -> dict[str, float]:
-        """The aggregates with one more value; a text, such as "NaN", counts for none."""
+        """The aggregates with one more value; a text, such as "NaN", does not count."""
         if isinstance(value, str):
             return dict(self._values)
         self._total, self._count = self._total + value, self._count + 1

@@ -27,12 +27,12 @@ class GpuProcess:
     """A process that has memory on a GPU."""
 
     pid: int
-    memory_gb: float  # NaN if the driver does not tell it
+    memory_gb: float  # NaN if the driver does not report it
 
 
 @dataclass(frozen=True)
 class GpuState:
-    """What one GPU does now. A measurement that it lacks is None, a text ""."""
+    """The present load of one GPU. A measurement that it lacks is None, a text ""."""
 
     index: int
     name: str = ""
@@ -42,6 +42,7 @@ class GpuState:
     memory_total_gb: float | None = None
     power_w: float | None = None
     power_limit_w: float | None = None
+    energy_j: float | None = None  # since its driver was loaded
     celsius: float | None = None
     clock_mhz: float | None = None  # of the multiprocessors
     throttled: str = ""  # why its clock is held down
@@ -65,11 +66,12 @@ class Gpus:
     def __bool__(self) -> bool:
         return bool(self._handles)
 
-    def read(self) -> list[GpuState]:
-        """The state of every GPU. Never raises."""
-        return [GpuState(index, **self._read_one(gpu)) for index, gpu in self._handles.items()]
+    def read(self, *names: str) -> list[GpuState]:
+        """The state of every GPU, or only these fields of it. Never raises."""
+        gpus = self._handles.items()
+        return [GpuState(index, **self._read_one(gpu, names)) for index, gpu in gpus]
 
-    def _read_one(self, gpu: Any) -> dict[str, Any]:
+    def _read_one(self, gpu: Any, names: Sequence[str]) -> dict[str, Any]:
         nvml = self._nvml
         measures: dict[str, Callable[[], Any]] = {
             "name": lambda: _text(nvml.nvmlDeviceGetName(gpu)),
@@ -78,6 +80,7 @@ class Gpus:
             "memory_gb": lambda: nvml.nvmlDeviceGetMemoryInfo(gpu).used / _GB,
             "memory_total_gb": lambda: nvml.nvmlDeviceGetMemoryInfo(gpu).total / _GB,
             "power_w": lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+            "energy_j": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000,
             "power_limit_w": lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1000,
             "celsius": lambda: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
             "clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
@@ -88,14 +91,14 @@ class Gpus:
             ),
         }
         values: dict[str, Any] = {}
-        for name, measure in measures.items():
+        for name in names or measures:
             with suppress(Exception):
-                values[name] = measure()
+                values[name] = measures[name]()
         return values
 
 
 def missing_library() -> str:
-    """What to install so that the GPUs here can be measured; "" if nothing is missing."""
+    """The package to install so that the GPUs here can be measured; "" if nothing is missing."""
     if Path("/proc/driver/nvidia/version").exists():
         try:
             import pynvml  # noqa: F401

@@ -1,7 +1,7 @@
 """The name, tags and note that a user gives to an existing run, and removing runs.
 
-They are kept in labels.json, so that run.json is not rewritten. A removed run is first moved to a
-hidden folder, from which it can be restored until that folder is emptied.
+They are kept in labels.json; run.json is not rewritten. A removed run is first moved to a hidden
+folder, from which it can be restored until that folder is emptied.
 """
 
 import os
@@ -135,7 +135,7 @@ def _move(run: RunDir, folder: Path) -> RunDir:
 
 
 def empty() -> None:
-    """Deletes the runs that this process removed, and those of others after a day."""
+    """Deletes the runs that this process removed, and after a day those that others removed."""
     shutil.rmtree(_place(), ignore_errors=True)
     now = time.time()
     for place in paths.runs_dir().glob(f"{_REMOVED}-*"):

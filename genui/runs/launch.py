@@ -47,9 +47,9 @@ ALLOCATOR = {
 """Environment variables with which glibc keeps freed memory for the next training step, in huge
 pages.
 
-By default each step gives its activations back to the system and takes 20,000 new pages: a step of
-`icons` took 10 % more processor time. Neither the results nor the peak memory change. Other C
-libraries ignore the variables.
+By default each step returns the memory of its activations to the system and takes 20,000 new pages:
+a step of `icons` took 10 % more processor time. Neither the results nor the peak memory change.
+Other C libraries ignore the variables.
 """
 
 

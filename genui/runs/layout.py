@@ -18,13 +18,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import Struct
 
 import genui
 from genui.base import paths
+from genui.base.energy import Energy
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import (
     atomic_write,
@@ -36,13 +37,14 @@ from genui.base.files import (
     write_all,
     writing,
 )
+from genui.base.late import late_imports
 from genui.runs.definitions import MetricDefinition
 
-if TYPE_CHECKING:
-    from genui.recipes import Recipe
+with late_imports():  # not needed to watch runs
+    from genui import recipes
 
 State = Literal["queued", "starting", "running", "paused", "stopped", "finished", "failed"]
-"""What a trainer writes of itself. Seen from outside it may also be "dead"."""
+"""The states that a trainer writes. Seen from outside it may also be "dead"."""
 
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
 """The states in which a trainer holds the lock and reads commands."""
@@ -106,12 +108,13 @@ class RunDir:
         return self.checkpoints / f"step-{step:08d}.safetensors"
 
     def checkpoint_state(self, step: int) -> Path:
-        """What else training needs to continue from that step: optimiser, raw weights, RNG."""
+        """The rest of the state that training needs to continue from that step: optimiser, raw
+        weights, RNG."""
         return self.checkpoints / f"step-{step:08d}.state.safetensors"
 
 
 class RunInfo(Struct, frozen=True, kw_only=True):
-    """What was requested: enough to train the same model again."""
+    """The request: enough to train the same model again."""
 
     id: str
     name: str
@@ -127,12 +130,12 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()  # the host of each process, if not all are on one machine
     slurm: dict[str, str] = {}  # the "options" of sbatch, and the "job" submitted last
     shard: bool = False  # whether several processes share out the weights
-    kind: Literal["recipe", "script"] = "recipe"  # of genui's trainer, or of `genui.init`
+    kind: Literal["recipe", "script"] = "recipe"  # by genui's trainer, or by `genui.init`
     project: str = ""  # as the script named it
     script_id: str = ""  # given by the script: a restarted job continues the run with the same id
     job: str = ""  # the key that the ranks of a job share (`genui.runs.ranks`)
     config: dict[str, Any] = {}  # the script's own hyperparameters
-    metrics: tuple[MetricDefinition, ...] = ()  # what the script defined of its metrics
+    metrics: tuple[MetricDefinition, ...] = ()  # what the script defined about its metrics
     controls: tuple[str, ...] = ("stop",)  # the commands that the script takes
     scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, if known
     start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
@@ -148,7 +151,7 @@ def format_origin(start_from: Mapping[str, Any]) -> str:
 
 
 class Status(Struct, frozen=True, kw_only=True, rename=_STATUS_KEYS):
-    """How a run goes, as its trainer last wrote."""
+    """The progress of a run, as its trainer last wrote it."""
 
     state: State
     step: int = 0
@@ -165,11 +168,14 @@ class Status(Struct, frozen=True, kw_only=True, rename=_STATUS_KEYS):
     eta: float = -1.0  # seconds; -1 unknown
     val: float | None = None
     loss: float | None = None
-    doing: str = ""  # what a starting run waits for: "downloading images.zip, 8 of 16 MB"
+    energy: Energy = Energy()  # of all its starts
+    samples: int = 0  # that it has drawn
+    sample_joules: float = 0.0  # of these, part of its energy
+    doing: str = ""  # the task that a starting run waits for: "downloading images.zip, 8 of 16 MB"
 
 
 KEEP_STATES, KEEP_WEIGHTS = 2, 8
-"""How many checkpoints a run keeps: of what training resumes from, and of the weights."""
+"""The number of checkpoints that a run keeps: with and without the state to resume from."""
 
 
 def checkpoint_steps(run: RunDir) -> list[int]:
@@ -188,25 +194,23 @@ def check_name(name: str) -> None:
 
 
 def create_run(
-    recipe: "Recipe",
+    recipe: "recipes.Recipe",
     overrides: Mapping[str, str],
     name: str = "",
     sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
     """Makes the directory of a new run of `recipe` with `overrides` applied; nothing is started.
 
-    `sweep` says of which sweep it is a trial, as in RunInfo. Raises MisuseError for an invalid name
+    `sweep` names the sweep if it is a trial, as in RunInfo. Raises MisuseError for an invalid name
     or override, before anything is written, and GenuiError if it cannot be written.
     """
-    from genui.recipes import PATH_FIELDS, override  # not needed to watch runs
-
     name = name or recipe.name
     check_name(name)
-    recipe = override(recipe, overrides)
+    recipe = recipes.override(recipe, overrides)
     # The trainer runs in another working directory, perhaps on another day.
-    given = {name: path for name in PATH_FIELDS if (path := getattr(recipe, name, ""))}
+    given = {name: path for name in recipes.PATH_FIELDS if (path := getattr(recipe, name, ""))}
     absolute = {name: os.path.abspath(os.path.expanduser(path)) for name, path in given.items()}
-    recipe = override(recipe, absolute)
+    recipe = recipes.override(recipe, absolute)
     overrides = {**overrides, **absolute}
 
     return _make_run(
@@ -466,7 +470,7 @@ def is_locked(run: RunDir) -> bool:
 
 
 def _holder(fd: int) -> str:
-    """`process 123 on host`, from what the holder wrote into the lock file."""
+    """`process 123 on host`, as the holder wrote it into the lock file."""
     pid, _, host = os.pread(fd, 200, 0).decode(errors="replace").partition(" ")
     if not pid.isdecimal():
         return "another process"

@@ -23,8 +23,8 @@ STALE = 10.0
 class RunSummary:
     """One line of the list of runs.
 
-    `state` is that of status.json, "dead" if its trainer has ended without writing one, or "pruned"
-    if its sweep has stopped it because others are better. A folder that cannot be read is
+    `state` is the state in status.json, "dead" if its trainer ended without writing one, or
+    "pruned" if its sweep stopped it because others are better. A folder that cannot be read is
     "failed", with the reason in `fault` and the known parts of `info` and `status` (`info.recipe`
     may be empty).
     """
@@ -36,7 +36,7 @@ class RunSummary:
     age: float  # seconds since anything was written
     fault: str = ""
     format: str = "genui"  # else the format of another tool's log at `run.path`
-    labels: Labels = field(default=Labels())  # its name is also that of `info`
+    labels: Labels = field(default=Labels())  # its name is also in `info`
 
     @property
     def native(self) -> bool:
@@ -139,8 +139,8 @@ def list_runs() -> list[RunSummary]:
 def find_run(ref: str, what: str = "run") -> RunDir:
     """The run that `ref` names: an id, a name (its newest run), a prefix of an id, or "last".
 
-    Raises MisuseError with the nearest name, or with the candidates if there are several; `what`
-    is the word for what is missing.
+    Raises MisuseError with the nearest name, or with the candidates if there are several; `what` is
+    the word for the missing thing.
     """
     runs = list_runs()
     fits = match_runs(ref, runs)

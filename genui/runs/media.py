@@ -14,14 +14,17 @@ import msgspec
 
 from genui.base.errors import GenuiError
 from genui.base.files import append_line, atomic_write, sanitize
+from genui.base.late import late_imports
 from genui.base.text import align_columns
 from genui.runs.layout import RunDir
 from genui.runs.writer import RESERVED, json_number
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image as Pillow
 
+with late_imports():
+    from PIL import Image as Pillow
+    from PIL import ImageSequence, PngImagePlugin
 MAX_NOTES = 50
 """The number of lines on stderr."""
 
@@ -32,7 +35,7 @@ class Notes:
     def __init__(self) -> None:
         self._subjects: set[str] = set()
 
-    def say(self, about: str, line: str) -> None:
+    def note(self, about: str, line: str) -> None:
         """Prints `genui: line`, unless there was a line `about` the same before."""
         if about in self._subjects or len(self._subjects) >= MAX_NOTES:
             return
@@ -45,7 +48,7 @@ class Notes:
             return
 
 
-# --- What a training script logs besides numbers, as files in the samples/ of a run ------------
+# --- Media that a training script logs, as files in the samples/ of a run -----------------------
 # The classes take the arguments of wandb's (https://docs.wandb.ai/models/ref/python/data-types).
 # numpy and Pillow are imported only when they are needed.
 
@@ -53,7 +56,7 @@ LARGEST = 1 << 20
 """Bytes of a text or an image; the app does not show larger samples."""
 
 MAX_MEDIA = 64
-"""Images in a tile; more would be too small to see."""
+"""Images in a tile; more images would be too small to see."""
 
 _LARGEST_FILE = 64 << 20  # bytes of a sound, a video or a table
 _LARGEST_SIDE = 2048  # pixels of one image
@@ -98,7 +101,7 @@ class Audio:
         caption: str | None = None,
         **ignored: Any,
     ) -> None:
-        """`sample_rate` is in samples a second, 16,000 by default; a file has its own."""
+        """`sample_rate` is in samples a second, 16,000 by default; a file has its own kind."""
         self.data = data_or_path
         self.sample_rate = sample_rate
         self.caption = caption
@@ -145,12 +148,9 @@ class Table:
         self.columns: list[Any] = list(default if columns is None else columns)
 
     def add_data(self, *data: Any) -> None:
-        """Adds a row."""
         self.data.append(list(data))
 
-    def add_row(self, *row: Any) -> None:
-        """Adds a row."""
-        self.data.append(list(row))
+    add_row = add_data
 
     def add_column(self, name: str, data: Any, optional: bool = False) -> None:
         """Adds a column with one value a row; the first column makes the rows."""
@@ -193,8 +193,8 @@ class Histogram:
         np_histogram: Any = None,
         num_bins: int = 64,
     ) -> None:
-        """`sequence` are numbers, of which those that are not finite are left out; or
-        `np_histogram` is what numpy.histogram returns. Raises ValueError for anything else."""
+        """`sequence` holds numbers; those that are not finite are left out; or `np_histogram` is
+        what numpy.histogram returns. Raises ValueError for anything else."""
         if np_histogram is None:
             import numpy as np
 
@@ -213,7 +213,7 @@ Media = Image | Text | Audio | Video | Table | Histogram
 
 
 def media_in(value: Any) -> list[Media]:
-    """The media in a value that is one or a list of them; else an empty list."""
+    """The media in a value that is a medium or a list of media; else an empty list."""
     values = value if isinstance(value, list | tuple) else [value]
     media = [Text(one) if isinstance(one, str) else one for one in values]
     return media if all(isinstance(one, Media) for one in media) else []
@@ -225,7 +225,7 @@ class Samples:
     def __init__(self, run: RunDir, say: Callable[[str, str], None]) -> None:
         """`say` is called with (about, line) if something cannot be written."""
         self._run = run
-        self._say = say
+        self._print_line = say
         self._step = -1
         self._images: list[Image] = []
         self._tiling = 0.0  # seconds that the images of this step have taken
@@ -237,7 +237,7 @@ class Samples:
         self._histograms: list[tuple[str, Histogram]] = []
 
     def add(self, step: int, name: str, media: Sequence[Media]) -> None:
-        """Adds what was logged under that name for that step."""
+        """Adds the media that were logged under that name for that step."""
         if step != self._step:
             self.write(whole=True)
             self._step, self._images, self._texts, self._counts = step, [], {}, {}
@@ -303,18 +303,18 @@ class Samples:
                 self._save(".txt", format_texts(self._texts))
         except GenuiError as error:
             self._changed |= changed
-            self._say("samples", str(error))
+            self._print_line("samples", str(error))
         except Exception as error:
             self._images = []  # the faulty one would spoil the others of its step
-            self._say("samples", f"the image of step {self._step} is left out: {error}")
+            self._print_line("samples", f"the image of step {self._step} is left out: {error}")
 
     def _safely(self, act: Callable[[], object]) -> None:
         try:
             act()
         except GenuiError as error:
-            self._say("samples", str(error))
+            self._print_line("samples", str(error))
         except Exception as error:
-            self._say("samples", f"a sample of step {self._step} is left out: {error}")
+            self._print_line("samples", f"a sample of step {self._step} is left out: {error}")
 
     def _add_video(self, video: Video) -> None:
         """Adds its GIF and a strip of its frames."""
@@ -420,9 +420,6 @@ _MAX_FRAMES = 500
 def _open_video(video: Video) -> list["Pillow.Image"]:
     """The frames, RGB, of the first video of a batch. Raises ValueError if they are too many
     pixels, of which a GIF could have any number."""
-    from PIL import Image as Pillow
-    from PIL import ImageSequence
-
     if isinstance(video.data, str | os.PathLike):
         with Pillow.open(video.data) as opened:
             frames = []
@@ -448,8 +445,6 @@ def _check_video(frames: int, pixels: int) -> None:
 
 
 def _side_by_side(frames: Sequence["Pillow.Image"]) -> "Pillow.Image":
-    from PIL import Image as Pillow
-
     width, height = frames[0].size
     strip = Pillow.new("RGB", (width * len(frames), height))
     for index, frame in enumerate(frames):
@@ -470,8 +465,6 @@ def tile(images: Sequence[Image]) -> bytes:
 
     Raises ValueError, TypeError or OSError for anything but an image.
     """
-    from PIL import Image as Pillow
-
     images = images[:MAX_MEDIA]
     side = min(_LARGEST_SIDE, _LARGEST_TILE // math.ceil(math.sqrt(len(images))))
     frames = [frame for image in images for frame in _open_frames(image, side)][:MAX_MEDIA]
@@ -503,9 +496,7 @@ def format_texts(texts: Mapping[str, Sequence[Text]]) -> bytes:
 
 
 def _png(sheet: "Pillow.Image", captions: str) -> bytes:
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
+    info = PngImagePlugin.PngInfo()
     if captions:
         info.add_itxt("Description", captions.encode(errors="replace").decode())
     file = io.BytesIO()
@@ -515,8 +506,6 @@ def _png(sheet: "Pillow.Image", captions: str) -> bytes:
 
 def _open_frames(image: Image, side: int) -> list["Pillow.Image"]:
     """One image, or every one of a batch, of at most `side` pixels across and down."""
-    from PIL import Image as Pillow
-
     data = image.data
     if isinstance(data, Pillow.Image):
         frames = [data]
@@ -580,7 +569,7 @@ class Names:
     def __init__(self, say: Callable[[str, str], None]) -> None:
         """`say` is called with (about, line) if a key cannot be the name."""
         self.known: dict[Any, str] = {}
-        self._say = say
+        self._print_line = say
 
     def __getitem__(self, key: str) -> str:
         name = self.known.get(key)
@@ -593,7 +582,7 @@ class Names:
     def _name(self, key: str) -> str:
         name = key[:_LONGEST_NAME].encode(errors="replace").decode()
         if name in RESERVED:
-            self._say(
+            self._print_line(
                 f"name {name}", f"the metric name '{name}' is reserved: logged as 'logged/{name}'"
             )
             return f"logged/{name}"

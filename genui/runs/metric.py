@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from genui.base.errors import GenuiError
+from genui.base.growing import LineFile
 from genui.runs.layout import RunDir
 
-_BLOCK = 1 << 20  # bytes read at once
 _EDGE = 1 << 16  # bytes at either end of a log in which metric_names looks
 
 
@@ -17,23 +19,17 @@ class MetricReader:
 
     def __init__(self, path: Path, metric: str) -> None:
         self.values: dict[int, float] = {}
-        self._path, self._metric = path, metric
+        self._file, self._metric = LineFile(path), metric
         self._key = msgspec.json.encode(metric)
-        self._offset = 0  # of the first line that was not whole yet
 
     def read(self) -> None:
-        """Read what is new. A file that is missing has no values."""
-        rest = b""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                while data := file.read(_BLOCK):
-                    *lines, rest = (rest + data).split(b"\n")
-                    for line in lines:
-                        self._offset += len(line) + 1
-                        self._take(line)
-        except OSError:
-            return
+        """Read new lines. A file that is missing, or cannot be read, has no values."""
+        with suppress(GenuiError):
+            for lines in self._file.read_whole():
+                if self._file.restarted:
+                    self.values = {}
+                for line in lines.split(b"\n"):
+                    self._take(line)
 
     def _take(self, line: bytes) -> None:
         if self._key not in line and b'"rewind"' not in line:
@@ -52,7 +48,7 @@ class MetricReader:
 def best(values: Mapping[int, float], goal: str) -> float | None:
     """The best finite value after step 0; None if there is none.
 
-    The value at step 0 is that of the weights that the run started from.
+    The value at step 0 belongs to the weights that the run started from.
     """
     trained = [value for step, value in values.items() if step > 0 and math.isfinite(value)]
     if not trained:

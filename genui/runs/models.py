@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,6 +21,7 @@ from genui.base import numbers
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_use, cannot_write, read_json, sanitize, show
+from genui.base.late import late_imports
 from genui.hub.catalogue import CATALOGUE
 from genui.hub.find import FRESH_FOR, LocalModel, find_local, list_recent
 from genui.hub.formats import (
@@ -36,13 +37,12 @@ from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol import kinds
 from genui.protocol.kinds import KINDS, Kind, first_models, list_families, list_media
+from genui.runs import facts
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
-if TYPE_CHECKING:
-    from genui.recipes import Recipe
-
-# Recipes are imported with the first header, so that the app paints sooner.
+with late_imports():  # with the first header, so that the app paints sooner
+    from genui import recipes
 
 FORMAT = 1
 """The version of our own metadata this code reads."""
@@ -79,7 +79,7 @@ class Header(Struct, frozen=True):
     """The metadata of a checkpoint."""
 
     path: Path
-    recipe: "Recipe"
+    recipe: "recipes.Recipe"
     step: int
     parameters: int
     dataset: str
@@ -116,8 +116,6 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
     All reading of metadata goes through here, where types and the bounds of the recipe are checked.
     Raises MisuseError, one line that names the file, if they are wrong.
     """
-    from genui.recipes import recipe_from_dict
-
     try:
         meta = msgspec.json.decode(text, type=_Metadata)
         fields = msgspec.json.decode(text)
@@ -127,7 +125,7 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
         reads = f"it has format {meta.format} and this genui reads {FORMAT}"
         raise cannot_use(path, reads, "upgrade")
     try:
-        recipe = recipe_from_dict(meta.recipe)
+        recipe = recipes.recipe_from_dict(meta.recipe)
         recipe.check()
         for name in recipe.METADATA.keys() & fields.keys():
             msgspec.convert(fields[name], recipe.METADATA[name])
@@ -181,12 +179,12 @@ class ModelInfo:
     summary: str  # a measurement of its quality, such as "1.44 nats/char"; may be empty
     path: Path  # the safetensors file; of another format the file or folder
     source: Literal["shipped", "run", "file", "added", "found"]
-    format: str = ""  # of others' models: a row of `genui.hub.formats.FORMATS`
+    format: str = ""  # of models that others made: a row of `genui.hub.formats.FORMATS`
     chat: bool = False  # whether it has a chat template
     trains: bool = True  # whether a training can start from it
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
-    settings: dict[str, Any] = field(default_factory=dict)  # that its own files recommend
+    settings: dict[str, Any] = field(default_factory=dict)  # recommended by its own files
 
     @property
     def kind(self) -> Kind | None:
@@ -209,6 +207,13 @@ class ModelInfo:
     def quality(self) -> str:
         """The quality in a word, by `rate_quality`; "" without a measured figure that it rates."""
         return rate_quality(self.summary) if _measurements(self.card) else ""
+
+    @property
+    def training_cost(self) -> str:
+        """What its training took in energy and how that is known, a sentence; "" if it is not."""
+        parts = [self.card.get(name) for name in ("facts", "trained")]
+        known = [part.get("energy") for part in parts if isinstance(part, dict)]
+        return next((f"Its training took {cost}." for cost in known if cost), "")
 
 
 QUALITIES = ("good", "fair", "weak")
@@ -242,7 +247,7 @@ def rate_quality(measured: str) -> str:
 
 
 def _word_for(value: float, good: float, fair: float) -> str:
-    """Return the word for a value of which less is better."""
+    """Return the word for a value; less is better."""
     return QUALITIES[(value > good) + (value > fair)]
 
 
@@ -250,9 +255,9 @@ def list_models(patience: float = math.inf) -> list[ModelInfo]:
     """Shipped models by medium and family, those that were added, those of other programs, then the
     newest complete checkpoint of each run, newest run first.
 
-    Never raises: unreadable models are left out, and `find_model` gives the reason; those of other
-    programs have it as their summary. After `patience` seconds no more headers of other people's
-    models are read: the rest is listed next time.
+    Never raises: unreadable models are left out, and `find_model` gives the reason; models of other
+    programs have the reason as their summary. After `patience` seconds no more headers of other
+    people's models are read: the rest is listed next time.
     """
     models: list[ModelInfo] = []
     first = first_models()
@@ -275,6 +280,15 @@ def list_models(patience: float = math.inf) -> list[ModelInfo]:
         if header is not None:
             models.append(_of_run(summary, header, summary.run.id))
     return models
+
+
+def own_recipe(ref: str) -> "recipes.Recipe":
+    """The recipe of a model of genui's own. Raises MisuseError for another's, and what `find_model`
+    raises."""
+    model = find_model(ref)
+    if model.format:
+        raise MisuseError(f"{ref}: others trained it, and its files do not hold the data")
+    return read_header(model.path).recipe
 
 
 def find_model(ref: str) -> ModelInfo:
@@ -306,9 +320,7 @@ def find_model(ref: str) -> ModelInfo:
     local = list_recent() if load_config().find_models else []
     if (model := find_local(ref, local)) is not None:
         return _of_program(model, describe(model.path))
-    from genui.recipes import RECIPES
-
-    if ref in RECIPES:
+    if ref in recipes.RECIPES:
         raise MisuseError(f"no model '{ref}' yet: genui train {ref} trains it")
     known = {*_shipped_names(), *without_file, *records, *(model.name for model in local)}
     known |= {run.info.name for run in runs}
@@ -359,7 +371,10 @@ def _measurements(card: dict[str, Any]) -> dict[str, Any]:
 def _of_run(summary: RunSummary, header: Header, ref: str) -> ModelInfo:
     val = summary.status.val
     measured = f"validation loss {val:.3f}" if val is not None else ""
-    return _model(header, ref=ref, name=summary.info.name, source="run", summary=measured)
+    card = {"facts": dict(facts.energy(summary.status, summary.info.scale))}
+    return _model(
+        header, ref=ref, name=summary.info.name, source="run", summary=measured, card=card
+    )
 
 
 def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
@@ -392,7 +407,7 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
             f"run {run.id} has no checkpoint at step {sanitize(step, 20)!r}: it has {some}"
         )
     header = read_header(run.checkpoint(int(step)))
-    # Without a summary: the status is that of the newest step.
+    # Without a summary: the status describes the newest step.
     return _model(header, ref=ref, name=summary.info.name, source="run", summary="")
 
 
@@ -513,13 +528,13 @@ def _open(
 
 
 def _memory(model: OpenModel) -> str:
-    """What the weights take once they are loaded; "" if they are used as they are."""
+    """The memory that the weights take once they are loaded; "" if they are used as they are."""
     row = FORMATS.get(model.format)  # none if it cannot be used
     if row is None or not row.converts or not model.parameters:
         return ""
     try:
         config = load_config()
-    except GenuiError:  # said where the settings are used
+    except GenuiError:  # the settings report it where they are used
         return ""
     needed = model.parameters * (2 if config.precision == "bf16" else 4)
     return f"{numbers.size(needed)} in {config.precision}"
@@ -551,7 +566,7 @@ def _model(
     )
 
 
-def _base_chats(recipe: "Recipe") -> bool:
+def _base_chats(recipe: "recipes.Recipe") -> bool:
     """Whether a fine-tuned model has the chat template of its base."""
     with suppress(GenuiError):
         return bool(recipe.base_model) and find_model(recipe.base_model).chat
@@ -614,7 +629,7 @@ class Origin:
     """A model that a training can start from."""
 
     ref: str  # as the user named it
-    recipe: "Recipe"
+    recipe: "recipes.Recipe"
     step: int
     weights: Path  # for generation: averaged, and quantised in a shipped model
     state: Path | None  # with the raw weights, if a run still has them
@@ -656,10 +671,10 @@ def find_origin(ref: str) -> Origin:
     )
 
 
-def _fine_tuning(model: ModelInfo) -> "Recipe":
+def _fine_tuning(model: ModelInfo) -> "recipes.Recipe":
     """The recipe that trains on from somebody else's model. Raises MisuseError if none does."""
-    recipes = KINDS[model.family, model.medium].recipes
-    if recipes is None or not model.trains:
+    own = KINDS[model.family, model.medium].recipes
+    if own is None or not model.trains:
         remedy = FORMATS[model.format].train_instead.replace("NAME", model.ref)
         raise MisuseError(f"{model.ref}: cannot be trained on; {remedy}")
     try:
@@ -667,10 +682,10 @@ def _fine_tuning(model: ModelInfo) -> "Recipe":
     except OSError as error:
         raise cannot_read(model.path, error) from None
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model.name).strip("-._") or "model"
-    return recipes().recipe(name=slug[:40], base=model.ref, base_fingerprint=digest)
+    return own().recipe(name=slug[:40], base=model.ref, base_fingerprint=digest)
 
 
-def check_fits(recipe: "Recipe", origin: Origin) -> None:
+def check_fits(recipe: "recipes.Recipe", origin: Origin) -> None:
     """Raises MisuseError with the settings of `recipe` that do not fit the weights."""
     if recipe.family != origin.recipe.family:
         raise MisuseError(
@@ -689,7 +704,7 @@ def check_fits(recipe: "Recipe", origin: Origin) -> None:
         )
 
 
-def _same(setting: str, one: "Recipe", other: "Recipe") -> bool:
+def _same(setting: str, one: "recipes.Recipe", other: "recipes.Recipe") -> bool:
     """Whether both recipes build the same part of a network."""
     a, b = getattr(one, setting), getattr(other, setting)
     if setting in ("ngram_rows", "ngram_width") and getattr(one, "ngrams", 1) == 1:

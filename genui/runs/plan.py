@@ -1,7 +1,7 @@
-"""What a training would take on this machine, as it is said before a run is made.
+"""An estimate of the time and memory of a training on this machine, shown before a run is made.
 
 `genui.engine.estimate` measures it. Measurements are kept in the cache folder for a while, so that
-the next form or command says it at once. Nothing here imports torch.
+the next form or command has the estimate at once. Nothing here imports torch.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from genui.recipes import LOGGING_FIELDS, Recipe
 from genui.runs.system import usable_cores
 
 MAX_AGE = 7 * 24 * 3600.0
-"""Seconds for which a measurement is used."""
+"""The seconds for which a measurement is used."""
 
 _IRRELEVANT_TO_SPEED = frozenset(
     {"name", "summary", "steps", "until", "minutes", "seed", "warmup", "decay_from", "ema"}
@@ -36,8 +36,8 @@ _IRRELEVANT_TO_SPEED = frozenset(
 
 
 class Load(NamedTuple):
-    """How many times as long a training takes on a machine as busy as now: its start, most of which
-    has normal priority, and what follows."""
+    """The factor by which a training takes longer on a machine as busy as now: for its start,
+    mostly at normal priority, and for the rest."""
 
     start: float = 1.0
     training: float = 1.0
@@ -46,7 +46,8 @@ class Load(NamedTuple):
 class Speed(Struct, frozen=True, kw_only=True):
     """The measured speed of a training, in seconds; -1 is not measured yet.
 
-    As if the machine did nothing else: on one thread of the processor it is processor time.
+    The times of a machine that does nothing else: on one thread of the processor they are processor
+    time.
     """
 
     start: float  # from the start of the process to the first step
@@ -101,14 +102,14 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 BUSY = 1.5
-"""How many times as long a training takes on a machine that is called busy."""
+"""The factor by which a training takes longer on a machine that is called busy."""
 
 _SHOWN = ("steps", "layers", "width", "context", "batch")
 """The settings of a budget that its plan names."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What a training takes."""
+    """The time and memory of a training."""
 
     seconds: float = -1.0  # -1: not known
     memory: int = 0  # bytes; 0: not known
@@ -116,7 +117,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     source: str = ""  # of the duration
     now: float = -1.0  # seconds while the machine is as busy as now; -1: not known
     fault: str = ""  # why it cannot start
-    settings: dict[str, str] = {}  # that a budget of time chose
+    settings: dict[str, str] = {}  # chosen by a budget of time
     measuring: bool = False  # whether a better estimate follows
     left: float = -1.0  # seconds until all is measured, about; -1: not known
 
@@ -151,7 +152,7 @@ _MOST = {"eval_every": 40, "sample_every": 40, "checkpoint_every": 5}
 
 
 def counted_start(seconds: float, start: float) -> float:
-    """How much of a budget of so many seconds the start of the training takes: at most a quarter,
+    """The part of a budget of `seconds` that the start of the training takes: at most a quarter,
     since nothing makes it shorter on a busy machine."""
     return min(start, seconds / 4)
 
@@ -227,7 +228,7 @@ def plan_of(recipe: Recipe, speed: Speed | None, load: Load | None = None, **kno
 
 
 def read_speed(recipe: Recipe) -> Speed | None:
-    """The kept measurement of such a training on this machine, or None."""
+    """The kept measurement of such a training on this machine; None without one."""
     speed = recall(_path(recipe), Speed)
     return speed if speed and 0 <= time.time() - speed.time < MAX_AGE else None
 

@@ -1,5 +1,5 @@
-"""What the processes that train one run know of each other: their commands, their variables, and
-the line that says why they have ended."""
+"""The contact between the processes that train one run: their commands, their variables, and the
+line that says why they have ended."""
 
 import os
 import socket

@@ -61,7 +61,7 @@ def find_place() -> Place:
 def script_runs(since: float = 0.0) -> Iterator[tuple[RunDir, RunInfo]]:
     """The runs of scripts that have an id or a job, the newest first.
 
-    Those whose folder has not changed since that unix time, or that cannot be read, are left out.
+    Runs whose folder has not changed since that unix time, or that cannot be read, are left out.
     """
     folders: list[Path] = []
     with suppress(OSError), os.scandir(paths.runs_dir()) as entries:
@@ -94,7 +94,6 @@ def rank_files(metrics: Path) -> Iterator[tuple[int, Path]]:
 
 
 def rank_file(run: RunDir, rank: int) -> Path:
-    """The metrics of one rank."""
     return run.path / f"metrics-rank{rank}.jsonl"
 
 
@@ -160,7 +159,7 @@ class QuietWriter:
 
     def update(self, **fields: Any) -> None: ...
 
-    def say(self, line: str) -> None: ...
+    def write_line(self, line: str) -> None: ...
 
     def save_sample(self, step: int, suffix: str, data: bytes) -> None: ...
 
@@ -217,14 +216,14 @@ class RankWriter:
             append_whole(self._fd, self._waiting[0])
             self._waiting.popleft()
 
-    def say(self, line: str) -> None:
-        """The console is that of rank 0."""
+    def write_line(self, line: str) -> None:
+        """Rank 0 writes the console."""
 
     def update(self, **fields: Any) -> None:
-        """The status is that of rank 0."""
+        """Rank 0 writes the status."""
 
     def measure(self, pid: int | None) -> None:
-        """The load is that of rank 0."""
+        """Rank 0 writes the load."""
 
     def abandon(self) -> None:
         """In a child after a fork."""

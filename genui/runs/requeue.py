@@ -1,8 +1,8 @@
 """The end of a job of Slurm: `python -m genui.runs.requeue RUN_FOLDER`, called by its script.
 
-A training that Slurm has stopped by a signal, before the time of its job is over or for another
-job, goes on: its job is queued again, if Slurm has not done so, and the run's status says that it
-waits. A training that has finished, failed, or was stopped by a command or `scancel` has ended.
+A training that Slurm stopped by a signal, before its time limit or for another job, continues: its
+job is queued again, if Slurm has not done so, and the run's status says that it waits. A training
+that has finished, failed, or was stopped by a command or `scancel` has ended.
 """
 
 import os

@@ -20,7 +20,7 @@ from genui.runs.sweep import SEED, Range, Sweep
 if TYPE_CHECKING:
     from optuna import Trial
 
-_DIGITS = 4  # significant digits of a number that is tried: it is what the user sees
+_DIGITS = 4  # significant digits of a number that is tried: the user sees this one
 JOURNAL = "optuna.log"
 
 
@@ -67,7 +67,7 @@ class Search:
                 direction="minimize" if sweep.goal == "min" else "maximize",
                 load_if_exists=True,
             )
-        except Exception as error:  # whatever a damaged file leads to
+        except Exception as error:  # any error that a damaged file causes
             raise GenuiError(
                 f"{self._path} is damaged ({type(error).__name__}): start another sweep"
             ) from None
@@ -114,9 +114,9 @@ class Search:
         return trial.should_prune()
 
     def tell(self, point: int, values: Sequence[float], pruned: bool) -> None:
-        """Record the result of a point, of which all seeds have ended, unless it is known.
+        """Record the result of a point whose seeds have all ended, unless it is known.
 
-        Without values it counts as failed, which tells the sampler nothing.
+        Without values it counts as failed, and the sampler learns nothing from it.
         """
         trial = self._trials.pop(point, None)
         if trial is None:

@@ -41,7 +41,7 @@ class Axis:
         return True
 
     def copy(self, length: int) -> "Axis":
-        """An axis of its own with the first `length` points, in new arrays."""
+        """A copy of the axis with the first `length` points, in new arrays."""
         copy = Axis()
         copy.add(0, self._steps[:length], self._times[:length])
         copy._last = (None, None)
@@ -118,7 +118,7 @@ class Series:
     def forget_after(self, step: int, cuts: "dict[Axis, Axis] | None" = None) -> None:
         """Drops the points of steps later than `step`.
 
-        Series that share an axis go on sharing it if `cuts`, an empty dict, is passed to all.
+        Series that share an axis still share it if the same empty dict is passed to all as `cuts`.
         """
         length = int(np.searchsorted(self._points[0], step, side="right"))
         if length < self._length:
@@ -129,8 +129,8 @@ class Series:
             self._points = self._view()
 
     def joined_with(self, later: "Series", forget: int | None, most: int) -> "Series":
-        """A new series: this one without the steps after `forget`, then `later`. Of this one every
-        second point is left out, or more, if it has over `most`."""
+        """A new series: this one without the steps after `forget`, then `later`. Every second point
+        of this one is left out, or more, if it has over `most`."""
         stride = -(-len(self) // most) or 1
         known = len(self)
         if forget is not None:
@@ -155,7 +155,7 @@ class Series:
         self._length = end
 
     def _merge(self, steps: Steps, values: Floats, times: Floats) -> None:
-        """Adds ascending points of which some are at or before the last one here."""
+        """Adds ascending points, some of which are at or before the last one here."""
         own_steps, own_values, own_times = self._points
         at = int(np.searchsorted(own_steps, steps[0]))
         merged = _newest_of_each(

@@ -107,7 +107,7 @@ def is_queued(run: RunDir) -> bool:
     try:
         found = call_slurm(["squeue", "--noheader", *states, "--jobs", job]).strip()
     except GenuiError as error:
-        if "Invalid job id" in str(error):  # Slurm does not know the job any more
+        if "Invalid job id" in str(error):  # Slurm no longer knows the job
             return False
         raise
     if found:

@@ -49,18 +49,18 @@ from genui.runs.listing import RunSummary, find_sweep, list_runs, observe_state,
 from genui.runs.metric import MetricReader, best, metric_names
 
 SEED = "seed"
-"""Trials that differ in this setting alone are of one setting, of which the mean is shown."""
+"""Trials that differ only in this setting count as one setting; their mean is shown."""
 
-MOST_TRIALS = 1000  # so that sweep.json stays below what is read of such a file
+MOST_TRIALS = 1000  # so that sweep.json stays below the size that is read
 DEFAULT_POINTS = 20
-"""How many settings a search tries by default."""
+"""The number of settings that a search tries by default."""
 
 TrialState = Literal[
     "waiting", "running", "pruning", "cut", "finished", "pruned", "stopped", "failed", "removed"
 ]
-"""What the coordinator knows of a trial. "pruning": it was told to stop because others are better.
-"cut": it was interrupted by the end of the sweep, and goes on from its checkpoint with the sweep.
-"stopped": the user stopped it. "removed": the folder of its run is gone."""
+"""The state of a trial. "pruning": it was told to stop because others are better. "cut": it was
+interrupted by the end of the sweep, and goes on from its checkpoint with the sweep. "stopped": the
+user stopped it. "removed": the folder of its run is gone."""
 
 UNSETTLED: frozenset[str] = frozenset({"waiting", "running", "pruning", "cut"})
 _REPEATABLE: frozenset[str] = frozenset({"stopped", "failed", "removed"})
@@ -81,7 +81,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 class Range(Struct, frozen=True, kw_only=True):
-    """The range in which a setting is searched; both ends are included."""
+    """The range of a setting in a search; both ends are included."""
 
     low: float
     high: float
@@ -95,7 +95,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
     name: str
     recipe: dict[str, Any]
-    settings: dict[str, str] = {}  # of all trials, beside those in which they differ
+    settings: dict[str, str] = {}  # of all trials, besides the settings in which they differ
     start_from: str = ""  # the model whose weights all trials start from
     start_run: str = ""  # the id of the run that it is a checkpoint of, if it is
     lists: dict[str, list[str]] = {}  # values of the settings that differ
@@ -106,7 +106,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
     points: int = 0  # settings that are tried, each with all seeds
     search: bool = False  # whether Optuna chooses them; else they are all combinations
     pruning: bool = True  # whether a search stops bad trials early
-    seed: int = 1  # of the sampler of a search
+    seed: int = 1  # the seed of the sampler of a search
     created: float = 0.0  # unix time
     trials: list[Trial] = []
 
@@ -117,7 +117,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """How many trials there will be."""
+        """The number of trials that there will be."""
         return self.points * max(1, len(self.seeds))
 
     @property
@@ -153,7 +153,7 @@ def parse_axes(recipe: Recipe, pairs: Iterable[tuple[str, str]]) -> Axes:
     added. A setting that is given again has one value more. Text and lists of numbers are not
     split at commas. Raises MisuseError, one line that names the setting.
     """
-    lists: dict[str, dict[Any, str]] = {}  # texts by value, so that none is there twice
+    lists: dict[str, dict[Any, str]] = {}  # texts by value, so that none occurs twice
     ranges: dict[str, Range] = {}
     for key, text in pairs:
         setting = find_setting(recipe, key)
@@ -235,8 +235,8 @@ def check_total(trials: int) -> None:
 
 
 def example_settings(sweep: Sweep) -> Iterator[dict[str, str]]:
-    """The settings by which a sweep is checked before it starts: those of all its trials, or of a
-    search the ends of its ranges with the first and last values of its lists."""
+    """The settings by which a sweep is checked before it starts: the settings of all its trials;
+    for a search the ends of its ranges, with the first and last values of its lists."""
     for trial in sweep.trials:
         yield {**sweep.settings, **trial.settings}
     if sweep.search:
@@ -291,7 +291,7 @@ def choose_name(name: str, recipe: str) -> str:
             raise MisuseError(f"--name {name}: a sweep's name has at most {_LONGEST} characters")
         if find_sweep(name) is not None:
             raise MisuseError(
-                f"there is a sweep '{name}' already: genui resume {name} goes on with it; "
+                f"there is a sweep '{name}' already: genui resume {name} continues it; "
                 "or choose another --name"
             )
         if name in runs or name in earlier:
@@ -369,7 +369,6 @@ def origin_of(folder: RunDir, sweep: Sweep) -> models.Origin | None:
 
 
 def command(folder: RunDir) -> list[str]:
-    """The command of the coordinator."""
     return [sys.executable, "-m", "genui.runs.coordinator", str(folder.path)]
 
 
@@ -438,7 +437,7 @@ def stop(folder: RunDir) -> None:
         live = [one for one in sweep.trials if one.run and summarise(run_of(one)).alive]
         if not live:
             state = observe_state(folder, status)
-            remedy = "" if state == "finished" else f" (genui resume {folder.id} goes on with it)"
+            remedy = "" if state == "finished" else f" (genui resume {folder.id} continues it)"
             raise GenuiError(f"sweep {folder.id} is {state}: nothing to stop{remedy}")
         cut = {one.number for one in live if one.state in UNSETTLED}
         trials = [
@@ -461,8 +460,8 @@ def run_of(trial: Trial) -> RunDir:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A trial as it is now; `state` is that of its run, or "waiting" or "removed"."""
+class TrialResult:
+    """A trial as it is now; `state` is the state of its run, or "waiting" or "removed"."""
 
     trial: Trial
     state: str
@@ -476,20 +475,20 @@ class SettingResult(NamedTuple):
     """The trials of one setting, which differ only in their seeds."""
 
     settings: Mapping[str, str]
-    results: Sequence[Result]
+    results: Sequence[TrialResult]
     counted: int  # how many the mean is over: those that are finished, or else all with a value
     mean: float | None
     spread: float | None  # the standard deviation of the sample; None for fewer than two
 
 
 @dataclass(frozen=True)
-class View:
+class SweepState:
     """A sweep as it is now."""
 
     sweep: Sweep
     state: str  # of its coordinator, as of a run
     error: str  # why it failed
-    results: Sequence[Result]  # the best first
+    results: Sequence[TrialResult]  # the best first
 
     @property
     def is_live(self) -> bool:
@@ -497,13 +496,13 @@ class View:
         return self.state in ("starting", "running")
 
     def count(self, *states: str) -> int:
-        """How many trials are in one of these states."""
+        """The number of trials in one of these states."""
         return sum(one.state in states for one in self.results)
 
     @property
     def settings(self) -> list[SettingResult]:
         """The results by setting, the best mean first."""
-        groups: dict[int, list[Result]] = {}
+        groups: dict[int, list[TrialResult]] = {}
         for one in self.results:
             groups.setdefault(one.trial.point, []).append(one)
         settings = [_combine(results) for results in groups.values()]
@@ -523,7 +522,7 @@ class View:
         return ", ".join(parts)
 
 
-def _combine(results: list[Result]) -> SettingResult:
+def _combine(results: list[TrialResult]) -> SettingResult:
     results.sort(key=lambda one: one.trial.number)
     first = results[0].trial.settings
     settings = {key: value for key, value in first.items() if key != SEED}
@@ -535,8 +534,8 @@ def _combine(results: list[Result]) -> SettingResult:
     return SettingResult(settings, results, len(values), mean, spread)
 
 
-def _counts(result: Result) -> bool:
-    """Whether the value of a trial is compared with those of others: not if it diverged."""
+def _counts(result: TrialResult) -> bool:
+    """Whether the value of a trial is compared with the values of others: not if it diverged."""
     return result.state not in ("failed", "removed")
 
 
@@ -547,22 +546,22 @@ class SweepReader:
         self.folder = folder
         self._readers: dict[str, MetricReader] = {}
 
-    def read(self) -> View:
+    def read(self) -> SweepState:
         """The sweep now. Raises GenuiError if its folder is damaged or gone."""
         sweep = read_sweep(self.folder)
         status = read_status(self.folder)
         results = [self._result(sweep, trial) for trial in sweep.trials]
         results.sort(key=lambda one: _sort_key(one, sweep.goal))
         state = observe_state(self.folder, status)
-        return View(sweep, state, status.error, results)
+        return SweepState(sweep, state, status.error, results)
 
-    def _result(self, sweep: Sweep, trial: Trial) -> Result:
+    def _result(self, sweep: Sweep, trial: Trial) -> TrialResult:
         if not trial.run:
             state = "waiting" if trial.state in UNSETTLED else trial.state
-            return Result(trial, state, note=trial.note)
+            return TrialResult(trial, state, note=trial.note)
         run = run_of(trial)
         if not run.path.is_dir():
-            return Result(trial, "removed", trial.step, 0, trial.value, trial.note)
+            return TrialResult(trial, "removed", trial.step, 0, trial.value, trial.note)
         summary = summarise(run)
         value, missing = trial.value, ""
         if trial.state in UNSETTLED or summary.alive or summary.status.step != trial.step:
@@ -578,14 +577,14 @@ class SweepReader:
         is_resumed = summary.state != trial.state and summary.state in (*LIVE, "finished")
         note = missing if is_resumed else trial.note or _fault(summary) or missing
         status = summary.status
-        return Result(trial, summary.state, status.step, status.steps, value, note)
+        return TrialResult(trial, summary.state, status.step, status.steps, value, note)
 
 
 def _fault(summary: RunSummary) -> str:
     return sanitize(summary.error, 300)
 
 
-def _sort_key(result: Result, goal: str) -> tuple[int, float, int]:
+def _sort_key(result: TrialResult, goal: str) -> tuple[int, float, int]:
     """The best first, then trials without a value, then those that failed."""
     number = result.trial.number
     if not _counts(result):

@@ -26,7 +26,7 @@ EVERY = 2.0
 """Seconds between two records."""
 
 TRAINER_NICE = 10
-"""How far the priority of a trainer is lowered: the app and its worker come first."""
+"""The amount by which the priority of a trainer is lowered: the app and its worker come first."""
 
 STEPS_PER_SECOND = 10
 """The step of a record is its unix time in tenths of a second."""
@@ -43,8 +43,9 @@ class SystemLog:
         self, run: RunDir, say: Callable[[str], None] = lambda line: None, pid: int | None = 0
     ) -> None:
         """`say` is called with what to install if there are GPUs that cannot be measured. The load
-        is that of this process, with `pid` of that one and its children, with None of none."""
-        self._run, self._say, self._pid = run, say, pid
+        is measured for this process; with `pid` for that process and its children; with None for no
+        process."""
+        self._run, self._print_line, self._pid = run, say, pid
         self._sampler: SystemSampler | None = None
         self._due = 0.0  # on the monotonic clock
 
@@ -58,7 +59,7 @@ class SystemLog:
             self._sampler = SystemSampler(self._run.path, self._pid)
             if line := "" if self._sampler.has_gpus else missing_library():
                 with suppress(Exception):
-                    self._say(line)
+                    self._print_line(line)
         elif values := self._sampler.sample():
             moment = time.time()
             step = int(moment * STEPS_PER_SECOND)
@@ -105,7 +106,7 @@ class SystemSampler:
 class ProcessTree:
     """A process, this one by default, and the processor time of its children.
 
-    Of another process the memory of the children counts too. Raises psutil.Error if it has ended.
+    For another process the memory of its children counts too. Raises psutil.Error if it has ended.
     """
 
     def __init__(self, pid: int = 0) -> None:
@@ -115,10 +116,10 @@ class ProcessTree:
         self._own = pid in (0, os.getpid())
         self._process = psutil.Process(pid or None)
         self._has_children_files = os.path.exists("/proc/thread-self/children")
-        self._busy = self._seconds()
+        self._busy = self.processor_seconds()
 
     def sample(self, seconds: float) -> dict[str, float]:
-        before, self._busy = self._busy, self._seconds()
+        before, self._busy = self._busy, self.processor_seconds()
         octets = self._process.memory_info().rss
         if not self._own:
             for child in self._descendants():
@@ -130,9 +131,12 @@ class ProcessTree:
             "memory GB": octets / _GB,
         }
 
-    def _seconds(self) -> float:
+    def processor_seconds(self) -> float:
         """Processor time so far: of the process, of ended children and of living ones."""
-        total = sum(self._process.cpu_times()[:4])
+        times = self._process.cpu_times()
+        # The system counts another process's time in hundredths of a second.
+        own = time.process_time() if self._own else times.user + times.system
+        total = own + sum(times[2:4])
         for child in self._descendants():
             with suppress(self._psutil.Error):  # it has ended since
                 total += sum(self._psutil.Process(child).cpu_times()[:4])
@@ -199,8 +203,16 @@ class _Gpus:
         return values
 
 
+def machine_seconds() -> float:
+    """Processor time of all that ran on this machine since it started."""
+    import psutil
+
+    times = psutil.cpu_times()
+    return sum(times[:3]) + sum(times[5:7])  # user, nice, system, interrupts
+
+
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -257,9 +269,9 @@ def measure_share() -> float:
     """Measure the share of a core, up to 1, that a trainer gets beside the other processes.
 
     A process computes with the session and the priority of a trainer, for a tenth of a second or on
-    a busy machine for three. Others do not tell: beside 16 busy processes on two cores, one in the
-    session of the shell got 0.10 of a core and one like a trainer 0.014. Returns 1 if it cannot be
-    measured.
+    a busy machine for three. Other processes would not show it: beside 16 busy processes on two
+    cores, one in the session of the shell got 0.10 of a core and one like a trainer 0.014. Returns
+    1 if it cannot be measured.
     """
     command = (sys.executable, "-ISc", _COMPUTE)
     with suppress(OSError, ValueError):

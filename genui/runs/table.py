@@ -1,4 +1,4 @@
-"""A table of runs: what its columns hold, the language of its filter, how it is sorted and grouped.
+"""A table of runs: its columns, the language of its filter, its order and its groups.
 
 A column has a key: `lr` is a value of the config or, if there is none, the last value of a metric;
 `best.val_loss` is the best value of a metric; `name`, `state`, `step`, `age`, `tags` … are of the
@@ -10,19 +10,17 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from genui.base import numbers
-from genui.base.conditions import COMPARES, parse_number
+from genui.base.conditions import Conditions, Test, Token, Value, compile_pattern, text_of
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.text import clean_line
 from genui.runs.listing import RunSummary
 from genui.runs.table_state import TableState
-
-Value = float | str
 
 # --- Whether more of a metric is better ------------------------------------------------------
 
@@ -62,7 +60,7 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True)
 class TableRow:
-    """A run with what is known of its metrics and its config, flattened."""
+    """A run with its metrics and its config as far as they are known, flattened."""
 
     run: RunSummary
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -141,21 +139,32 @@ _OF_RUN: Mapping[str, Callable[[RunSummary], Value]] = {
 """Columns of the run itself; an empty text or 0 is no value."""
 
 _OF_TRIAL = frozenset({"sweep", "setting"})
-"""Columns of the trials of a sweep; of other runs they may be in the config."""
+"""Columns of the trials of a sweep; for other runs they may be in the config."""
 
 _PARTS = ("best", "last", "config")
 _ALIASES = {"lr": ("learning_rate",), "learning_rate": ("lr",)}
+_COLUMN_ALIASES = {"tag": "tags"}
 _ALWAYS = frozenset(_OF_RUN)
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "", depth: int = 6) -> dict[str, Value]:
-    """A nested config as one level of dotted keys; what is neither number nor text is text."""
-    flat: dict[str, Value] = {}
+def iterate_settings(
+    config: Mapping[str, Any], prefix: str = "", depth: int = 12
+) -> Iterator[tuple[str, Any]]:
+    """The settings of a nested config by dotted keys: `{"model": {"width": 256}}` has
+    ("model.width", 256). Settings deeper than `depth` are one value."""
     for name, value in config.items():
         key = f"{prefix}{clean_line(str(name), 80)}"
         if isinstance(value, Mapping) and value and depth:
-            flat.update(flatten(value, f"{key}.", depth - 1))
-        elif isinstance(value, bool):
+            yield from iterate_settings(value, f"{key}.", depth - 1)
+        else:
+            yield key, value
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Value]:
+    """The settings of a nested config as numbers and texts; empty ones are left out."""
+    flat: dict[str, Value] = {}
+    for key, value in iterate_settings(config):
+        if isinstance(value, bool):
             flat[key] = str(value).lower()
         elif isinstance(value, int | float) and abs(value) < 1e300:
             flat[key] = value
@@ -168,145 +177,31 @@ def flatten(config: Mapping[str, Any], prefix: str = "", depth: int = 6) -> dict
 
 FILTER_HELP = "e.g. lr>1e-4 and val_loss<1.5, tag:wide, has:acc, not state:failed, /run-\\d+/"
 
-_DEEPEST = 50  # parentheses in each other
-_LONGEST = 2000  # characters
-_TOKEN = re.compile(
-    r"""\s*(?:
-    (?P<open>\() | (?P<close>\)) |
-    (?P<op><=|>=|==|!=|!~|<|>|=|~) |
-    (?P<logic>&&?|\|\|?|!) |
-    (?P<regex>/(?:[^/\\]|\\.)*(?:/|\Z)) |
-    (?P<quoted>"[^"]*"|'[^']*') |
-    (?P<word>(?:[^\s()<>=!~"'&|])+) |
-    (?P<quote>["'])
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
 _FIELDS = ("tag", "has", "name", "state", "id", "note", "project", "sweep", "host")
-_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-
-Test = Callable[[TableRow], bool]
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
-class RunFilter:
-    """A filter of runs, parsed from text; an empty one matches every run.
+class RunFilter(Conditions):
+    """A filter of runs: conditions on their columns, and words.
 
         lr>1e-4 and (val_loss<1.5 or best.acc>=90%) not tag:old
 
-    A word is a part of the name, or a regular expression; `/…/` always is one. Terms side by side
-    must all match. Raises MisuseError, one line, if the text is not a filter.
+    A word is a part of the name, or a regular expression; `/…/` always is one.
     """
 
-    def __init__(self, text: str = "") -> None:
-        self.text = text.strip()
-        self.keys: set[str] = set()  # of the columns that it compares
-        if len(text) > _LONGEST:
-            raise MisuseError(f"a filter has at most {_LONGEST:,} characters")
-        self._tokens = _split(self.text)
-        self._at = 0
-        self._test: Test | None = None
-        if self._tokens:
-            self._test = self._any(0)
-            if self._at < len(self._tokens):  # only a parenthesis ends an expression
-                raise self._fault("')' without '('")
+    title = "filter"
+    example = FILTER_HELP
 
-    def matches(self, row: TableRow) -> bool:
-        return self._test is None or self._test(row)
+    def _name(self, text: str) -> str:
+        return _COLUMN_ALIASES.get(text, text)
 
-    # Each of these reads one rule of the grammar:
-    #     any = all {"or" all}; all = one {["and"] one}; one = {"not"} term
-
-    def _any(self, depth: int) -> Test:
-        tests = [self._all(depth)]
-        while self._take_logic("or", "|", "||"):
-            tests.append(self._all(depth))
-        return tests[0] if len(tests) == 1 else lambda row: any(test(row) for test in tests)
-
-    def _all(self, depth: int) -> Test:
-        tests = [self._one(depth)]
-        while (token := self._peek()) is not None:
-            if token.kind == "close" or self._is_logic(token, "or", "|", "||"):
-                break
-            self._take_logic("and", "&", "&&")
-            tests.append(self._one(depth))
-        return tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
-
-    def _one(self, depth: int) -> Test:
-        negated = False
-        while self._take_logic("not", "!"):
-            negated = not negated
-        test = self._term(depth)
-        return (lambda row: not test(row)) if negated else test
-
-    def _term(self, depth: int) -> Test:
-        token = self._peek()
-        if token is None:
-            raise self._fault("it ends too early")
-        self._at += 1
-        if token.kind == "open":
-            if depth >= _DEEPEST:
-                raise self._fault("too many parentheses")
-            test = self._any(depth + 1)
-            if (end := self._peek()) is None or end.kind != "close":
-                raise self._fault("')' is missing")
-            self._at += 1
-            return test
-        if token.kind in ("word", "quoted"):
-            following = self._peek()
-            if following is not None and following.kind == "op":
-                return self._comparisons(_bare(token))
-            if token.kind == "word" and (test := self._field(token)) is not None:
-                return test
-            return _name_test(_bare(token), quoted=token.kind == "quoted")
+    def _read_word(self, token: Token) -> Test:
         if token.kind == "regex":
-            return _name_pattern(_compile(token.text.strip("/") if len(token.text) > 1 else ""))
-        raise self._fault(f"'{token.text}' needs something before it")
+            return _name_test(compile_pattern(token.text.strip("/") if len(token.text) > 1 else ""))
+        if token.kind == "quoted":
+            return _name_test(re.compile(re.escape(token.bare), re.IGNORECASE))
+        return self._field(token) or _name_test(_forgiving(token.text))
 
-    def _comparisons(self, left: str) -> Test:
-        """One comparison, or several as in `1e-5 < lr < 1e-3`."""
-        tests: list[Test] = []
-        while (token := self._peek()) is not None and token.kind == "op":
-            self._at += 1
-            value = self._peek()
-            if value is None or value.kind not in ("word", "quoted", "regex"):
-                raise self._fault(f"'{left} {token.text}' needs a value")
-            self._at += 1
-            right = value.text[1:].removesuffix("/") if value.kind == "regex" else _bare(value)
-            tests.append(self._comparison(left, token.text, right))
-            left = right
-        return tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
-
-    def _comparison(self, left: str, op: str, right: str) -> Test:
-        if op in _FLIPPED and parse_number(left) is not None and parse_number(right) is None:
-            left, op, right = right, _FLIPPED[op], left
-        key = {"tag": "tags"}.get(left, left)
-        self.keys.add(key)
-        if op in ("~", "!~"):
-            pattern = _compile(right)
-            wanted = op == "~"
-            return lambda row: (
-                (value := row.get(key)) is not None
-                and (pattern.search(_text(value)) is not None) == wanted
-            )
-        number, text = parse_number(right), right.casefold()
-        if op in ("=", "==", "!="):
-            wanted = op != "!="
-            return lambda row: (
-                (value := row.get(key)) is not None and _equal(value, number, text) == wanted
-            )
-        if number is None:
-            raise self._fault(f"'{left} {op}' needs a number, not '{clean_line(right, 30)}'")
-        compare = COMPARES[op]
-        return lambda row: isinstance(value := row.get(key), int | float) and compare(value, number)
-
-    def _field(self, token: _Token) -> Test | None:
+    def _field(self, token: Token) -> Test | None:
         """`tag:wide` and the like; None if the word does not begin so."""
         kind, colon, text = token.text.partition(":")
         kind = kind.lower()
@@ -316,99 +211,36 @@ class RunFilter:
         if not text and following is not None and following.start == token.end:
             if following.kind == "quoted":
                 self._at += 1
-                text = _bare(following)
+                text = following.bare
             elif following.kind == "regex":
                 self._at += 1
                 text = following.text.strip("/")
         if not text:
             raise self._fault(f"'{kind}:' needs a word after it")
         if kind == "has":
-            self.keys.add(text)
+            self.keys[text] = None
             return lambda row: row.get(text) is not None
         if kind == "tag":
             folded = text.casefold()
             return lambda row: any(folded == tag.casefold() for tag in row.run.labels.tags)
         pattern = _forgiving(text)
         return lambda row: (
-            (value := row.get(kind)) is not None and pattern.search(_text(value)) is not None
+            (value := row.get(kind)) is not None and pattern.search(text_of(value)) is not None
         )
-
-    def _peek(self) -> _Token | None:
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
-
-    def _take_logic(self, *words: str) -> bool:
-        token = self._peek()
-        if token is None or not self._is_logic(token, *words):
-            return False
-        self._at += 1
-        return True
-
-    def _is_logic(self, token: _Token, *words: str) -> bool:
-        return token.kind in ("logic", "word") and token.text.lower() in words
-
-    def _fault(self, why: str) -> MisuseError:
-        return MisuseError(f"'{clean_line(self.text, 40)}' is not a filter: {why}; {FILTER_HELP}")
-
-
-def _split(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:  # nothing but white space is left
-            break
-        kind = match.lastgroup or ""
-        if kind == "quote":
-            line = clean_line(text, 40)
-            raise MisuseError(f"'{line}' is not a filter: a quotation mark is not closed")
-        tokens.append(_Token(kind, match[kind], match.start(kind), match.end()))
-        at = match.end()
-    return tokens
-
-
-def _bare(token: _Token) -> str:
-    return token.text[1:-1] if token.kind == "quoted" else token.text
-
-
-def _compile(text: str) -> re.Pattern[str]:
-    """A regular expression, ignoring case. Raises MisuseError, one line."""
-    try:
-        return re.compile(text, re.IGNORECASE)
-    except (re.error, RecursionError, OverflowError) as error:
-        line = f"'{clean_line(text, 40)}' is not a regular expression"
-        raise MisuseError(f"{line} ({clean_line(str(error), 60)}): e.g. /run-\\d+/") from None
 
 
 def _forgiving(text: str) -> re.Pattern[str]:
     """The regular expression that a word is, or else of the word itself."""
     try:
-        return _compile(text)
+        return compile_pattern(text)
     except MisuseError:
         return re.compile(re.escape(text), re.IGNORECASE)
 
 
-def _name_test(text: str, quoted: bool) -> Test:
-    return _name_pattern(re.compile(re.escape(text), re.I) if quoted else _forgiving(text))
-
-
-def _name_pattern(pattern: re.Pattern[str]) -> Test:
+def _name_test(pattern: re.Pattern[str]) -> Test:
     return lambda row: (
         pattern.search(row.run.info.name) is not None or pattern.search(row.run.run.id) is not None
     )
-
-
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def _equal(value: Value, number: float | None, text: str) -> bool:
-    if isinstance(value, str):
-        return value.casefold() == text
-    if number is None:
-        return False
-    if math.isnan(number) or math.isnan(value):
-        return math.isnan(number) and math.isnan(value)
-    return value == number or math.isclose(value, number, rel_tol=1e-9)
 
 
 # --- The columns -----------------------------------------------------------------------------
@@ -427,7 +259,7 @@ def all_columns(rows: Sequence[TableRow]) -> list[str]:
 
 def check_column(key: str, rows: Sequence[TableRow]) -> str:
     """The key, if any row has such a column. Raises MisuseError with the nearest one."""
-    key = {"tag": "tags"}.get(key, key)
+    key = _COLUMN_ALIASES.get(key, key)
     if key in _ALWAYS or any(row.get(key) is not None for row in rows):
         return key
     nearest = did_you_mean(key, set(all_columns(rows)))
@@ -451,7 +283,7 @@ _DULL = re.compile(r"(^|[._/])(dir|path|file|output|url|command)|^printed units\
 
 
 class Survey(NamedTuple):
-    """What a table of some runs shows at first."""
+    """The columns and the order that a table of runs has at first."""
 
     columns: list[str]  # the main metric, the step, what differs in the configs, other metrics
     varied: list[str]  # the columns of the config in which the runs differ
@@ -509,7 +341,7 @@ def starts_descending(key: str) -> bool:
 
 
 def title(key: str) -> str:
-    """The head of a column: `min val_loss` is that of `best.val_loss`."""
+    """The head of a column: `min val_loss` for `best.val_loss`."""
     part, _, name = key.partition(".")
     if name and part == "best":
         return f"{'max' if better(name) > 0 else 'min'} {clean_line(name)}"
@@ -573,8 +405,8 @@ def arrange(rows: Iterable[TableRow], state: TableState) -> list[Line]:
 
 
 def _mean(key: str, rows: Sequence[TableRow]) -> str:
-    """`mean min val_loss 1.62 ± 0.03`: with the standard deviation of the sample; "" for fewer
-    than two numbers, and for what is of the runs themselves."""
+    """`mean min val_loss 1.62 ± 0.03`: with the standard deviation of the sample; "" for fewer than
+    two numbers, and for columns about the run itself."""
     if not key or key in _ALWAYS:
         return ""
     values = [value for row in rows if isinstance(value := row.get(key), int | float)]
@@ -587,7 +419,7 @@ def _mean(key: str, rows: Sequence[TableRow]) -> str:
 
 def view_of_sweep(rows: Sequence[TableRow], name: str) -> dict[str, Any]:
     """The fields of TableState that show a sweep alone, the best first, by setting if its trials
-    have several seeds, with what differs between them. `name` is that of a sweep of a row."""
+    have several seeds, with what differs between them. `name` is the name of a row's sweep."""
     trials = [row for row in rows if sweep_of(row.run) == name]
     settings = Counter(row.get("setting") for row in trials)
     about = trials[0].run.info.sweep

@@ -1,4 +1,4 @@
-"""What the user has chosen of a table of runs; a setting is an annotated field."""
+"""The user's choices for a table of runs; a setting is an annotated field."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ _CHARTS = {"": "off", "scatter": "scatter", "parallel": "parallel"}
 
 
 class TableState(Struct, frozen=True, omit_defaults=True):
-    """What the user has chosen of the table. Columns are named by their keys."""
+    """The user's choices for the table. Columns are named by their keys."""
 
     filter: str = ""
     sort: Annotated[

@@ -1,7 +1,7 @@
 """Alerts to a phone or a chat: one HTTP request, only if the user has set `alert_url`.
 
 ntfy (https://docs.ntfy.sh/publish) gets the text as the body; Slack, Mattermost, Google Chat and
-others get {"text": …}, Discord {"content": …}. What is sent is `alert_text`, and nothing else.
+others get {"text": …}, Discord {"content": …}. Only `alert_text` is sent, and nothing else.
 
 A run that ends says so itself, also when no app is open. The app sends the other alerts.
 """
@@ -21,7 +21,7 @@ from genui.base.text import clean_line
 _TIMEOUT = 5.0  # seconds
 _LONGEST = 500  # characters
 FIELDS = ("name", "alert", "step", "host", "project")
-"""What `alert_text` may contain, in braces."""
+"""The words that `alert_text` may contain in braces."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
@@ -84,7 +84,7 @@ def _post(config: Config, text: str) -> None:
         raise GenuiError(f"{where}: {clean_line(str(error.reason), 200)}") from None
     except (OSError, ValueError) as error:
         raise GenuiError(f"{where}: {clean_line(str(error), 200)}") from None
-    except HTTPException as error:  # what it says may contain the address
+    except HTTPException as error:  # its message may contain the address
         raise GenuiError(
             f"{where}: no HTTP server, or no address ({type(error).__name__})"
         ) from None

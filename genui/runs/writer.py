@@ -23,6 +23,7 @@ from genui.base.files import (
     write_all,
     writing,
 )
+from genui.runs.facts import at_step
 from genui.runs.layout import (
     LIVE,
     RunDir,
@@ -66,7 +67,7 @@ class RunWriter:
         # Over _status and its file; taken again by a signal handler that ends the run.
         self._guard = threading.RLock()
         self._leaving = threading.Event()
-        self._system = SystemLog(run, self.say)
+        self._system = SystemLog(run, self.write_line)
 
     @property
     def status(self) -> Status:
@@ -120,7 +121,7 @@ class RunWriter:
 
         with suppress(GenuiError):
             info = read_info(self.run)
-            end = f"finished at step {status.step}"
+            end = at_step("finished", status.step)
             alert = end if status.state == "finished" else f"failed: {status.error}"
             values = {"name": info.name, "alert": alert, "step": str(status.step)}
             webhook.send(values | {"host": status.host, "project": info.project}, wait=True)
@@ -147,7 +148,7 @@ class RunWriter:
     def measure(self, pid: int | None) -> None:
         """Measures the load of that process and its children, and no longer of this one; with None
         that of the machine alone."""
-        self._system = SystemLog(self.run, self.say, pid)
+        self._system = SystemLog(self.run, self.write_line, pid)
 
     def abandon(self) -> None:
         """In a child after a fork: closes the files of the run, which belongs to the parent.
@@ -174,7 +175,7 @@ class RunWriter:
             else:
                 self._status = msgspec.structs.replace(self._status, **fields)
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Appends to console.log, with the time; several lines each get it."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         text = "\n".join(f"{stamp} {part}" for part in line.splitlines() or [""])

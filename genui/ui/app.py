@@ -33,6 +33,7 @@ from genui.base import numbers, paths
 from genui.base.config import AUTO, Config, load_config, save_setting
 from genui.base.errors import GenuiError, MisuseError, describe_bug, did_you_mean
 from genui.base.files import recall, remember
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol import Warm
 from genui.render.colours import ColourMode, detect_colours
@@ -42,8 +43,8 @@ from genui.runs.listing import RunSummary, list_runs
 from genui.ui import facts, keys, messages, themes, watchdog
 from genui.ui.key_help import HelpScreen
 from genui.ui.kinds import styles_of_kinds
-from genui.ui.lifecycle import KeyAnswered, LifecycleGuard
-from genui.ui.screens import AppScreen, PaletteScreen, Said
+from genui.ui.lifecycle import KeyAnswered, guard
+from genui.ui.screens import AppScreen, PaletteScreen, StatusEntry
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import THIN_BLACK, choose_driver, get_metered_driver, no_colour
@@ -51,7 +52,14 @@ from genui.ui.textual_parts import filter_errors, free_drawn_lines, is_ending
 from genui.ui.themes import colour_mode
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.dialogs import ThemeScreen, Window
+from genui.ui.widgets.dialogs import ThemeScreen, Window, ask
+
+with late_imports():
+    from genui.runs import models
+    from genui.ui import demo, home, jump
+    from genui.ui import tour as guided_tour
+    from genui.ui.training import screen as training_screen
+    from genui.ui.widgets import image as image_widgets
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -96,7 +104,7 @@ def _path() -> Path:
 
 STYLE_SHEET = Path(__file__).with_name("app.tcss")  # absolute: also for subclasses elsewhere
 MAX_RECENT = 6  # commands at the top of the palette
-MAX_SAID = 10  # messages that can be read again
+MAX_STATUS_ENTRIES = 10  # messages that can be read again
 # What a search for a widget raises once its screen has gone.
 _REMOVED = (NoMatches, NoScreen, ScreenStackError, MountError)
 KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
@@ -128,7 +136,8 @@ def _keeps_target(event: events.Key, target: DOMNode) -> bool:
 
 
 @filter_errors
-class Shell(LifecycleGuard, App[None]):
+@guard
+class Shell(App[None]):
     """The base of both apps.
 
     A subclass defines the `front` screen and sets `watcher`, which starts after the first paint.
@@ -137,7 +146,9 @@ class Shell(LifecycleGuard, App[None]):
     TITLE = "genui"
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = set()  # noqa: RUF012 - as Textual declares it; each screen has its own
-    BINDINGS: ClassVar[list[BindingType]] = []
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.make_bindings([keys.JUMP], priority=True)  # in lines and windows too
+    ]
 
     watcher: Watcher
 
@@ -146,13 +157,16 @@ class Shell(LifecycleGuard, App[None]):
         super().__init__(driver_class=choose_driver(), css_path=[*style_sheets])
         self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
         self.user_keys: dict[str, str] = {}
+        self.machine = ""  # the worker's device and precision
+        self.traffic = ""  # bytes per second to the terminal
+        self.live = 0  # runs that are training
         self.last_key_at = 0.0
         self._queued_keys: list[events.Key] = []  # until their target is ready
         self._queued_since: float | None = None
         self._queue_timer: Timer | None = None
         self._asked: DOMNode | None = None  # has been sent the key before, and not answered it
         self._asked_at = 0.0
-        self.said: deque[Said] = deque(maxlen=MAX_SAID)
+        self.status_entries: deque[StatusEntry] = deque(maxlen=MAX_STATUS_ENTRIES)
         self._memory = recall(_path(), Memory) or Memory()
         self._saving = threading.Lock()
         self._config_error = ""
@@ -206,6 +220,17 @@ class Shell(LifecycleGuard, App[None]):
         """The screen that gets new data and messages."""
         raise NotImplementedError
 
+    def update_bars(self) -> None:
+        """Write the header and the footer of each screen that is open."""
+        for screen in self.screen_stack:
+            if isinstance(screen, AppScreen):
+                screen.update_bars()
+
+    def count_live(self, runs: Sequence[RunSummary]) -> None:
+        """Take over how many of the runs are training."""
+        self.live = sum(run.alive for run in runs)
+        self.update_bars()
+
     def on_load(self) -> None:
         leave_on_signals(self)
 
@@ -228,7 +253,7 @@ class Shell(LifecycleGuard, App[None]):
         """Do the rest of the start, after the first paint."""
         front = self.front
         try:
-            self.user_keys = front.user_keys = keys.load_keymap()
+            self.user_keys = keys.load_keymap()
         except GenuiError as error:
             front.say(str(error))
         else:
@@ -237,7 +262,7 @@ class Shell(LifecycleGuard, App[None]):
                 self.show_hint()
         if self._config_error:
             front.say(self._config_error)
-        front.update_bars()
+        self.update_bars()
         # Today's objects live as long as the app: a full collection would delay a key by 50 to
         # 150 ms and free little.
         gc.freeze()
@@ -323,7 +348,7 @@ class Shell(LifecycleGuard, App[None]):
         """Whether the target of a key is not ready yet."""
         if isinstance(self.screen, PaletteScreen):
             return not self.screen.ready_for(key)
-        return isinstance(self.screen, LifecycleGuard) and not self.screen.is_mounted
+        return isinstance(self.screen, AppScreen | Window) and not self.screen.is_mounted
 
     def _queue(self, event: events.Key) -> bool:
         """Queue a key that must wait, and all keys after it to keep their order. Returns whether
@@ -384,6 +409,19 @@ class Shell(LifecycleGuard, App[None]):
         if not any(isinstance(screen, PaletteScreen) for screen in self.screen_stack):
             self.push_screen(PaletteScreen(id="--command-palette"))
 
+    def action_jump(self) -> None:
+        """Show a letter on each pane and field of the screen; the one that is pressed gets the
+        focus."""
+        screen = self.screen
+        if not isinstance(screen, PaletteScreen | jump.JumpScreen):
+            targets = (
+                screen.targets() if isinstance(screen, AppScreen) else jump.list_fields(screen)
+            )
+            if targets:
+                ask(self, jump.JumpScreen(targets), lambda target: target.focus())
+            else:
+                self.front.say("there is no pane or field here to jump to", "note")
+
     @property
     def answering(self) -> bool:
         """Whether a key was just pressed, for whose paint animations wait."""
@@ -409,8 +447,8 @@ class Shell(LifecycleGuard, App[None]):
         for view in views.values():
             self.front.show_run(view)
 
-    @on(messages.Say)
-    def _show_message(self, event: messages.Say) -> None:
+    @on(messages.ShowStatus)
+    def _show_message(self, event: messages.ShowStatus) -> None:
         self.front.say(event.line, event.kind)
 
     # --- images in pixels -------------------------------------------------------------
@@ -444,16 +482,14 @@ class Shell(LifecycleGuard, App[None]):
             )
             for screen in self.screen_stack:
                 for widget in (screen, *screen.query("*")):
-                    widget.notify_style_update()  # what is kept of it was drawn for fewer colours
+                    widget.notify_style_update()  # the cached parts were drawn for fewer colours
                     widget.refresh()
             self._redraw_images()
         return colours
 
     def _redraw_images(self) -> None:
-        from genui.ui.widgets.image import ImageView  # late: `genui watch` may show none
-
         for screen in self.screen_stack:
-            for image in screen.query(ImageView):
+            for image in screen.query(image_widgets.ImageView):
                 image.change_protocol()
 
     # --- garbage, traffic, settings, actions ------------------------------------------
@@ -479,8 +515,8 @@ class Shell(LifecycleGuard, App[None]):
             self._redraw_images()
             self.front.say("the terminal is slow, so images are drawn in half-blocks", "note")
         busy = kilobytes >= MIN_TRAFFIC
-        self.front.traffic = f"↑ {numbers.count(kilobytes)} KB/s to terminal" if busy else ""
-        self.front.update_bars()
+        self.traffic = f"↑ {numbers.count(kilobytes)} KB/s to terminal" if busy else ""
+        self.update_bars()
 
     @on(messages.HintSeen)
     def _remember_hint(self) -> None:
@@ -492,8 +528,8 @@ class Shell(LifecycleGuard, App[None]):
 
     def _theme_changed(self, theme: Theme) -> None:
         """Write the header and footer again: they keep the colours they were written with."""
-        self.front.update_bars()
-        # There it is only tried, and that of the terminal is none of the user's choice.
+        self.update_bars()
+        # There it is only tried, and the user did not choose the terminal's.
         if not isinstance(self.screen, ThemeScreen) and theme.name != self._followed:
             self._save("theme", theme.name)
 
@@ -540,11 +576,12 @@ class Shell(LifecycleGuard, App[None]):
         self._undoable.append(event)
 
     def action_undo(self) -> None:
-        """Undo what was done last of what can be undone, while keys go on."""
+        """Undo the last action that can be undone; keys still work meanwhile."""
         if not self._undoable:
             self.front.say("nothing to undo", "note")
             return
-        # A task and no worker: what was begun is undone also if the app is closed meanwhile.
+        # A task and no worker: an undo that has begun is completed even if the app is closed
+        # meanwhile.
         task = asyncio.create_task(self._undo(self._undoable.pop()))
         self._undoing.add(task)
         task.add_done_callback(self._undoing.discard)
@@ -582,12 +619,9 @@ class GenuiApp(Shell):
     def __init__(self, launch: Launch = launch_worker, tour: bool = False) -> None:
         super().__init__([STYLE_SHEET, STYLE_SHEET.with_name("home.tcss"), *styles_of_kinds()])
         # Late: these import every pane and recipe, which `genui watch` does not need.
-        from genui.runs.models import list_models
-        from genui.ui.home import HomeScreen
-
         self.session = Session(self, launch)
-        self.watcher = Watcher(self, models=partial(list_models, patience=PATIENCE))
-        self.home = HomeScreen(self.session, self.watcher)
+        self.watcher = Watcher(self, models=partial(models.list_models, patience=PATIENCE))
+        self.home = home.HomeScreen(self.session, self.watcher)
         self.tour: Tour | None = None  # while it is taken
         self._opens_tour = tour
         self._warmed = False
@@ -611,9 +645,7 @@ class GenuiApp(Shell):
     async def _begin_home(self) -> None:
         """Show what can be read from files, and start the worker: on a busy machine afterwards,
         since it takes the processor."""
-        from genui.ui.demo import is_busy  # late: `genui watch` has no Home
-
-        if not is_busy():
+        if not demo.is_busy():
             self.session.open()
         try:
             await self.home.demo.show_files()
@@ -631,13 +663,15 @@ class GenuiApp(Shell):
     @on(messages.WorkerReady)
     def _worker_ready(self, event: messages.WorkerReady) -> None:
         ready = event.ready
-        self.home.set_machine(clean_line(f"{ready.device} {ready.precision}", 24))
+        self.machine = clean_line(f"{ready.device} {ready.precision}", 24)
+        self.update_bars()
         self._warm()
 
     @on(messages.WorkerDied)
     def _worker_died(self, event: messages.WorkerDied) -> None:
         self._warmed = False
-        self.home.set_machine("")
+        self.machine = ""
+        self.update_bars()
         self.front.say(event.line)
 
     @on(messages.TableChanged)
@@ -648,6 +682,7 @@ class GenuiApp(Shell):
     @on(messages.ListsChanged)
     def _lists_changed(self, event: messages.ListsChanged) -> None:
         self.home.set_lists(tuple(event.models), tuple(event.runs))
+        self.count_live(event.runs)
         self._warm()
         if self._opens_tour:
             self._opens_tour = False
@@ -655,10 +690,8 @@ class GenuiApp(Shell):
 
     def _warm(self) -> None:
         """Load the models of the panes in advance."""
-        from genui.ui.demo import is_busy  # late: `genui watch` has no Home
-
         known = self.session.ready is not None and self.home.models
-        if known and not self._warmed and not is_busy():  # a busy machine is left to others
+        if known and not self._warmed and not demo.is_busy():  # a busy machine is left to others
             self._warmed = True
             for ref in self.home.offered_models():
                 self.session.put(Warm(ref))
@@ -667,10 +700,8 @@ class GenuiApp(Shell):
 
     def action_tour(self) -> None:
         """Take the tour from its beginning."""
-        from genui.ui.tour import Tour  # late: only for those who take it
-
         self.action_tour_leave()
-        self.tour = Tour(self)
+        self.tour = guided_tour.Tour(self)
 
     def action_tour_skip(self) -> None:
         if self.tour is not None:
@@ -722,15 +753,14 @@ class WatchApp(Shell):
     """Shows the first run of the target, or the runs that were shown last time."""
 
     def __init__(self, target: WatchTarget, links: "Sequence[Follower | RunFollower]" = ()) -> None:
-        """`links` keep logs of other hosts up to date; what is wrong with one is shown."""
+        """`links` keep logs of other hosts up to date; the fault of one is shown."""
         super().__init__()
         self._note = target.note
         self._links = links
         self._link_line = ""
+        self.live = sum(run.alive for run in target.runs)
         self.watcher = Watcher(self, runs=target.find)
-        from genui.ui.training.screen import TrainingScreen  # late: it imports numpy
-
-        self.board = TrainingScreen(
+        self.board = training_screen.TrainingScreen(
             self.watcher,
             target.key,
             target.runs[:1],
@@ -758,7 +788,7 @@ class WatchApp(Shell):
             self.set_interval(LINK_POLL, self._tell_of_links)
 
     def _tell_of_links(self) -> None:
-        """Say once what is wrong with a link, and when it is right again."""
+        """Report the fault of a link once, and when the link works again."""
         line = "; ".join(link.line for link in self._links if link.line)
         if line != self._link_line:
             self._link_line = line
@@ -767,6 +797,7 @@ class WatchApp(Shell):
     @on(messages.ListsChanged)
     def _lists_changed(self, event: messages.ListsChanged) -> None:
         self.board.set_lists(event.runs)
+        self.count_live(event.runs)
 
     @on(messages.TableChanged)
     def _table_changed(self, event: messages.TableChanged) -> None:

@@ -12,19 +12,21 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from genui.base.text import clean_line
-from genui.ui.traces.compare import Column, Part
+from genui.protocol.messages import text_of_frames
+from genui.ui.generate.look import ImagePart
+from genui.ui.traces.compare import Column
 from genui.ui.traces.trees import NAME_CELLS, Branch, Tree
-from genui.ui.widgets.dialogs import ValueScreen, Window, ask
-from genui.ui.widgets.image import ColumnView
+from genui.ui.widgets.columns import ColumnView
+from genui.ui.widgets.dialogs import Window, ask, make_value_screen
 from genui.ui.widgets.inputs import SearchLine
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
 
 NO_BRANCHES = "No branches yet: press space in the pane to start one"
 KEYS = "⏎ show · ←→ fold · * star · e name · d remove · u undo · / search"
 MORE_KEYS = "c compare · x export · ^s save all · esc close"
 NAME_HINT = "shown in place of its edit, and saved with the branches; empty removes it"
 
-LEAD_CELLS = 24  # of the lines of the tree; deeper branches leave out the first of them
+LEAD_CELLS = 24  # for the lines of the tree; deeper branches leave out the first of them
 TITLE_CELLS = 34
 WORDS_STEPS = 24  # the steps after a fork whose text a row shows
 
@@ -66,14 +68,14 @@ class BranchesScreen(Window[Choice | None]):
         self,
         tree: Tree[Any],
         model: str,
-        part: Part,
+        part: ImagePart,
         drop: Callable[[int], list[Branch[Any]]],
         undo: Callable[[], str],
     ) -> None:
         super().__init__()
         self._tree = tree
         self._model = model  # of the pane; the rows name only other models
-        self._part: Part = part
+        self._part: ImagePart = part
         self._drop = drop
         self._undo = undo
         self._removed = 0  # removals in this window that are not undone
@@ -146,7 +148,6 @@ class BranchesScreen(Window[Choice | None]):
         self.call_after_refresh(self._preview)
 
     def action_scroll_text(self, by: int) -> None:
-        """Scroll the text of the preview."""
         for view in self.query(ColumnView):
             view.scroll_text(by)
 
@@ -218,7 +219,7 @@ class BranchesScreen(Window[Choice | None]):
         def parse(text: str) -> str:
             return clean_line(text, NAME_CELLS)
 
-        window: Screen[str | None] = ValueScreen(
+        window: Screen[str | None] = make_value_screen(
             "Name of the branch", branch.name, NAME_HINT, parse, "name"
         )
         ask(self, window, name)
@@ -266,7 +267,7 @@ class BranchesScreen(Window[Choice | None]):
 
 def branch_row(
     tree: Tree[Any], branch: Branch[Any], lead: str, model: str, continues: bool = False
-) -> Row:
+) -> ListRow:
     """The row of a branch: its title, the first words after the fork, the step at which it forks,
     and its computed steps. `model` is the ref of the pane's model; a branch that `continues` the
     one above it has an arrow."""
@@ -280,13 +281,13 @@ def branch_row(
     steps += f"{trace.computed}/{trace.total}"
     first = trace.forked_at + 1 - trace.first if branch.parent >= 0 else 0
     frames = trace.frames[first : first + WORDS_STEPS]
-    words = clean_line("".join(frame.text for frame in frames).strip(), 80)
+    words = clean_line(text_of_frames(frames).strip(), 80)
     lead += "↓ " if continues else ""
     if cell_len(lead) > LEAD_CELLS:
         lead = f"⋯{lead[-LEAD_CELLS + 1 :]}"
     sign = "●" if branch is tree.shown else "★" if branch.starred else " "
     star = "★ " if branch.starred and branch is tree.shown else ""
-    return Row(
+    return ListRow(
         str(branch.number), star + " · ".join(parts), steps, sign, "good", lead, middle=words
     )
 

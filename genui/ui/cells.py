@@ -1,4 +1,4 @@
-"""The cells of a terminal, of which only the changed ones are sent.
+"""The cells of a terminal; only changed cells are sent.
 
 Textual repaints whole widgets and writes the full style of each piece of text. `Cells` parses a
 repaint, compares it with the contents of the terminal, and returns only the cells that differ,

@@ -2,36 +2,50 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal, Vertical
-from textual.message_pump import MessagePump
 from textual.widgets import Static
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol.edits import DEFAULT_DISTANCE, DISTANCES, variation_method, variations
+from genui.protocol.messages import text_of_frames
 from genui.ui import messages
-from genui.ui.session import Session
+from genui.ui.generate.look import PART_NAMES
 from genui.ui.terminal import may_animate
 from genui.ui.traces.compare import (
     Column,
     Columns,
-    Part,
     SharedTimeline,
     describe_tokens,
     image_difference,
 )
-from genui.ui.traces.trees import Lost, Trace
+from genui.ui.traces.trees import Lost, ShownTrace
+from genui.ui.widgets.columns import ColumnView
 from genui.ui.widgets.dialogs import Window
-from genui.ui.widgets.image import ColumnView
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
 from genui.ui.widgets.timeline import Timeline
 
+with late_imports():
+    from genui.ui import windows
+
+if TYPE_CHECKING:
+    from genui.ui.generate.pane import TracePane
+
 TICKS_PER_S = 12.0
+ARROWS: tuple[BindingType, ...] = (
+    Binding("right,l", "choose(1)", "Next", show=False),
+    Binding("left,h", "choose(-1)", "Previous", show=False),
+    Binding("down,j", "row(1)", "Row below", show=False),
+    Binding("up,k", "row(-1)", "Row above", show=False),
+)
+"""Bindings of windows whose columns stand in rows."""
 
 
 class ColumnsWindow(Window[Column | None]):
@@ -50,12 +64,13 @@ class ColumnsWindow(Window[Column | None]):
         Binding("semicolon", "roll", "Play or pause the clips", show=False),
     ]
 
-    def __init__(
-        self, session: Session, pane: MessagePump, columns: Sequence[Column], part: Part
-    ) -> None:
+    def __init__(self, pane: "TracePane", columns: Sequence[Column]) -> None:
         super().__init__()
-        self.traces = Columns(session, self, pane, columns, part)
+        # Finished images have no noise to show.
+        part = "denoised" if pane.view.part == "noise" else pane.view.part
+        self.traces = Columns(pane.session, self, pane, columns, part)
         self.chosen = 0  # the index of the column that the keys act on
+        self.row_length = 1  # columns
         self._note = ""  # shown in place of the usual line
         self._stale = True
         self._opened_at = self._painted_at = time.monotonic()
@@ -64,22 +79,39 @@ class ColumnsWindow(Window[Column | None]):
     def columns(self) -> tuple[Column, ...]:
         return self.traces.columns
 
+    def title_of(self, index: int) -> str:
+        """The title of a column."""
+        return self.columns[index].label
+
     @property
     def clip_frames(self) -> int:
         """The number of frames of the clips; 1 for images."""
-        raise NotImplementedError
+        return self.traces.frames([column.place for column in self.columns])
 
     def worker_lost(self) -> str:
         """Handle the end of the worker. Returns the line for the user."""
         raise NotImplementedError
 
     def request(self) -> None:
-        """Ask the worker for what each column needs next."""
-        raise NotImplementedError
+        """Ask the worker for the next step of each column without a fault."""
+        for column in self.columns:
+            if self.traces.is_open and not column.fault:
+                column.trace.goal = max(column.goal, column.trace.computed)
+                self.traces.ask(column.trace)
 
     def paint(self) -> None:
         """Draw all columns and the lines below them."""
         raise NotImplementedError
+
+    def paint_cells(self, *indices: int) -> None:
+        """Draw these columns, each at its place, in a cell of its own."""
+        for at, view in enumerate(self.query(ColumnView)):
+            view.display = at < len(indices)
+            if view.display:
+                column, focused = self.columns[indices[at]], indices[at] == self.chosen
+                view.column = replace(column, label=self.title_of(indices[at]))
+                moves, clip = column.place < column.goal, self.traces.clip.at
+                view.paint(column.place, self.traces.part, focused, moves, self.waited, clip)
 
     def say(self, line: str) -> None:
         """Show a line for the user, if the window is still open."""
@@ -94,6 +126,7 @@ class ColumnsWindow(Window[Column | None]):
     def update(self) -> None:
         """Show a change that the user made: send requests and paint at once."""
         self._note = ""
+        self.traces.clip.restart()
         self.request()
         self.repaint()
 
@@ -118,6 +151,10 @@ class ColumnsWindow(Window[Column | None]):
             self.chosen = index
             self.update()
 
+    def action_row(self, by: int) -> None:
+        """Choose the column in the row below, or above."""
+        self.action_pick(self.chosen + by * self.row_length)
+
     def action_swap(self, by: int) -> None:
         """Show the next view, or the one before: the predicted x₀, the noisy image or the noise."""
         self.traces.next_part(by)
@@ -132,6 +169,23 @@ class ColumnsWindow(Window[Column | None]):
     def action_roll(self) -> None:
         self.traces.clip.toggle(self.clip_frames)
         self.repaint()
+
+    def action_take(self) -> None:
+        """Close, and show the chosen column in the pane."""
+        column = self.columns[self.chosen]
+        if not column.trace.started and not column.trace.frames:
+            self.say("this one has no steps yet: nothing to open")
+        elif self.is_active:
+            self.close(column)
+
+    def action_leave(self) -> None:
+        if self.is_active:
+            self.close(None)
+
+    def tick(self) -> None:
+        """Paint what has changed."""
+        if self.traces.is_open:
+            self.paint_if(self.traces.clip.tick(self.clip_frames))
 
     @on(messages.Reply)
     def _take_reply(self, event: messages.Reply) -> None:
@@ -154,7 +208,6 @@ class ColumnsWindow(Window[Column | None]):
 
 WIDE = 92  # columns in which all keys fit below the columns
 
-PART_NAMES: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds in which the playhead reaches the newest step
 
 
@@ -181,15 +234,9 @@ class CompareScreen(ColumnsWindow):
     ]
 
     def __init__(
-        self,
-        session: Session,
-        pane: MessagePump,
-        columns: Sequence[Column],
-        position: int,
-        playing: bool = False,
-        part: Part = "denoised",
+        self, pane: "TracePane", columns: Sequence[Column], position: int, playing: bool
     ) -> None:
-        super().__init__(session, pane, columns, part)
+        super().__init__(pane, columns)
         self.timeline = SharedTimeline(self.columns, goal=position, playing=playing)
         self._line = ""  # below the columns
         self._progress: list[tuple[int, bool]] = []  # of each trace when last painted
@@ -208,12 +255,14 @@ class CompareScreen(ColumnsWindow):
         self.query_one(".parting").set_class(self._two_images, "-two")
         self.timeline.compare()
         self.update()
-        self.set_interval(1 / TICKS_PER_S, self._tick)
+        self.set_interval(1 / TICKS_PER_S, self.tick)
 
     def on_resize(self, event: events.Resize) -> None:
         shown = ["space play", "←→ step", "= difference", "tab next"]
         if self.timeline.shows_images:
-            shown += ["[] view", *(["i metrics"] if event.size.width >= WIDE else [])]
+            shown += ["[] view"]
+        if event.size.width >= WIDE:
+            shown += ["i metrics"]
         self.query_one(".keys", Static).update(" · ".join([*shown, "⏎ open", "esc close"]))
 
     # --- keys -------------------------------------------------------------------------
@@ -238,16 +287,15 @@ class CompareScreen(ColumnsWindow):
             self.say("they do not differ yet: press space to continue")
 
     def action_probes(self) -> None:
-        """Measure the models of the columns."""
-        if not self.timeline.shows_images:
-            self.say("only models of images can be measured here")
-            return
-        from genui.ui.windows import MetricsScreen
-
+        """Measure the models of the columns; of texts, what that of this column remembers."""
         models = dict.fromkeys(column.trace.request.model for column in self.columns)
         self.timeline.pause()
         self.update()
-        self.app.push_screen(MetricsScreen(tuple(models)))
+        screen = windows.MetricsScreen(tuple(models))
+        if not self.timeline.shows_images:
+            model = self.columns[self.chosen].trace.request.model
+            screen = windows.MetricsScreen((model,), windows.PROBER, windows.TEXT_PROBES)
+        self.app.push_screen(screen)
 
     def action_scroll_text(self, by: int) -> None:
         self.query(ColumnView)[self.chosen].scroll_text(by)
@@ -261,18 +309,6 @@ class CompareScreen(ColumnsWindow):
         self.update()
 
     # --- leaving ----------------------------------------------------------------------
-
-    def action_take(self) -> None:
-        """Close, and show the focused column in the pane."""
-        column = self.columns[self.chosen]
-        if not column.trace.started and not column.trace.frames:
-            self.say("this column has no steps yet: nothing to open")
-        elif self.is_active:
-            self.close(column)
-
-    def action_leave(self) -> None:
-        if self.is_active:
-            self.close(None)
 
     def close(self, chosen: Column | None) -> None:
         for column in self.columns:
@@ -295,7 +331,7 @@ class CompareScreen(ColumnsWindow):
     def clip_frames(self) -> int:
         return self.traces.frames([self.timeline.position] * len(self.columns))
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
         if not self.traces.is_open:
             return
         seconds = CATCH_UP["image" if self.timeline.shows_images else "text"]
@@ -356,7 +392,7 @@ ROW_LENGTH = 3  # images
 COUNT = 5  # variations at once: two rows with the sample itself
 MAX_PREVIEW = 200  # characters of a text in the list
 
-Keep = Callable[[Trace[Any]], None]
+Keep = Callable[[ShownTrace[Any]], None]
 Sheet = Callable[[Sequence[Column]], None]
 
 
@@ -368,10 +404,7 @@ class VariationsScreen(ColumnsWindow):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,l", "choose(1)", "Next", show=False),
-        Binding("left,h", "choose(-1)", "Previous", show=False),
-        Binding("down,j", "row(1)", "Row below", show=False),
-        Binding("up,k", "row(-1)", "Row above", show=False),
+        *ARROWS,
         *(Binding(str(n), f"pick({n - 1})", f"Number {n}", show=False) for n in range(1, 7)),
         Binding("plus,equals_sign", "distance(1)", "Farther", show=False),
         Binding("minus", "distance(-1)", "Nearer", show=False),
@@ -382,18 +415,12 @@ class VariationsScreen(ColumnsWindow):
     ]
 
     def __init__(
-        self,
-        session: Session,
-        pane: MessagePump,
-        sample: Column,
-        step: int,
-        seed: int,
-        part: Part,
-        keep: Keep,
-        sheet: Sheet,
+        self, pane: "TracePane", sample: Column, step: int, seed: int, keep: Keep, sheet: Sheet
     ) -> None:
-        super().__init__(session, pane, [sample], part)
+        sample.stop_at = step
+        super().__init__(pane, [sample])
         self._sample = sample
+        self.row_length = 1 if sample.trace.first else ROW_LENGTH  # texts are a list
         self._step = step
         self._seed = seed  # of the first variation
         self._keep = keep
@@ -417,7 +444,7 @@ class VariationsScreen(ColumnsWindow):
     def on_mount(self) -> None:
         self.traces.take_over()
         self._make_variations()
-        self.set_interval(1 / TICKS_PER_S, self._tick)
+        self.set_interval(1 / TICKS_PER_S, self.tick)
 
     def on_resize(self, event: events.Resize) -> None:
         shown = ["←→ choose", "+− distance", "r others", "* favourite", "⏎ open", "esc close"]
@@ -443,12 +470,6 @@ class VariationsScreen(ColumnsWindow):
         self.update()
 
     # --- keys -------------------------------------------------------------------------
-
-    def action_row(self, by: int) -> None:
-        if self._sample.trace.first:  # a list
-            self.action_choose(by)
-        else:
-            self.action_pick(self.chosen + by * ROW_LENGTH)
 
     def action_distance(self, by: int) -> None:
         """Make variations farther from the sample, or nearer."""
@@ -482,20 +503,12 @@ class VariationsScreen(ColumnsWindow):
     def action_scroll_text(self, by: int) -> None:
         self.query_one(ColumnView).scroll_text(by)
 
-    def action_take(self) -> None:
-        """Continue with the chosen one, as a branch of the pane."""
-        column = self.columns[self.chosen]
-        if not column.trace.started and not column.trace.frames:
-            self.say("this one has no steps yet: nothing to continue with")
-        elif self.is_active:
-            self._sample.trace.seek(self._step)
-            column.trace.seek(column.trace.computed if column is not self._sample else self._step)
-            self.close(column)
-
-    def action_leave(self) -> None:
-        if self.is_active:
-            self._sample.trace.seek(self._step)
-            self.close(None)
+    def close(self, chosen: Column | None) -> None:
+        """Continue with the chosen one at its end, or with the sample where it was."""
+        self._sample.trace.seek(self._step)
+        if chosen is not None:
+            chosen.trace.seek(chosen.place)
+        super().close(chosen)
 
     @on(RowList.Chosen)
     def _row_chosen(self, event: RowList.Chosen) -> None:
@@ -511,24 +524,11 @@ class VariationsScreen(ColumnsWindow):
     def worker_lost(self) -> str:
         return "the worker ended; another starts — press r for others"
 
-    def request(self) -> None:
-        if not self.traces.is_open:
-            return
-        self.traces.clip.restart()
-        for column in self.columns[1:]:
-            if not column.fault:
-                column.trace.goal = column.trace.total
-                self.traces.ask(column.trace)
-
-    def _tick(self) -> None:
-        if self.traces.is_open:
-            self.paint_if(self.traces.clip.tick(self.clip_frames))
-
     def paint(self) -> None:
         if self._sample.trace.first:
             self._paint_texts()
         else:
-            self._paint_images()
+            self.paint_cells(*range(len(self.columns)))
         self.query_one(".note", Static).update(self._note or self._caption(), layout=False)
 
     def _caption(self) -> str:
@@ -540,40 +540,20 @@ class VariationsScreen(ColumnsWindow):
             line += f" · {self.traces.clip.text(self.clip_frames)}"
         return line
 
-    def _place(self, column: Column) -> int:
-        return self._step if column is self._sample else column.trace.computed
-
-    @property
-    def clip_frames(self) -> int:
-        return self.traces.frames([self._place(column) for column in self.columns])
-
-    def _paint_images(self) -> None:
-        for index, view in enumerate(self.query(ColumnView)):
-            view.display = index < len(self.columns)
-            if view.display:
-                column = self.columns[index]
-                view.column = Column(column.trace, self._title(index), None, column.fault)
-                chosen = index == self.chosen
-                at = self._place(column)
-                view.paint(at, self.traces.part, chosen, False, self.waited, self.traces.clip.at)
-
-    def _title(self, index: int) -> str:
+    def title_of(self, index: int) -> str:
         column = self.columns[index]
         star = "★ " if id(column.trace) in self._favourites else ""
         return f"{star}{index + 1} {'this one' if index == 0 else column.label}"
 
     def _paint_texts(self) -> None:
         rows = [
-            Row(str(index), self._title(index), self._preview(index))
+            ListRow(str(index), self.title_of(index), self._preview(index))
             for index in range(len(self.columns))
         ]
-        texts, view = self.query_one(RowList), self.query_one(ColumnView)
+        texts = self.query_one(RowList)
         texts.set_rows(rows)
         texts.chosen = str(self.chosen)
-        column = self.columns[self.chosen]
-        view.column = Column(column.trace, self._title(self.chosen), None, column.fault)
-        writing = column is not self._sample and not column.trace.finished
-        view.paint(self._place(column), self.traces.part, True, writing, self.waited)
+        self.paint_cells(self.chosen)
 
     def _preview(self, index: int) -> str:
         """The text of a column from the step at which it forks."""
@@ -581,6 +561,5 @@ class VariationsScreen(ColumnsWindow):
         if column.fault:
             return clean_line(column.fault, MAX_PREVIEW)
         first = self._forked_at[index] if index else self._forked_at[-1]
-        frames = column.trace.frames[first : self._place(column)]
-        text = "".join(frame.text for frame in frames[:MAX_PREVIEW])
-        return clean_line(text, MAX_PREVIEW)
+        frames = column.trace.frames[first : column.place]
+        return clean_line(text_of_frames(frames[:MAX_PREVIEW]), MAX_PREVIEW)

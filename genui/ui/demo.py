@@ -1,9 +1,9 @@
 """The demo on Home: models at work until a key is pressed.
 
-At first each pane plays frames that were read from a file: what the user generated there last or,
-without it, a record of the package. Then, for a new user and on a machine that is not busy, shipped
-models compute what their kinds offer, in a pane of their own or in the Training pane. On a busy
-machine the records play again. Any key or click ends the demo, and so do two minutes or a slow
+At first each pane plays frames that were read from a file: the user's last generation there or,
+without one, a record of the package. Then, for a new user and on a machine that is not busy,
+shipped models compute what their kinds offer, in a pane of their own or in the Training pane. On a
+busy machine the records play again. Any key or click ends the demo, and so do two minutes or a slow
 terminal; the last frames stay.
 """
 
@@ -25,19 +25,23 @@ from textual.timer import Timer
 
 from genui.base.config import AUTO, load_config
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.late import late_imports
 from genui.protocol.kinds import KINDS
 from genui.protocol.settings import Settings
 from genui.ui import messages
+from genui.ui.generate.look import ImagePart
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane, panes_in_canvas
 from genui.ui.keys import PaneName
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.lifecycle import guard, is_usable
 from genui.ui.session import Session
 from genui.ui.terminal import get_metered_driver, may_animate
-from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
-from genui.ui.traces.trees import Source, Trace
+from genui.ui.traces.trees import ShownTrace, Source
 from genui.ui.widgets.curve import Curve
+
+with late_imports():
+    from genui.ui.traces import records
 
 if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
@@ -56,8 +60,7 @@ BUSY = "this machine is busy, so these are records · space plays live, at once"
 
 
 def read_quiet() -> str:
-    """The setting `quiet`."""
-    with suppress(MisuseError):  # the app has said what is wrong with the settings
+    with suppress(MisuseError):  # the app has reported the fault of the settings
         return load_config().quiet
     return AUTO
 
@@ -74,8 +77,9 @@ def is_busy() -> bool:
     return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
-class Preview(LifecycleGuard, Vertical):
-    """What a kind without a pane of its own on Home shows in the Training pane."""
+@guard
+class Preview(Vertical):
+    """A demonstration in the Training pane, of a kind without a pane of its own on Home."""
 
     controller: TraceController[Any, Any]
 
@@ -83,7 +87,7 @@ class Preview(LifecycleGuard, Vertical):
         super().__init__(classes="preview")
 
     def tick(self) -> None:
-        """Show what has been computed since the last tick."""
+        """Show the steps that were computed since the last tick."""
         raise NotImplementedError
 
     def paint(self) -> None:
@@ -96,7 +100,7 @@ class Preview(LifecycleGuard, Vertical):
     # --- the Listener of the controller ---------------------------------------------------
 
     def repaint(self) -> None:
-        if self.usable:
+        if is_usable(self):
             self.paint()
 
     def repaint_soon(self) -> None:
@@ -121,17 +125,17 @@ MakePreview = Callable[[Session, TrainingPane], Preview]
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstration:
-    """What plays in a pane of Home until the user acts: what was generated there last, or the
-    record of the package; then what is computed for a new user."""
+    """The demonstration in a pane of Home until the user acts: the last generation there, or the
+    record of the package; then traces that are computed for a new user."""
 
     pane: PaneName
     pace: float = 0.6
-    """Seconds for which a step is shown of what was read."""
+    """Seconds for which a recorded step is shown."""
     model: str = ""
     """The shipped model that computes; "" in the Training pane."""
     prompts: Sequence[str] = ()
     settings: Settings | None = None
-    """What it computes with, if not with the settings of its pane."""
+    """The settings that it computes with, if not those of its pane."""
     preview: MakePreview | None = None
     """Makes the widget that shows it in the Training pane."""
 
@@ -146,24 +150,22 @@ class SavedTrace(NamedTuple):
     """A trace that was read from a file, with its model and the pane that shows it."""
 
     pane: PaneName
-    trace: Trace[Any]
+    trace: ShownTrace[Any]
     model: "ModelInfo"
 
 
 def find_saved(pane: PaneName) -> SavedTrace | None:
-    """What the user generated last in a pane, or its record; for "canvas" also what was generated
-    last in a pane in its place. None without either. Call it on a thread."""
-    from genui.ui.traces.records import last_path, read_trace, record_path  # late: after a paint
-
+    """The user's last generation in a pane, or its record; for "canvas" also the last generation in
+    a pane in its place. None without either. Call it on a thread."""
     names = [pane, *(panes_in_canvas() if pane == "canvas" else ())]
-    last = [last_path(name) for name in names if last_path(name).is_file()]
+    last = [records.last_path(name) for name in names if records.last_path(name).is_file()]
     newest = max(last, key=lambda path: path.stat().st_mtime, default=None)
     choices: tuple[tuple[Path | None, Source], ...]
-    choices = (newest, "last"), (record_path(pane), "record")
+    choices = (newest, "last"), (records.record_path(pane), "record")
     for path, source in choices:
         with suppress(GenuiError):  # damaged, or its model is gone
             if path is not None:
-                return SavedTrace(path.stem, *read_trace(path, source))
+                return SavedTrace(path.stem, *records.read_trace(path, source))
     return None
 
 
@@ -203,7 +205,7 @@ class Demo:
         self._preview: Preview | None = None
         self._players: dict[str, Player] = {}  # by pane
         self._models: dict[str, ModelInfo] = {}  # shipped, to compute with; for a new user only
-        self._part: Part = "denoised"  # what the Canvas showed of a step before the demo
+        self._part: ImagePart = "denoised"  # what the Canvas showed of a step before the demo
         self._counts: Counter[str] = Counter()  # of the prompts played in a pane
         self._ticks = 0
         self._is_busy = False
@@ -218,7 +220,7 @@ class Demo:
 
     @cached_property
     def _offers(self) -> dict[str, Demonstration]:
-        """What may play, by pane."""
+        """The demonstrations that may play, by pane."""
         return {shown.pane: shown for shown in list_demonstrations()}
 
     @property
@@ -229,8 +231,8 @@ class Demo:
     # --- beginning and ending ---------------------------------------------------------------
 
     async def show_files(self) -> None:
-        """Show in each pane what was read for it, and play it. With the setting `quiet`, and once
-        the user has acted, it stands still."""
+        """Show the recorded trace of each pane, and play it. With the setting `quiet`, and once the
+        user has acted, it stands still."""
         for shown in self._offers.values():  # of text first: images need numpy
             saved = await asyncio.to_thread(find_saved, shown.pane)
             if saved is None or not await self._show(saved, shown.preview):
@@ -241,7 +243,7 @@ class Demo:
         self._greet()
 
     async def _show(self, saved: SavedTrace, make: MakePreview | None) -> bool:
-        """Show what was read, unless the pane shows something already."""
+        """Show a recorded trace, unless the pane shows something already."""
         home = self._home
         if make is not None:
             if home.watched is not None or home.runs:
@@ -287,7 +289,7 @@ class Demo:
             self._part, view.part = view.part, "x"  # show noise that becomes an image
 
     def stop(self, still: bool = False) -> None:
-        """Stop for good at the last frames. A clip goes on for a while, unless `still`."""
+        """Stop for good at the last frames. A clip plays for a while, unless `still`."""
         self.over = True
         if self._timer is None:
             return
@@ -360,7 +362,7 @@ class Demo:
         elif clip is not None and animated:
             clip.paint_animated()
 
-    def _is_done(self, name: str, trace: Trace[Any]) -> bool:
+    def _is_done(self, name: str, trace: ShownTrace[Any]) -> bool:
         """Whether the finished trace of a pane has been shown long enough."""
         if not trace.finished:
             self._end_ticks[name] = 0
@@ -369,7 +371,7 @@ class Demo:
         return self._end_ticks[name] > END_TICKS
 
     def _next(self, name: PaneName) -> None:
-        """Compute in a pane or, on a busy machine, play its record; what is the user's stays."""
+        """Compute in a pane or, on a busy machine, play its record; traces of the user stay."""
         player = self._players.get(name)
         if player is not None and player.saved.trace.source == "last":
             return
@@ -388,7 +390,7 @@ class Demo:
                 _replace(controller, lambda: controller.show_saved(*player.saved[1:]))
 
     def _compute(self, shown: Demonstration) -> None:
-        """Generate with the next prompt, in place of what the pane shows."""
+        """Generate with the next prompt, in place of the trace that the pane shows."""
         controller = self._place(shown.pane).controller
         if shown.model and controller.model is not self._models[shown.model]:
             controller.use_model(self._models[shown.model])

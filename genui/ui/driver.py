@@ -46,7 +46,7 @@ MAX_PENDING = 64 * 1024
 BUSY = 8 * 1024
 """With more pending bytes no new frame is drawn."""
 
-FACTS_WAIT = 0.2  # seconds in which a terminal may tell its colours
+FACTS_WAIT = 0.2  # seconds in which a terminal may report its colours
 _CHUNK = 2048
 _OSC = "\x1b]"  # begins a command to the terminal, such as copying to its clipboard
 _MIN_REPAINT = 256  # characters; shorter writes set terminal modes
@@ -246,7 +246,7 @@ class MeteredDriver(LinuxDriver):
         background: bool,
         learn: Callable[[str], ColourMode],
     ) -> None:
-        """Ask the terminal what it has, in one round, and choose the protocol of `images`.
+        """Query the features of the terminal, in one round, and choose the protocol of `images`.
 
         `learn` gets the replies, with those on the background if asked for, and returns the
         colours; replies that come later than FACTS_WAIT are not used for that.
@@ -285,7 +285,7 @@ class MeteredDriver(LinuxDriver):
         return await answer
 
     def _measure_cell(self) -> tuple[int, int] | None:
-        """Return the width and height of a cell in pixels; None if the terminal has not told it."""
+        """Return the width and height of a cell in pixels; None if it is not known."""
         size = fcntl.ioctl(self.fileno, termios.TIOCGWINSZ, bytes(8))
         lines, columns, width, height = struct.unpack("HHHH", size)
         if not (columns and lines and width >= columns and height >= lines):
@@ -308,7 +308,7 @@ class MeteredDriver(LinuxDriver):
             writer.start()
 
     def run_input_thread(self) -> None:
-        """Read what is typed, as Textual does, without the replies to queries."""
+        """Read typed text, as Textual does, without the replies to queries."""
         parser = XTermParser(self._reports_keys)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         try:
@@ -335,7 +335,7 @@ class MeteredDriver(LinuxDriver):
 
     def process_message(self, message: Message) -> None:
         if isinstance(message, AppFocus) and self.images.in_tmux:
-            # What is sent while another window is shown, tmux does not pass on.
+            # tmux does not pass on data that are sent while another window is shown.
             self._owner.call_later(self._paint_all_images)
         if isinstance(message, Key):
             self.watchdog.receive()

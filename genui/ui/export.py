@@ -14,12 +14,13 @@ from textual.widgets import Label, Static
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
-from genui.ui.traces.compare import PARTS, Part
+from genui.ui.generate.look import ImagePart
+from genui.ui.traces.compare import PARTS
 from genui.ui.traces.export import Export, Format, default_name, formats
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.inputs import LineInput
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
 
 POLL = 0.1  # seconds between checks of the trace
 
@@ -35,14 +36,15 @@ class ExportScreen(Window[Path | None]):
         Binding("escape", "leave", "Leave", show=False),
         Binding("enter", "write", "Write", show=False),
         Binding("tab", "app.focus_next", "Next", show=False, priority=True),
+        Binding("a", "sign", "Sign", show=False),
         Binding("y", "answer(True)", "Yes", show=False),
         Binding("n", "answer(False)", "No", show=False),
     ]
 
     def __init__(
         self,
-        trace: Trace[Any],
-        part: Part,
+        trace: ShownTrace[Any],
+        part: ImagePart,
         export: Callable[[], Export],
         finish: Callable[[], None],
     ) -> None:
@@ -58,6 +60,7 @@ class ExportScreen(Window[Path | None]):
         self._finishing = False
         self._requested = False  # missing steps have been requested
         self._writing = False
+        self._sign = False  # formats that have room for a signature
         self._hint = ""  # the line below the file name
 
     def compose(self) -> ComposeResult:
@@ -70,11 +73,11 @@ class ExportScreen(Window[Path | None]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        self.set_titles("Export", "↑↓ format · tab file name · ⏎ write · esc cancel")
+        self.set_titles("Export", "↑↓ format · tab file name · a sign · ⏎ write · esc cancel")
         rows = self.query_one(RowList)
         rows.set_rows(
             [
-                Row(
+                ListRow(
                     form.key,
                     form.text.format(part=self._part, step=self._step),
                     lead=f"{form.key:<7}",
@@ -108,7 +111,7 @@ class ExportScreen(Window[Path | None]):
             line.value = stem + form.suffix
 
     def _write_hint(self) -> None:
-        """Show what the file will contain."""
+        """Show the contents of the file."""
         trace = self._trace
         progress = f"{trace.computed:,} of {trace.total:,} steps"
         if self._finishing:
@@ -116,7 +119,11 @@ class ExportScreen(Window[Path | None]):
         elif self.missing:
             line = f"{progress} are computed"
         else:
-            line = "the file contains its recipe: genui replay generates it again"
+            line = "it contains its recipe: genui replay generates it again"
+        if self._sign:
+            suffix = self.form.suffix
+            mark = "signed" if self.form.can_sign else f"a {suffix} cannot be signed"
+            line = f"{mark} · {line}"
         if line != self._hint:
             self._hint = line
             self.query_one(".hint", Static).update(line)
@@ -166,11 +173,15 @@ class ExportScreen(Window[Path | None]):
             self.show_fault("")
 
     def action_answer(self, yes: bool) -> None:
-        """Answer the question."""
         then = self._answer
         if then is not None:
             self._drop_question()
             then(yes)
+
+    def action_sign(self) -> None:
+        """Sign the file, or not."""
+        self._sign = not self._sign
+        self._write_hint()
 
     def action_write(self) -> None:
         """Check, ask if needed, and write."""
@@ -222,10 +233,10 @@ class ExportScreen(Window[Path | None]):
         form = self.form
         path = Path(self.query_one("#file", LineInput).value.strip())
         self._writing = True
-        export = self._export()
+        export, sign = self._export(), self._sign and form.can_sign
         try:
             path = path.expanduser()
-            await asyncio.to_thread(export.write, form, path, overwrite)
+            await asyncio.to_thread(export.write, form, path, overwrite, sign)
         except FileExistsError:
             self._ask(f"{path} exists. y overwrites it", self._overwrite)
         except (GenuiError, MisuseError) as error:

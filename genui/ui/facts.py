@@ -1,7 +1,7 @@
-"""What the terminal says about its colours: the background, and how many it has.
+"""The terminal's replies about its colours: the background, and how many it has.
 
-Both are asked for in one round, which ends with DA1. A terminal that does not know a query says
-nothing to it. Textual is not imported here.
+Both are asked for in one round, which ends with DA1. A terminal that does not know a query does not
+answer it. Textual is not imported here.
 """
 
 import re
@@ -22,7 +22,7 @@ _LIGHT = 0.5  # relative luminance
 
 
 def list_queries(env: Mapping[str, str], colours: ColourMode, background: bool) -> str:
-    """The queries for what is not known, "" for none: the colours, if the environment promises
+    """The queries for the unknown facts, "" for none: the colours, if the environment promises
     fewer than 24 bits and does not choose them, and the background.
 
     tmux answers for itself, and turns colours into those that its terminal has.
@@ -35,7 +35,7 @@ def list_queries(env: Mapping[str, str], colours: ColourMode, background: bool) 
 
 
 def read_colours(replies: str, colours: ColourMode) -> ColourMode:
-    """The colours by the replies; `colours`, those of the environment, if they say no more.
+    """The colours by the replies; `colours`, from the environment, if the replies say no more.
 
     PuTTY does not answer for its style. It has had 256 colours for as long as it is known.
     """
@@ -45,7 +45,7 @@ def read_colours(replies: str, colours: ColourMode) -> ColourMode:
 
 
 def is_light(replies: str) -> bool | None:
-    """Whether the background is light; None if the terminal does not tell it."""
+    """Whether the background is light; None if the terminal does not report it."""
     found = _BACKGROUND.search(replies)
     if found is None:
         return None

@@ -2,9 +2,9 @@
 
 A view that shows an image fills its cells with markers: characters of a private use area, one for
 each cell of the image. Textual composes them like any text, so that after each repaint `Cells`
-knows from the markers where an image is and which parts of it are covered. `Images` then paints
-those whose place or data changed. What covers an image needs no care: kitty draws it above, and
-in the other protocols it is written after the image.
+knows from the markers where an image is and which parts of it are covered. `Images` then paints the
+images whose place or data changed. A widget that covers an image needs no care: kitty draws it
+above, and in the other protocols it is written after the image.
 
 Textual is not imported here: `genui doctor` asks the terminal too.
 """
@@ -23,6 +23,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from genui.base.late import late_imports
+
+with late_imports():
+    from genui.render import pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +131,7 @@ def choose_in_tmux() -> Choice:
 
 
 def ask_tmux(*facts: str) -> str:
-    """What tmux says of these, a line each; "" if it does not answer.
+    """The values of these in tmux, a line each; "" if it does not answer.
 
     Starts a process: do not call it on the event loop.
     """
@@ -218,10 +223,10 @@ _PATIENCE = 10.0  # seconds after which Esc is only a key
 
 
 class Replies:
-    """Takes the terminal's replies out of what is typed.
+    """Removes the terminal's replies from the typed text.
 
-    Textual would take them for keys. What may be the start of a reply waits for the rest; a key
-    that may be one, such as Esc, only for a moment, and until the last reply has come.
+    Textual would take them for keys. Text that may be the start of a reply waits for the rest; a
+    key that may be one, such as Esc, only for a moment, and until the last reply has come.
     """
 
     def __init__(self) -> None:
@@ -309,7 +314,7 @@ class Shown(NamedTuple):
 
 
 class Images:
-    """The images of the screen, and what the terminal shows of them.
+    """The images of the screen, and those that the terminal shows.
 
     Without a `protocol` there are none, and views draw half-blocks.
     """
@@ -333,8 +338,6 @@ class Images:
 
     def encode(self, rgb: "np.ndarray", cols: int, rows: int, budget: int) -> "Encoded | None":
         """Encode `rgb`, uint8 [H, W, 3], for so many cells; None if it exceeds the budget."""
-        from genui.render import pixels  # late: it imports numpy
-
         size = cols * self.cell[0], rows * self.cell[1]
         budget -= budget // _SHARE_OF_COMMANDS
         if self.protocol == "sixel":
@@ -392,14 +395,14 @@ class Images:
         return f"38;2;{image >> 16 & 255};{image >> 8 & 255};{image & 255}"
 
     def text(self, marker: str) -> str:
-        """Return what is written in the cell of a marker."""
+        """Return the text in the cell of a marker."""
         place = self.find(marker) if self._is_virtual else None
         if place is None:
             return " "
         return f"{_PLACEHOLDER}{_DIACRITICS[place[2]]}{_DIACRITICS[place[1]]}"
 
     def forget(self) -> None:
-        """Paint all images again: what the terminal shows is unknown."""
+        """Paint all images again: the contents of the terminal are unknown."""
         self._shown = {n: shown._replace(origin=None) for n, shown in self._shown.items()}
 
     def paint(
@@ -499,7 +502,7 @@ def _overlap(one: Rectangle, other: Rectangle) -> bool:
 
 
 # https://sw.kovidgoyal.net/kitty/graphics-protocol
-_SHARE_OF_COMMANDS = 50  # one part in so many of what is sent is not data
+_SHARE_OF_COMMANDS = 50  # one part in so many of the sent bytes is not data
 _PIECE = 4096  # bytes of data in a command, at most
 _BELOW_CELLS = -2_000_000_000  # so low, an image is covered by cells with a background
 _PLACEHOLDER = "\U0010eeee"

@@ -19,6 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol.kinds import describe_ability
 from genui.runs.layout import RunDir
@@ -40,6 +41,7 @@ from genui.ui.home_panes import (
 )
 from genui.ui.keys import PaneName, Scope
 from genui.ui.kinds import shows_of
+from genui.ui.lifecycle import is_usable
 from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser
 from genui.ui.screens import AppScreen, Command, Copyable, PaneScreen
@@ -50,6 +52,12 @@ from genui.ui.widgets.bars import FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.dialogs import ask
 from genui.ui.widgets.panes import Pane
 from genui.ui.widgets.settings import SettingsPanel
+
+with late_imports():
+    from genui import recipes
+    from genui.formats import trees as tree_files
+    from genui.ui import new_run, verify, windows
+    from genui.ui.training import screen as training_screen
 
 if TYPE_CHECKING:
     from genui.formats.recipe import TraceRecipe
@@ -170,15 +178,13 @@ class HomeScreen(AppScreen[None]):
 
     def open_board(self, listing: bool = False) -> None:
         """Open the Training screen with the watched run; with `listing`, the table of runs too."""
-        from genui.ui.training.screen import TrainingScreen
-
         self.clear_line()
         if self.board is not None:
             return
         run, pane = self.watched, self.query_one(TrainingPane)
         shown = [summarise(run)] if run is not None else []
         views = {run: pane.run} if run is not None and pane.run is not None else {}
-        board = TrainingScreen(
+        board = training_screen.TrainingScreen(
             self.watcher,
             run.id if run else "",
             shown,
@@ -186,8 +192,6 @@ class HomeScreen(AppScreen[None]):
             views=views,
             listing=listing,
         )
-        board.machine, board.traffic = self.machine, self.traffic
-        board.user_keys = self.user_keys
         self.board = board
         self.app.push_screen(board, self._board_closed)
 
@@ -224,19 +228,11 @@ class HomeScreen(AppScreen[None]):
             screen = self.screens[pane] = make(self._session)
             self.app.install_screen(screen, pane)  # Textual keeps it when it is closed
         screen = self.screens[pane]
-        self._update_screens()
+        screen.update_bars()
         if screen not in self.app.screen_stack:
             self.app.push_screen(screen, self._screen_closed)
         if saved is not None:
             screen.open_saved(saved)
-
-    def _update_screens(self) -> None:
-        """Give the screens of kinds the texts of the header and footer."""
-        for screen in self.screens.values():
-            screen.machine, screen.traffic = self.machine, self.traffic
-            screen.user_keys = self.user_keys
-            screen.live = sum(run.alive for run in self.runs)
-            screen.update_bars()
 
     def _screen_closed(self, view: ViewName | None) -> None:
         if view is not None:
@@ -337,7 +333,7 @@ class HomeScreen(AppScreen[None]):
 
     def action_view(self, view: ViewName) -> None:
         """Show Home, a pane full-screen, the Training screen or the screen of a kind."""
-        self.clear_line()  # it was about what was shown before
+        self.clear_line()  # it was about the earlier view
         if view in list_screens():
             self.open_screen(view)
             return
@@ -394,28 +390,16 @@ class HomeScreen(AppScreen[None]):
         return self.query_one(f"#{self.current}", Pane).scope
 
     def update_bars(self) -> None:
-        live = sum(run.alive for run in self.runs)
         view = self.view if self.view == "home" else tab_of(self.view)
         if view == "home" and self.arrangement == "tabs" and self.current != "models":
             view = tab_of(self.current)
-        self.query_one(HeaderLine).set(view, live, self.machine, self.traffic)
         pane = self.query_one(f"#{self.current}", Pane)
+        self.query_one(HeaderLine).set(view, cost=pane.cost)
         refused, names = pane.refused_keys(), pane.names_of_keys()
-        self.query_one(FooterLine).set(
-            self.scope, self.view != "home", self.user_keys, refused, names
-        )
-
-    def set_machine(self, machine: str) -> None:
-        """Set the worker's device and precision; "" while there is no worker."""
-        self.machine = machine
-        if self.board is not None:
-            self.board.machine = machine
-            self.board.update_bars()
-        self._update_screens()
-        self.update_bars()
+        self.query_one(FooterLine).set(self.scope, self.view != "home", refused, names)
 
     def offered_keys(self, scope: Scope) -> list[keys.Key]:
-        """The keys of a scope that have an effect now; none for a pane whose place another has."""
+        """The keys of a scope that have an effect now; none for a pane that another replaces."""
         rows = keys.of_pane(scope)
         if scope == "app":
             return rows
@@ -467,8 +451,6 @@ class HomeScreen(AppScreen[None]):
             self._choose_watched(runs)
         if not runs:
             self.demo.start(models)
-        self._update_screens()
-        self.update_bars()
 
     def offered_models(self) -> list[str]:
         """The refs of the panes' models, those of genui. One that others made may have gigabytes:
@@ -479,7 +461,7 @@ class HomeScreen(AppScreen[None]):
 
     def show_run(self, view: RunView) -> None:
         """Show a new view of the watched run; ignore late views of others."""
-        if view.summary.run == self.watched and self.usable:
+        if view.summary.run == self.watched and is_usable(self):
             self.query_one(TrainingPane).show_run(view)
             self.update_bars()
 
@@ -533,8 +515,8 @@ class HomeScreen(AppScreen[None]):
             self.say(f"{model.name} {describe_ability(model.family, model.medium)}")
 
     def _open_classifier(self, classifier: ModelInfo) -> None:
-        """Label with a classifier what the user generates now or, if it cannot read that, what a
-        model generates, of the same data if there is one."""
+        """Label the user's present sample with a classifier or, if it cannot read that, the sample
+        of a model, of the same data if there is one."""
 
         def label(pane: TracePane) -> None:
             pane.labels.use(classifier)
@@ -608,40 +590,40 @@ class HomeScreen(AppScreen[None]):
 
     @work(exit_on_error=False, group="new run", exclusive=True)
     async def _train_from(self, ref: str) -> None:
-        from genui.ui.new_run import source_of_model  # imports all recipes: only when needed
-
         source = None
         with contextlib.suppress(GenuiError):  # one that only generates: a new run of a recipe
-            source = await asyncio.to_thread(source_of_model, ref)
+            source = await asyncio.to_thread(new_run.source_of_model, ref)
         self._open_new_run("", source)
 
     def _open_new_run(self, recipe: str, source: "Source | None" = None) -> None:
-        from genui.ui.new_run import NewRunScreen
-
         def started(run: RunDir) -> None:
             self._new_run = run
             self.watcher.refresh()
             self.open_run(run)
             self.say("the run is starting; it keeps training after you quit", "note")
 
-        ask(self, NewRunScreen(recipe, source), started)
+        ask(self, new_run.NewRunScreen(recipe, source), started)
 
     def action_favourites(self) -> None:
-        from genui.ui.windows import FavouritesScreen
-
         def chosen(favourite: "tuple[Path, TraceRecipe]") -> None:
             path, recipe = favourite
             self.open_saved(path, pane_of_saved(recipe))
 
-        ask(self, FavouritesScreen(), chosen)
+        ask(self, windows.FavouritesScreen(), chosen)
+
+    def action_verify(self) -> None:
+        """Verify a file: at first what the pane exported last."""
+        pane = self.query_one(f"#{self.current}", Pane)
+        written = pane.files.written if isinstance(pane, TracePane) else ""
+        self.app.push_screen(verify.VerifyScreen(written))
 
     def copyables(self) -> list[Copyable]:
-        """What can be copied of the current pane."""
+        """The parts of the current pane that can be copied."""
         pane = self.query_one(f"#{self.current}", Pane)
         return pane.copyables() if isinstance(pane, TracePane | ModelsPane | TrainingPane) else []
 
     async def action_undo(self) -> None:
-        """Undo what was done last in the current pane; if nothing, what was done elsewhere."""
+        """Undo the last action in the current pane; if there is none, the last action elsewhere."""
         pane = self.query_one(f"#{self.current}", Pane)
         line = pane.controller.undo() if isinstance(pane, TracePane) else ""
         if line:
@@ -655,10 +637,8 @@ class HomeScreen(AppScreen[None]):
     # --- the palette --------------------------------------------------------------------------
 
     async def prepare_commands(self) -> None:
-        from genui.formats.trees import list_trees
-
         with contextlib.suppress(OSError, GenuiError):  # the other commands do not need them
-            self._saved = tuple(await asyncio.to_thread(list_trees))
+            self._saved = tuple(await asyncio.to_thread(tree_files.list_trees))
 
     def commands(self) -> Iterator[Command]:
         scopes: list[Scope] = [self.current, *keys.home_scopes()]
@@ -681,9 +661,7 @@ class HomeScreen(AppScreen[None]):
                 clean_line(f"{run.state}, {run.run.id}"),
                 partial(self.open_run, run.run),
             )
-        from genui.recipes import RECIPES  # late: the app paints sooner without them
-
-        for recipe in RECIPES.values():
+        for recipe in recipes.RECIPES.values():
             yield Command(
                 f"Train {recipe.name}",
                 f"{recipe.summary} ({recipe.family} on {recipe.dataset})",
@@ -706,9 +684,7 @@ def saved_command(home: HomeScreen, listed: "ListedTrace") -> Command:
     count = len(tree.branches)
     branches = "1 branch" if count == 1 else f"{count} branches"
     pane = pane_of_saved(tree.recipe)
-    from genui.formats.trees import is_favourite
-
-    kind = "favourite" if is_favourite(listed.path) else "saved trace"
+    kind = "favourite" if tree_files.is_favourite(listed.path) else "saved trace"
     return Command(
         f"Open {kind} {clean_line(tree.name, 60)}",
         f"{clean_line(tree.recipe.model, 40)}, {branches}, saved {when}",

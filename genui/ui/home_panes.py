@@ -14,6 +14,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from genui.base import numbers
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.hub.catalogue import CATALOGUE
 from genui.protocol.kinds import KINDS, Kind, first_models
@@ -39,17 +40,20 @@ from genui.ui.settings import (
 )
 from genui.ui.terminal import get_metered_driver
 from genui.ui.themes import colour_mode
+from genui.ui.training.controls import RunControls, key_hints
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.training.steering import Steering, key_hints
 from genui.ui.training.values import stats_line, waiting_text
 from genui.ui.watcher import RunView, mark
 from genui.ui.widgets.bars import Line
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.inputs import FilterLine, LineInput
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
 from genui.ui.widgets.panes import Pane
 from genui.ui.widgets.progress import StepBar
+
+with late_imports():
+    from genui.formats import command as command_line
 
 if TYPE_CHECKING:
     from genui.render.series import Kind as LineKind
@@ -147,7 +151,7 @@ class ModelsPane(Pane, can_focus=False):
             count += len(matches)
             if name == "text":
                 matches += self._offered_rows()
-            rows += [Row("", clean_line(name, 20).upper()), *matches] if matches else []
+            rows += [ListRow("", clean_line(name, 20).upper()), *matches] if matches else []
         if self._has_lists:
             total = len(self._runs) + len(self._models)
             empty = "nothing matches; esc clears" if total else "nothing yet: press n to train"
@@ -155,13 +159,13 @@ class ModelsPane(Pane, can_focus=False):
             self.set_title(*([f"{count} of {total}"] if self._pattern else []))
         self.show_card()
 
-    def _run_rows(self) -> list[Row]:
+    def _run_rows(self) -> list[ListRow]:
         """The heading and rows of the runs: those that train, the newest others, and one row for
         the rest. A filter looks at all of them."""
         if self._pattern is not None:
             runs = [run_row(key, summary) for key, summary in self._runs.items()]
             rows = [row for row in runs if self._matches("runs", row.left, row.right)]
-            return [Row("", "RUNS"), *rows] if rows else []
+            return [ListRow("", "RUNS"), *rows] if rows else []
         live = [key for key, summary in self._runs.items() if summary.alive][:MOST_LIVE]
         others = [key for key, summary in self._runs.items() if not summary.alive]
         keys = [*live, *others[:NEWEST]]
@@ -169,14 +173,16 @@ class ModelsPane(Pane, can_focus=False):
             keys.append(revealed)
         rows = [run_row(key, self._runs[key]) for key in keys]
         if more := len(self._runs) - len(rows):
-            rows.append(Row(MORE, f"{more} more", "o all runs", "…"))
-        return [Row("", "RUNS"), *rows] if rows else []
+            rows.append(ListRow(MORE, f"{more} more", "o all runs", "…"))
+        return [ListRow("", "RUNS"), *rows] if rows else []
 
-    def _offered_rows(self) -> list[Row]:
+    def _offered_rows(self) -> list[ListRow]:
         """Rows of models of the catalogue that are offered, as long as they are not here."""
         here = {model.name for model in self._models.values()}
         rows = [
-            Row(PULL + name, name, f"{each.offer.split(',')[0]}, {numbers.size(each.size)}", "↓")
+            ListRow(
+                PULL + name, name, f"{each.offer.split(',')[0]}, {numbers.size(each.size)}", "↓"
+            )
             for name, each in CATALOGUE.items()
             if each.offer and name not in here
         ]
@@ -249,7 +255,7 @@ class ModelsPane(Pane, can_focus=False):
             self.post_message(messages.ListRuns())
         elif chosen.startswith(PULL):
             self.post_message(
-                messages.Say(f"in a shell: {_pull_command(chosen)}; then it is here", "note")
+                messages.ShowStatus(f"in a shell: {_pull_command(chosen)}; then it is here", "note")
             )
 
     def action_edit_run(self) -> None:
@@ -257,14 +263,16 @@ class ModelsPane(Pane, can_focus=False):
         if (run := self.chosen_run) is not None:
             self.post_message(messages.OrganiseRun(run))
         else:
-            self.post_message(messages.Say("choose a run: models keep their names", "note"))
+            self.post_message(messages.ShowStatus("choose a run: models keep their names", "note"))
 
     def action_delete_run(self) -> None:
         """Delete the chosen run, if the user confirms it."""
         if (run := self.chosen_run) is not None:
             self.post_message(messages.OrganiseRun(run, delete=True))
         else:
-            self.post_message(messages.Say("choose a run: models cannot be deleted here", "note"))
+            self.post_message(
+                messages.ShowStatus("choose a run: models cannot be deleted here", "note")
+            )
 
     def refused_keys(self) -> frozenset[str]:
         run_keys = {"models.edit", "models.delete"}
@@ -279,12 +287,10 @@ class ModelsPane(Pane, can_focus=False):
             return [Copyable("command that fetches it", _pull_command(chosen))]
         if chosen not in self._models:
             return []
-        from genui.formats.command import quote  # late: only when it is copied
-
         model = self._models[chosen]
         offered = [Copyable("name of the model", model.ref)]
         if pane_of(model) is not None:
-            command = f"genui generate {quote(model.ref)}"
+            command = f"genui generate {command_line.quote(model.ref)}"
             offered.append(Copyable("command that generates with it", command))
         return offered
 
@@ -310,7 +316,7 @@ class ModelsPane(Pane, can_focus=False):
         fault = self.query_one(".fault", Static)
         try:
             self._pattern = re.compile(event.value, re.IGNORECASE) if event.value else None
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             fault.update(f"not a regular expression: {clean_line(str(error))}")
             fault.add_class("-shown")
             return
@@ -319,7 +325,7 @@ class ModelsPane(Pane, can_focus=False):
         self._choose_named(event.value)
 
     def _choose_named(self, typed: str) -> None:
-        """Choose the first of the rows whose name matches best what is typed, if any does."""
+        """Choose the first of the rows whose name matches the typed text best, if any does."""
         rows = self.query_one(RowList)
         names = {row.key: row.left for row in rows.rows if row.key}
         ranks = {key: match_name(typed, name) for key, name in names.items()}
@@ -389,7 +395,7 @@ def make_pane(name: PaneName, session: Session) -> TracePane:
 
 
 def tab_of(pane: PaneName) -> PaneName:
-    """The tab of a pane: that of the Canvas for all panes in its place."""
+    """The tab of a pane: the Canvas's for all panes in its place."""
     return "canvas" if pane in panes_in_canvas() else pane
 
 
@@ -425,7 +431,7 @@ class TrainingPane(Pane):
     def __init__(self) -> None:
         super().__init__(id=self.pane)
         self.run: RunView | None = None
-        self.steering = Steering(self, lambda: self.run, NO_TRAINING)
+        self.controls = RunControls(self, lambda: self.run, NO_TRAINING)
         self._retry_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -469,7 +475,6 @@ class TrainingPane(Pane):
             self._clear("reading …")
 
     def clear(self) -> None:
-        """Show no run."""
         self._clear(NO_TRAINING)
         self.set_class(False, "-has-run")
         self.set_title()
@@ -480,7 +485,7 @@ class TrainingPane(Pane):
         self.query_one(Curve).clear(text)
         self.query_one(StepBar).clear()
         self.query_one(".stats", Static).update("")
-        self.query_one(Curve).cursor = None
+        self.query_one(Curve).set(cursor=None)
         self.query_one(SamplesPanel).show(Snapshot())
 
     def paint(self) -> None:
@@ -521,11 +526,11 @@ class TrainingPane(Pane):
     def action_log(self) -> None:
         """Switch between a logarithmic and a linear axis of the loss."""
         curve = self.query_one(Curve)
-        curve.log_y = not curve.log_y
+        curve.set(log_y=not curve.options.log_y)
 
     def action_sample(self, by: int) -> None:
         if self.run is None:
-            self.post_message(messages.Say(NO_TRAINING, "note"))
+            self.post_message(messages.ShowStatus(NO_TRAINING, "note"))
         else:
             self.post_message(messages.Acted())
             self.query_one(SamplesPanel).go(by)
@@ -533,12 +538,12 @@ class TrainingPane(Pane):
     @on(messages.Pointed)
     def _pointed(self, event: messages.Pointed) -> None:
         event.stop()
-        self.query_one(Curve).cursor = event.step
+        self.query_one(Curve).set(cursor=event.step)
         self._show_sample()
 
     def _show_sample(self) -> None:
         if self.run is not None:
-            cursor = self.query_one(Curve).cursor
+            cursor = self.query_one(Curve).options.cursor
             self.query_one(SamplesPanel).show(Snapshot([self.run], cursor))
 
     # --- commands ---------------------------------------------------------------------
@@ -547,10 +552,10 @@ class TrainingPane(Pane):
         if self.run is None:
             training_keys = (key.id for key in keys.of_pane("training"))
             return frozenset(key for key in training_keys if key not in KEYS_WITHOUT_RUN)
-        return frozenset(self.steering.refused_keys("training"))
+        return frozenset(self.controls.refused_keys("training"))
 
     def names_of_keys(self) -> dict[str, str]:
-        return self.steering.names_of_keys("training")
+        return self.controls.names_of_keys("training")
 
 
 def _pull_command(row: str) -> str:

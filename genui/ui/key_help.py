@@ -11,9 +11,13 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
+from genui.base.late import late_imports
 from genui.ui import keys
 from genui.ui.keys import Scope
 from genui.ui.widgets.dialogs import ReadScreen
+
+with late_imports():
+    from genui.ui import manual
 
 
 class HelpScreen(ReadScreen):
@@ -39,13 +43,11 @@ class HelpScreen(ReadScreen):
 
     def action_manual(self) -> None:
         """Show the manual instead of the keys."""
-        from genui.ui.manual import ManualScreen
-
-        self.app.switch_screen(ManualScreen(self._pane, keymap=self._keymap))
+        self.app.switch_screen(manual.ManualScreen(self._pane, keymap=self._keymap))
 
 
 class KeyTable(Widget):
-    """What the keys of a pane do, then those that work everywhere, and what the palette has."""
+    """The keys of a pane, then those that work everywhere, and the entries of the palette."""
 
     DEFAULT_CSS = "KeyTable { height: auto; }"
 

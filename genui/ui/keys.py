@@ -1,11 +1,12 @@
 """The table of keys, from which bindings, the footer, help and a page of the manual are made."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
@@ -17,6 +18,7 @@ from genui.protocol.settings import (
     TextSettings,
 )
 from genui.runs.table_state import TABLE_SETTINGS
+from genui.ui.generate.look import ImageLook, TextLook
 from genui.ui.training.state import VIEW_SETTINGS
 
 if TYPE_CHECKING:
@@ -40,26 +42,34 @@ _OTHER_TITLES: dict[Scope, str] = {
 }
 
 
-class Key(NamedTuple):
-    """A row of the table: `keys` for Textual, `shown` in the footer.
+@dataclass(frozen=True)
+class Key:
+    """A row of the table: `keys` for Textual, `description` in the footer, `tooltip` in full.
 
     Without keys, the action is in the palette; a user may bind it by its id.
     """
 
-    id: str
-    pane: Scope
+    id: str  # SCOPE.NAME; NAME alone for a row that several scopes share
     keys: str
-    shown: str
-    action: str
     description: str
     tooltip: str
+    _: KW_ONLY
+    action: str = ""  # NAME if empty
+    shown: str = ""  # in the footer; the first of `keys` if empty
     footer: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "action", self.action or self.id.rpartition(".")[2])
+        object.__setattr__(self, "shown", self.shown or _shorten(self.keys))
+
+    @property
+    def pane(self) -> Scope:
+        return self.id.partition(".")[0]
 
 
 def unbound(id: str, action: str, description: str, tooltip: str) -> Key:
     """Make a row without a key."""
-    pane = id.partition(".")[0]
-    return Key(id, pane, "", "", action, description, tooltip, footer=False)
+    return Key(id, "", description, tooltip, action=action, footer=False)
 
 
 _NAMES = {
@@ -77,11 +87,23 @@ _NAMES = {
 
 def format_keys(keys: str) -> list[str]:
     """Format `"shift+left,H"` as `["Shift+←", "H"]`; no keys as an empty list."""
-    names = []
-    for key in filter(None, keys.split(",")):
-        *modifiers, last = key.split("+")
-        names.append("+".join([*(m.title() for m in modifiers), _NAMES.get(last, last)]))
-    return names
+    split = map(_split_key, filter(None, keys.split(",")))
+    return [
+        "+".join([*(modifier.title() for modifier in modifiers), name]) for modifiers, name in split
+    ]
+
+
+def _shorten(keys: str) -> str:
+    """Return the first key as the footer shows it: `^s` of `ctrl+s`, `⇧→` of `shift+right,L`."""
+    modifiers, name = _split_key(keys.partition(",")[0])
+    marks = "".join({"ctrl": "^", "shift": "⇧"}[modifier] for modifier in modifiers)
+    return marks + {"Enter": "⏎"}.get(name, name if len(name) == 1 else name.lower())
+
+
+def _split_key(key: str) -> tuple[list[str], str]:
+    """Split `shift+left` into its modifiers and the name of its key: `["shift"], "←"`."""
+    *modifiers, last = key.split("+")
+    return modifiers, _NAMES.get(last, last)
 
 
 # --- The grammar ------------------------------------------------------------------------------
@@ -98,66 +120,134 @@ GRAMMAR: Mapping[str, str] = MappingProxyType({
     "u,ctrl+z": "undo", "ctrl+s": "save", "m": "the messages",
     "question_mark": "the keys of this pane",
     "f1": "the manual", "ctrl+p": "every action by name", "q": "quit",
+    "ctrl+g": "a pane or field by its letter",
 })  # fmt: skip
 """Keys that mean the same everywhere. A pane may leave one out, but has no other use for it; an
 action without such a key is in the palette. A few more keys have one meaning each: `i` details,
-`d` delete, `*` favourite, `F` favourites, `G` generate from a run, `;` play what moves or sounds,
-`[` `]` the previous and next view, `,` `.` the previous and next sample, frame or hit, `F2` `F3`
-the tour."""
+`d` delete, `*` favourite, `F` favourites, `V` verify, `G` generate from a run, `D` drafts, `;` play
+what moves or sounds, `[` `]` the previous and next view, `,` `.` the previous and next sample,
+frame or hit, `F2` `F3` the tour."""
 
 
-# --- The panes that generate: the same key does the same in all of them -----------------------
+# --- Rows of several panes: the same key does the same in all of them --------------------------
 
-_SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
-    "settings": ("s", "s", "settings", "settings",
-        "The settings: ↑↓ chooses one, ←→ changes it, Enter takes a typed value", True),
-    "branches": ("b", "b", "branches", "branches",
-        "Every branch as a tree: go to one, fold, star, name, compare or remove it", False),
-    "variations": ("v", "v", "variations", "variations",
-        "Variations of this sample, nearer or farther, to choose one and continue with it", False),
-    "nearest": ("", "", "nearest", "nearest",
-        "Is it copied? The training data that is most like it", False),
-    "labels": ("", "", "labels", "labels",
-        "Label it with a classifier, live: the next one, then none", False),
-    "favourite": ("asterisk", "*", "favourite", "favourite",
-        "Save this sample as a favourite; F lists them", False),
-    "compare": ("c", "c", "compare", "compare",
-        "This branch beside another, or beside another model, on one timeline", False),
-    "save": ("ctrl+s", "^s", "save", "save",
-        "Save the branches with the model, to open again", False),
-    "more": ("plus,equals_sign", "+", "nudge(1)", "more",
-        "Raise the setting that is chosen in the settings", False),
-    "less": ("minus", "-", "nudge(-1)", "less",
-        "Lower the setting that is chosen in the settings", False),
-    "zoom": ("z", "z", "zoom", "zoom",
-        "Full-screen, or back", True),
-    "fork": ("f", "f", "fork", "fork",
-        "Continue from here with another seed, as a branch", True),
-    "attention": ("", "", "attention", "attention",
-        "Which tokens the one at the cursor attended to, or back to its candidates", False),
-    "layers": ("", "", "layers", "layers",
-        "What each layer makes of the token at the cursor: its likeliest tokens, and the layer "
-        "from which on they lead with the final one", False),
-    "parts": ("", "", "parts", "added to the logit",
-        "What each attention head and feed-forward added to the logit of the token at the cursor",
-        False),
-    "head": ("right_square_bracket", "]", "inside(1)", "look inside",
-        "Look inside at the token at the cursor: attention, layers, what contributed to its logit, "
-        "then its candidates again", False),
-    "head_before": ("left_square_bracket", "[", "inside(-1)", "look inside, back",
-        "The view before: what contributed to the logit, layers, attention, or the candidates",
-        False),
-    "ablate": ("", "", "ablate", "ablate",
+_SHARED: Mapping[str, Key] = {row.id: row for row in (
+    Key("settings", "s", "settings",
+        "The settings: ↑↓ chooses one, ←→ changes it, Enter takes a typed value"),
+    Key("branches", "b", "branches",
+        "Every branch as a tree: go to one, fold, star, name, compare or remove it", footer=False),
+    Key("variations", "v", "variations",
+        "Variations of this sample, nearer or farther, to choose one and continue with it",
+        footer=False),
+    Key("nearest", "", "nearest",
+        "Is it copied? The training data that is most like it", footer=False),
+    Key("shares", "", "what it draws most",
+        "Bias: what the data have and what the model draws, side by side", action="probe('shares')",
+        footer=False),
+    Key("real", "", "real or generated",
+        "What a detector calls generated: of real examples first, then of this model's samples",
+        action="probe('real')", footer=False),
+    Key("labels", "", "labels",
+        "Label it with a classifier, live: the next one, then none", footer=False),
+    Key("favourite", "asterisk", "favourite",
+        "Save this sample as a favourite; F lists them", footer=False),
+    Key("compare", "c", "compare",
+        "This branch beside another, or beside another model, on one timeline", footer=False),
+    Key("save", "ctrl+s", "save",
+        "Save the branches with the model, to open again", footer=False),
+    Key("more", "plus,equals_sign", "more",
+        "Raise the setting that is chosen in the settings", action="nudge(1)", footer=False),
+    Key("less", "minus", "less",
+        "Lower the setting that is chosen in the settings", action="nudge(-1)", footer=False),
+    Key("zoom", "z", "zoom",
+        "Full-screen, or back"),
+    Key("prompt", "e", "prompt",
+        "Edit the prompt", action="edit"),
+    Key("caption", "e", "caption",
+        "Edit the caption", action="edit"),
+    Key("reseed", "r", "reseed",
+        "Generate again with another seed"),
+    Key("export", "x", "export",
+        "Write it to a file that replays", footer=False),
+    Key("fork", "f", "fork",
+        "Continue from here with another seed, as a branch"),
+    unbound("attention", "look('attention')", "attention",
+        "Which tokens the one at the cursor attended to, or back to its candidates"),
+    unbound("layers", "look('layers')", "layers",
+        "What each layer predicts for the token at the cursor: its likeliest tokens, and the layer "
+        "from which on they lead with the final one"),
+    unbound("parts", "look('parts')", "added to the logit",
+        "How much each attention head and feed-forward added to the logit of the cursor's token"),
+    Key("head", "right_square_bracket", "look inside",
+        "Look inside at the token at the cursor: attention, layers, what contributed to its "
+        "logit, whose words these are, then its candidates again", action="inside(1)",
+        footer=False),
+    Key("head_before", "left_square_bracket", "look inside, back",
+        "The view before: whose words these are, what contributed to the logit, layers, attention, "
+        "or the candidates",
+        action="inside(-1)", footer=False),
+    Key("ablate", "", "ablate",
         "Take away an attention head or a feed-forward: the token at the cursor is written again, "
-        "as a branch", False),
-}  # fmt: skip
-"""By name, the rest of a row after its pane."""
+        "as a branch", footer=False),
+    Key("pause", "space", "pause/resume",
+        "Pause the run, resume it, or continue a stopped one from its checkpoint"),
+    Key("stop", "ctrl+x", "stop",
+        "Stop the run after a last checkpoint (asks first)"),
+    unbound("resume", "resume", "resume",
+        "Continue a stopped or dead run from its checkpoint; without one, start it again"),
+)}  # fmt: skip
+"""By name, rows that several panes share, without their scope."""
 
 
-def shared(pane: PaneName, *names: str, unit: str = "token") -> list[Key]:
-    """Make rows that several panes share."""
-    rows = [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
-    return [row._replace(tooltip=row.tooltip.replace("token", unit)) for row in rows]
+def shared(pane: PaneName, *names: str, unit: str = "token", **tooltips: str) -> list[Key]:
+    """Make rows that several panes share; those in `tooltips` with a pane's own."""
+    rows = [_SHARED[name] for name in names]
+    rows += [replace(_SHARED[name], tooltip=tooltip) for name, tooltip in tooltips.items()]
+    return [
+        replace(row, id=f"{pane}.{row.id}", tooltip=row.tooltip.replace("token", unit))
+        for row in rows
+    ]
+
+
+def timeline(
+    pane: PaneName,
+    play: str,
+    step: str,
+    *,
+    start: tuple[str, str],
+    end: tuple[str, str],
+    one: str = "",
+    ten: tuple[str, str] | None = None,
+    by: int = 10,
+    arrow: str = "←→",
+) -> list[Key]:
+    """Make the rows that play a trace and move its playhead.
+
+    `play` is the verb, `step` the name of a step, in full `one` step. `start` and `end` are the
+    name and tooltip of the keys to either end, `ten` the name of `by` steps and these steps in
+    full; None for no such keys. The footer shows `arrow` for both directions.
+    """
+    whole = one or step
+    rows = [
+        Key(f"{pane}.play", "space", "play/pause", f"{play}, or pause"),
+        Key(f"{pane}.forward", "right,l", step, f"One {whole} forward",
+            action="step(1)", shown=arrow),
+        Key(f"{pane}.back", "left,h", f"{step} back", f"One {whole} back",
+            action="step(-1)", footer=False),
+    ]  # fmt: skip
+    if ten is not None:
+        name, steps = ten
+        rows += [
+            Key(f"{pane}.forward10", "shift+right,L", name, f"{steps} forward",
+                action=f"step({by})", shown=f"⇧{arrow}", footer=False),
+            Key(f"{pane}.back10", "shift+left,H", f"{name.partition(' ')[0]} back", f"{steps} back",
+                action=f"step(-{by})", footer=False),
+        ]  # fmt: skip
+    return [
+        *rows,
+        Key(f"{pane}.start", "home", *start, action="ends(-1)", footer=False),
+        Key(f"{pane}.end", "end", *end, action="ends(1)", footer=False),
+    ]
 
 
 def setting_key(pane: Scope, one: Setting, action: str = "setting", unit: str = "token") -> Key:
@@ -173,55 +263,45 @@ def setting_key(pane: Scope, one: Setting, action: str = "setting", unit: str = 
 
 
 def settings_keys(
-    pane: PaneName, settings: type, without: str = "", unit: str = "token"
+    pane: PaneName, settings: type, without: Container[str] = (), unit: str = "token"
 ) -> list[Key]:
-    """Make a row without a key for each setting of a panel, except `without`."""
-    shown = [one for one in ordered(settings) if one.adjustable and one.name != without]
+    """Make a row without a key for each setting of a panel, except those in `without`."""
+    shown = [one for one in ordered(settings) if one.adjustable and one.name not in without]
     return [setting_key(pane, one, unit=unit) for one in shown]
 
 
-MESSAGES = Key("app.messages", "app", "m", "m", "messages", "messages",
-    "The last messages, each in full", False)  # fmt: skip
+MESSAGES = Key("app.messages", "m", "messages",
+    "The last messages, each in full", footer=False)  # fmt: skip
+JUMP = Key("app.jump", "ctrl+g", "jump",
+    "Jump to a pane or field: each shows a letter, which focuses it",
+    action="app.jump")  # fmt: skip
 
 TRACE_KEYS: tuple[Key, ...] = (
     # text
-    Key("text.play", "text", "space", "space", "play", "play/pause",
-        "Generate, or pause"),
-    Key("text.forward", "text", "right,l", "→", "step(1)", "token",
-        "One token forward"),
-    Key("text.back", "text", "left,h", "←", "step(-1)", "token back",
-        "One token back", False),
-    Key("text.forward10", "text", "shift+right,L", "⇧→", "step(10)", "ten tokens",
-        "Ten tokens forward", False),
-    Key("text.back10", "text", "shift+left,H", "⇧←", "step(-10)", "ten back",
-        "Ten tokens back", False),
-    Key("text.start", "text", "home", "home", "ends(-1)", "prompt",
-        "Back to the prompt", False),
-    Key("text.end", "text", "end", "end", "ends(1)", "last token",
-        "Generate to the last token", False),
-    Key("text.enter", "text", "enter", "⏎", "enter", "open/fork",
-        "Full-screen; there, fork with the candidate that is chosen", False),
-    *shared("text", "zoom", "fork", "branches"),
-    Key("text.prompt", "text", "e", "e", "edit", "prompt",
-        "Edit the prompt (\\n is a new line; <FILL> in code is a gap to be filled); in a chat, "
-        "write the next message"),
-    Key("text.reseed", "text", "r", "r", "reseed", "reseed",
-        "Generate again with another seed; in a chat, answer the last message again"),
+    *timeline("text", "Generate", "token", ten=("ten tokens", "Ten tokens"), arrow="→",
+        start=("prompt", "Back to the prompt"), end=("last token", "Generate to the last token")),
+    Key("text.enter", "enter", "open/fork",
+        "Full-screen; there, fork with the candidate that is chosen", footer=False),
+    *shared("text", "zoom", "fork", "branches",
+        prompt="Edit the prompt (\\n is a new line; <FILL> in code is a gap to be filled); in a "
+        "chat, write the next message",
+        reseed="Generate again with another seed; in a chat, answer the last message again"),
     *shared("text", "settings"),
     *settings_keys("text", TextSettings),
     *shared("text", "more", "less"),
-    Key("text.up", "text", "up,k", "↑", "choose(-1)", "candidate above",
-        "The likelier candidate for the token at the cursor; in Home, scroll up", False),
-    Key("text.down", "text", "down,j", "↓", "choose(1)", "candidate below",
-        "The less likely candidate; in Home, scroll down", False),
-    Key("text.page_up", "text", "pageup", "pgup", "scroll_text(-8)", "scroll up",
-        "Scroll the text up", False),
-    Key("text.page_down", "text", "pagedown", "pgdn", "scroll_text(8)", "scroll down",
-        "Scroll the text down", False),
-    Key("text.search", "text", "slash", "/", "search", "search",
-        "Search the text: Enter or ↓ goes to the next match, ↑ to the one before", False),
-    Key("text.template", "text", "less_than_sign", "<", "template", "template",
-        "A chat's template and special tokens: show them dim, or hide them", False),
+    Key("text.up", "up,k", "candidate above",
+        "The likelier candidate for the token at the cursor; in Home, scroll up",
+        action="choose(-1)", footer=False),
+    Key("text.down", "down,j", "candidate below",
+        "The less likely candidate; in Home, scroll down", action="choose(1)", footer=False),
+    Key("text.page_up", "pageup", "scroll up",
+        "Scroll the text up", action="scroll_text(-8)", footer=False),
+    Key("text.page_down", "pagedown", "scroll down",
+        "Scroll the text down", action="scroll_text(8)", footer=False),
+    Key("text.search", "slash", "search",
+        "Search the text: Enter or ↓ goes to the next match, ↑ to the one before", footer=False),
+    Key("text.template", "less_than_sign", "template",
+        "A chat's template and special tokens: show them dim, or hide them", footer=False),
     unbound("text.chat", "chat", "chat",
         "A chat by the model's template, or plain text"),
     unbound("text.insert", "insert", "insert",
@@ -235,52 +315,39 @@ TRACE_KEYS: tuple[Key, ...] = (
         "as a branch"),
     unbound("text.side", "side_by_side", "side by side",
         "Several continuations of the prompt on one timeline, from several seeds"),
-    *shared("text", "variations", "nearest"),
-    unbound("text.highlight", "highlight", "syntax",
-        "Colour code by syntax, or by how surprising its tokens were"),
-    *shared("text", "labels", "favourite", "compare", "save"),
-    Key("text.export", "text", "x", "x", "export", "export",
-        "Write a text, a cast or a trace file that replays", False),
+    *shared("text", "variations", "shares", "real"),
+    unbound("text.nearest", "look('sources')", "whose words",
+        "Whose words are these? The passages that the training text has word for word, with their "
+        "sources"),
+    *settings_keys("text", TextLook, without=("inside",)),
+    *shared("text", "labels", "favourite", "compare", "save",
+        export="Write a text, a cast or a trace file that replays"),
     # canvas
-    Key("canvas.play", "canvas", "space", "space", "play", "play/pause",
-        "Denoise, or pause"),
-    Key("canvas.forward", "canvas", "right,l", "←→", "step(1)", "step",
-        "One denoising step forward"),
-    Key("canvas.back", "canvas", "left,h", "←", "step(-1)", "step back",
-        "One denoising step back", False),
-    Key("canvas.forward10", "canvas", "shift+right,L", "⇧←→", "step(10)", "ten",
-        "Ten steps forward", False),
-    Key("canvas.back10", "canvas", "shift+left,H", "⇧←", "step(-10)", "ten back",
-        "Ten steps back", False),
-    Key("canvas.start", "canvas", "home", "home", "ends(-1)", "noise",
-        "Back to pure noise", False),
-    Key("canvas.end", "canvas", "end", "end", "ends(1)", "image",
-        "To the finished image", False),
-    Key("canvas.zoom", "canvas", "enter,z", "⏎", "zoom", "open",
+    *timeline("canvas", "Denoise", "step", one="denoising step", ten=("ten", "Ten steps"),
+        start=("noise", "Back to pure noise"), end=("image", "To the finished image")),
+    Key("canvas.zoom", "enter,z", "open",
         "Full-screen: the noisy image, schedule and settings"),
-    Key("canvas.fork", "canvas", "f", "f", "fork", "fork",
-        "Continue from here with other noise, as a branch"),
-    *shared("canvas", "branches"),
-    Key("canvas.caption", "canvas", "e", "e", "edit", "caption",
-        "Edit the caption"),
-    Key("canvas.reseed", "canvas", "r", "r", "reseed", "reseed",
-        "Generate again from other noise"),
-    Key("canvas.view", "canvas", "right_square_bracket", "]", "swap(1)", "next view",
-        "The next image of the step, large: the predicted x₀, the noisy one, the noise", False),
-    Key("canvas.view_before", "canvas", "left_square_bracket", "[", "swap(-1)", "view before",
-        "The image of the step before that", False),
+    *shared("canvas", fork="Continue from here with other noise, as a branch"),
+    *shared("canvas", "branches", "caption", reseed="Generate again from other noise"),
+    Key("canvas.view", "right_square_bracket", "next view",
+        "The next image of the step, large: the predicted x₀, the noisy one, the noise",
+        action="swap(1)", footer=False),
+    Key("canvas.view_before", "left_square_bracket", "view before",
+        "The image of the step before that", action="swap(-1)", footer=False),
     *shared("canvas", "settings"),
     *settings_keys("canvas", ImageSettings),
-    unbound("canvas.layout", "setting('layout')", "three/one",
-        "All three images side by side, or one large; of a clip also all its frames"),
-    Key("canvas.frame", "canvas", "full_stop", ".", "frame(1)", "next frame",
-        "Clips: pause at the next frame", False),
-    Key("canvas.frame_before", "canvas", "comma", ",", "frame(-1)", "previous frame",
-        "Clips: pause at the previous frame", False),
-    Key("canvas.roll", "canvas", "semicolon", ";", "roll", "play clip",
-        "Play the clip or the sound of this step, or pause it", False),
+    *settings_keys("canvas", ImageLook, without=("view",)),
+    Key("canvas.frame", "full_stop", "next frame",
+        "Clips: pause at the next frame", action="frame(1)", footer=False),
+    Key("canvas.frame_before", "comma", "previous frame",
+        "Clips: pause at the previous frame", action="frame(-1)", footer=False),
+    Key("canvas.roll", "semicolon", "play clip",
+        "Play the clip or the sound of this step, or pause it", footer=False),
     unbound("canvas.hear", "hear", "hear",
         "Play the sound of this step, or stop it"),
+    Key("canvas.drafts", "D", "drafts",
+        "Stop many seeds at a step on one sheet, mark the promising ones and finish only those",
+        footer=False),
     unbound("canvas.recaption", "recaption", "caption from here",
         "Another caption from this step on, as a branch"),
     unbound("canvas.noise", "add_noise", "add noise",
@@ -295,9 +362,9 @@ TRACE_KEYS: tuple[Key, ...] = (
         "What guidance steers the image away from, from this step on"),
     unbound("canvas.grid", "grid", "grid",
         "A grid of seeds, or of one setting along x and another along y"),
-    *shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save"),
-    Key("canvas.export", "canvas", "x", "x", "export", "export",
-        "Write a PNG, GIF, APNG, WAV, filmstrip, cast or trace file that replays", False),
+    *shared("canvas", "shares", "real"),
+    *shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save",
+        export="Write a PNG, GIF, APNG, WAV, filmstrip, cast or trace file that replays"),
     *shared("canvas", "more", "less"),
 )  # fmt: skip
 
@@ -308,85 +375,84 @@ _OTHER_ROWS = ("axis", "side")  # settings of the curves that have other rows
 
 APP_KEYS: tuple[Key, ...] = (
     # models
-    Key("models.open", "models", "enter", "⏎", "open_row", "open",
-        "Generate with the model, or show the run's curves"),
-    Key("models.play", "models", "space", "space", "open_row", "play",
-        "Play the highlighted model; show the highlighted run"),
-    Key("models.filter", "models", "slash", "/", "filter", "filter",
+    Key("models.open", "enter", "open",
+        "Generate with the model, or show the run's curves", action="open_row"),
+    Key("models.play", "space", "play",
+        "Play the highlighted model; show the highlighted run", action="open_row"),
+    Key("models.filter", "slash", "filter",
         "Filter the rows by a regular expression"),
-    Key("models.generate", "models", "G", "G", "generate_row", "generate",
-        "Generate from the run's newest checkpoint", False),
-    Key("models.details", "models", "i", "i", "details", "details",
-        "The model's whole card, or only the essentials", False),
-    Key("models.edit", "models", "e", "e", "edit_run", "rename run",
-        "Rename the run, tag it, or add a note", False),
-    Key("models.delete", "models", "d,delete", "d", "delete_run", "delete run",
-        "Delete the run (asks first); u brings it back until genui closes", False),
-    Key("models.zoom", "models", "z", "z", "zoom", "zoom",
-        "Fill the screen with this pane", False),
+    Key("models.generate", "G", "generate",
+        "Generate from the run's newest checkpoint", action="generate_row", footer=False),
+    Key("models.details", "i", "details",
+        "The model's whole card, or only the essentials", footer=False),
+    Key("models.edit", "e", "rename run",
+        "Rename the run, tag it, or add a note", action="edit_run", footer=False),
+    Key("models.delete", "d,delete", "delete run",
+        "Delete the run (asks first); u brings it back until genui closes", action="delete_run",
+        footer=False),
+    Key("models.zoom", "z", "zoom",
+        "Fill the screen with this pane", footer=False),
     # training
-    Key("training.pause", "training", "space", "space", "pause", "pause/resume",
-        "Pause the run, resume it, or continue a stopped one from its checkpoint"),
-    Key("training.zoom", "training", "enter,z", "⏎", "zoom", "open",
+    *shared("training", "pause"),
+    Key("training.zoom", "enter,z", "open",
         "Every curve, the newest sample and the console"),
-    Key("training.checkpoint", "training", "ctrl+s", "^s", "checkpoint", "checkpoint",
+    Key("training.checkpoint", "ctrl+s", "checkpoint",
         "Write a checkpoint now"),
-    Key("training.stop", "training", "ctrl+x", "^x", "stop", "stop",
-        "Stop the run after a last checkpoint (asks first)"),
-    unbound("training.resume", "resume", "resume",
-        "Continue a stopped or dead run from its checkpoint; without one, start it again"),
-    Key("training.generate", "training", "G", "G", "generate", "generate",
+    *shared("training", "stop", "resume"),
+    Key("training.generate", "G", "generate",
         "Generate from the run's newest checkpoint"),
-    Key("training.earlier", "training", "comma", ",", "sample(-1)", "earlier sample",
-        "The previous sample, with its step marked on the curve", False),
-    Key("training.later", "training", "full_stop", ".", "sample(1)", "later sample",
-        "The next sample, up to the newest", False),
+    Key("training.earlier", "comma", "earlier sample",
+        "The previous sample, with its step marked on the curve", action="sample(-1)",
+        footer=False),
+    Key("training.later", "full_stop", "later sample",
+        "The next sample, up to the newest", action="sample(1)", footer=False),
     unbound("training.log", "log", "log axis",
         "Loss on a logarithmic axis, or back"),
     *TRACE_KEYS,
     # the Settings panel
-    Key("settings.more", "settings", "right,l", "←→", "change(1)", "change",
-        "Raise the chosen setting by a step, or take its next choice"),
-    Key("settings.less", "settings", "left,h", "←", "change(-1)", "lower",
-        "Lower the chosen setting by a step, or take its previous choice", False),
-    Key("settings.type", "settings", "enter", "⏎", "type", "type",
+    Key("settings.more", "right,l", "change",
+        "Raise the chosen setting by a step, or take its next choice", action="change(1)",
+        shown="←→"),
+    Key("settings.less", "left,h", "lower",
+        "Lower the chosen setting by a step, or take its previous choice", action="change(-1)",
+        footer=False),
+    Key("settings.type", "enter", "type",
         "Type a value, or open the window where it is set"),
-    Key("settings.leave", "settings", "escape,s", "esc", "leave", "back",
-        "Back to what the settings are of"),
+    Key("settings.leave", "escape,s", "back",
+        "Back from the settings to the pane"),
     # the Training screen
-    Key("board.pause", "board", "space", "space", "pause", "pause/resume",
-        "Pause the run, resume it, or continue a stopped one from its checkpoint"),
-    Key("board.checkpoint", "board", "ctrl+s", "^s", "checkpoint", "checkpoint",
-        "Write a checkpoint now", False),
+    *shared("board", "pause"),
+    Key("board.checkpoint", "ctrl+s", "checkpoint",
+        "Write a checkpoint now", footer=False),
     unbound("board.rate", "rate", "learning rate",
         "Change the learning rate"),
-    Key("board.stop", "board", "ctrl+x", "^x", "stop", "stop",
-        "Stop the run after a last checkpoint (asks first)"),
-    Key("board.branch", "board", "n", "n", "branch", "run from here",
+    *shared("board", "stop"),
+    Key("board.branch", "n", "run from here",
         "Start another run from this checkpoint, with changed settings"),
-    Key("board.right", "board", "right,l", "←→", "cursor(1)", "cursor",
-        "The cursor a column to the right: every curve shows its value there"),
-    Key("board.left", "board", "left,h", "←", "cursor(-1)", "cursor left",
-        "The cursor a column to the left", False),
-    Key("board.right10", "board", "shift+right,L", "⇧→", "cursor(10)", "ten right",
-        "The cursor ten columns to the right", False),
-    Key("board.left10", "board", "shift+left,H", "⇧←", "cursor(-10)", "ten left",
-        "The cursor ten columns to the left", False),
-    Key("board.start", "board", "home", "home", "ends(-1)", "first",
-        "The cursor to the first visible point", False),
-    Key("board.end", "board", "end", "end", "ends(1)", "last",
+    Key("board.right", "right,l", "cursor",
+        "The cursor a column to the right: every curve shows its value there", action="cursor(1)",
+        shown="←→"),
+    Key("board.left", "left,h", "cursor left",
+        "The cursor a column to the left", action="cursor(-1)", footer=False),
+    Key("board.right10", "shift+right,L", "ten right",
+        "The cursor ten columns to the right", action="cursor(10)", footer=False),
+    Key("board.left10", "shift+left,H", "ten left",
+        "The cursor ten columns to the left", action="cursor(-10)", footer=False),
+    Key("board.start", "home", "first",
+        "The cursor to the first visible point", action="ends(-1)", footer=False),
+    Key("board.end", "end", "last",
         "The cursor to the last visible point; again: follow the newest step, without a cursor",
-        False),
-    Key("board.zoom_in", "board", "plus,equals_sign", "+-", "zoom(1)", "zoom",
-        "Zoom in at the cursor, or at the newest step", False),
-    Key("board.zoom_out", "board", "minus", "-", "zoom(-1)", "zoom out",
-        "Zoom out", False),
-    Key("board.pan_left", "board", "less_than_sign", "<", "pan(-1)", "pan left",
-        "Pan to the left", False),
-    Key("board.pan_right", "board", "greater_than_sign", ">", "pan(1)", "pan right",
-        "Pan to the right", False),
-    Key("board.everything", "board", "0", "0", "everything", "fit all",
-        "Fit all: show the whole x axis", False),
+        action="ends(1)", footer=False),
+    Key("board.zoom_in", "plus,equals_sign", "zoom",
+        "Zoom in at the cursor, or at the newest step", action="zoom(1)", shown="+-", footer=False),
+    Key("board.zoom_out", "minus", "zoom out",
+        "Zoom out", action="zoom(-1)", footer=False),
+    Key("board.pan_left", "less_than_sign", "pan left",
+        "Pan to the left", action="pan(-1)", footer=False),
+    Key("board.pan_right", "greater_than_sign", "pan right",
+        "Pan to the right", action="pan(1)", footer=False),
+    Key("board.everything", "0", "fit all",
+        "Fit all: show the whole x axis", footer=False),
     unbound("board.follow", "follow", "follow",
         "Follow the newest step, without a cursor"),
     unbound("board.smooth", "nudge('smoothing')", "smooth",
@@ -394,73 +460,77 @@ APP_KEYS: tuple[Key, ...] = (
     unbound("board.axis", "nudge('axis')", "x axis",
         "The x axis: steps, time, tokens or epochs, if they are known"),
     *(setting_key("board", one) for one in VIEW_SETTINGS.values() if one.name not in _OTHER_ROWS),
-    Key("board.settings", "board", "s", "s", "settings", "settings",
+    Key("board.settings", "s", "settings",
         "Smoothing, axes, the panel and the learning rate: ↑↓ chooses, ←→ changes"),
-    Key("board.runs", "board", "o", "o", "runs", "runs",
+    Key("board.runs", "o", "runs",
         "The table of runs: sort, filter and overlay them"),
-    Key("board.side", "board", "tab", "tab", "next_side(1)", "next panel",
-        "The next panel beside the curves: sample, console, config, system or layers"),
-    Key("board.side_before", "board", "shift+tab", "⇧tab", "next_side(-1)", "previous panel",
-        "The panel before that", False),
+    Key("board.side", "tab", "next panel",
+        "The next panel beside the curves: sample, console, config, system or layers",
+        action="next_side(1)"),
+    Key("board.side_before", "shift+tab", "previous panel",
+        "The panel before that", action="next_side(-1)", footer=False),
     unbound("board.wider", "nudge('panel_width')", "wider panel",
         "The panel beside the curves wider; the mouse drags its border"),
     unbound("board.narrower", "nudge('panel_width', -1)", "narrower panel",
         "The panel beside the curves narrower"),
-    Key("board.into", "board", "i", "i", "into", "details",
-        "Focus the console, config or system: arrows scroll, / searches, Esc returns", False),
-    Key("board.filter", "board", "slash", "/", "filter", "filter",
-        "Filter the metrics by a regular expression", False),
-    Key("board.open", "board", "enter,z", "⏎", "open", "open",
+    Key("board.into", "i", "details",
+        "Focus the console, config or system: arrows scroll, / searches, Esc returns",
+        footer=False),
+    Key("board.filter", "slash", "filter",
+        "Filter the metrics by a regular expression", footer=False),
+    Key("board.open", "enter,z", "open",
         "Show the chosen curve alone, or all curves"),
-    Key("board.next", "board", "down,j", "↓", "choose(1)", "next curve",
-        "The next curve", False),
-    Key("board.previous", "board", "up,k", "↑", "choose(-1)", "previous curve",
-        "The previous curve", False),
-    Key("board.page_down", "board", "pagedown", "pgdn", "page(1)", "next page",
-        "The next page of curves", False),
-    Key("board.page_up", "board", "pageup", "pgup", "page(-1)", "previous page",
-        "The previous page of curves", False),
+    Key("board.next", "down,j", "next curve",
+        "The next curve", action="choose(1)", footer=False),
+    Key("board.previous", "up,k", "previous curve",
+        "The previous curve", action="choose(-1)", footer=False),
+    Key("board.page_down", "pagedown", "next page",
+        "The next page of curves", action="page(1)", footer=False),
+    Key("board.page_up", "pageup", "previous page",
+        "The previous page of curves", action="page(-1)", footer=False),
     unbound("board.pin", "pin", "pin",
         "Pin the chosen curve to the front, or unpin it"),
-    Key("board.first", "board", "right_square_bracket", "]", "turn(1)", "next run",
-        "Make the next run the first one, which the keys control", False),
-    Key("board.last", "board", "left_square_bracket", "[", "turn(-1)", "previous run",
-        "Make the previous run the first one, which the keys control", False),
-    Key("board.earlier", "board", "comma", ",", "sample(-1)", "earlier sample",
-        "The cursor to the previous sample", False),
-    Key("board.later", "board", "full_stop", ".", "sample(1)", "later sample",
-        "The cursor to the next sample", False),
-    Key("board.play", "board", "semicolon", ";", "play", "play",
-        "Play the history: the samples from the first to the newest", False),
+    Key("board.first", "right_square_bracket", "next run",
+        "Make the next run the first one, which the keys control", action="turn(1)", footer=False),
+    Key("board.last", "left_square_bracket", "previous run",
+        "Make the previous run the first one, which the keys control", action="turn(-1)",
+        footer=False),
+    Key("board.earlier", "comma", "earlier sample",
+        "The cursor to the previous sample", action="sample(-1)", footer=False),
+    Key("board.later", "full_stop", "later sample",
+        "The cursor to the next sample", action="sample(1)", footer=False),
+    Key("board.play", "semicolon", "play",
+        "Play the history: the samples from the first to the newest", footer=False),
     unbound("board.evaluate", "evaluate", "evaluate",
         "Evaluate now, with a sample"),
-    unbound("board.resume", "resume", "resume",
-        "Continue a stopped or dead run from its checkpoint; without one, start it again"),
-    Key("board.generate", "board", "G", "G", "generate", "generate",
-        "Generate from the run's newest checkpoint", False),
-    Key("board.alerts", "board", "exclamation_mark", "!", "app.alerts", "alerts",
-        "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step", False),
+    *shared("board", "resume"),
+    Key("board.generate", "G", "generate",
+        "Generate from the run's newest checkpoint", footer=False),
+    Key("board.alerts", "exclamation_mark", "alerts",
+        "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step",
+        action="app.alerts", footer=False),
     unbound("board.bell", "app.ringing", "bell",
         "Turn the bell and the notifications on or off"),
     # the list of runs on the Training screen
-    Key("runs.open", "runs", "enter,z", "⏎", "open", "show",
+    Key("runs.open", "enter,z", "show",
         "Show the run's curves: with the others if it is overlaid, or else with those pinned"),
-    Key("runs.show", "runs", "space", "space", "toggle_run", "overlay",
-        "Overlay the run's curves on the others, or remove them"),
-    Key("runs.sort", "runs", "right,l", "←→", "change(1)", "sort",
-        "Sort by the next column, its best value first"),
-    Key("runs.sort_before", "runs", "left,h", "←", "change(-1)", "column before",
-        "Sort by the column before; before the first one, the newest run is first", False),
-    Key("runs.ascending", "runs", "less_than_sign", "<", "order(-1)", "smallest first",
-        "The smallest value first", False),
-    Key("runs.descending", "runs", "greater_than_sign", ">", "order(1)", "largest first",
-        "The largest value first", False),
-    Key("runs.search", "runs", "slash", "/", "search", "filter",
+    Key("runs.show", "space", "overlay",
+        "Overlay the run's curves on the others, or remove them", action="toggle_run"),
+    Key("runs.sort", "right,l", "sort",
+        "Sort by the next column, its best value first", action="change(1)", shown="←→"),
+    Key("runs.sort_before", "left,h", "column before",
+        "Sort by the column before; before the first one, the newest run is first",
+        action="change(-1)", footer=False),
+    Key("runs.ascending", "less_than_sign", "smallest first",
+        "The smallest value first", action="order(-1)", footer=False),
+    Key("runs.descending", "greater_than_sign", "largest first",
+        "The largest value first", action="order(1)", footer=False),
+    Key("runs.search", "slash", "filter",
         "Filter the runs by name, tag, config and metrics: lr>1e-4 and val_loss<1.5"),
-    Key("runs.pin", "runs", "asterisk", "*", "pin", "pin",
-        "Pin the run to the top, whatever the filter, or unpin it", False),
-    Key("runs.settings", "runs", "s", "s", "screen.settings", "settings",
-        "Sorting, groups, columns and the chart: ↑↓ chooses, ←→ changes"),
+    Key("runs.pin", "asterisk", "pin",
+        "Pin the run to the top, whatever the filter, or unpin it", footer=False),
+    Key("runs.settings", "s", "settings",
+        "Sorting, groups, columns and the chart: ↑↓ chooses, ←→ changes", action="screen.settings"),
     *(setting_key("runs", one, "screen.setting") for one in TABLE_SETTINGS.values()),
     unbound("runs.all", "all", "overlay all",
         "Overlay every run that matches the filter"),
@@ -469,76 +539,93 @@ APP_KEYS: tuple[Key, ...] = (
     unbound("runs.stop_sweep", "control_sweep('stop')", "stop sweep",
         "Stop the sweep of the run, with all its trials (asks first)"),
     unbound("runs.resume_sweep", "control_sweep('resume')", "resume sweep",
-        "Go on with the sweep of the run: trials that were cut short, and those that wait"),
-    Key("runs.edit", "runs", "e", "e", "edit_run", "rename",
-        "Rename the run, tag it, or add a note"),
-    Key("runs.delete", "runs", "d,delete", "d", "delete_run", "delete",
-        "Delete the run (asks first); u brings it back until genui closes"),
-    Key("runs.close", "runs", "escape,o", "esc", "screen.runs", "close",
-        "Close the table", False),
+        "Continue the sweep of the run: trials that were cut short, and those that wait"),
+    Key("runs.edit", "e", "rename",
+        "Rename the run, tag it, or add a note", action="edit_run"),
+    Key("runs.delete", "d,delete", "delete",
+        "Delete the run (asks first); u brings it back until genui closes", action="delete_run"),
+    Key("runs.close", "escape,o", "close",
+        "Close the table", action="screen.runs", footer=False),
     # the tour
-    Key("tour.skip", "tour", "f2", "f2", "app.tour_skip", "skip",
-        "The next sentence of the tour"),
-    Key("tour.leave", "tour", "f3", "f3", "app.tour_leave", "leave",
-        "Leave the tour; all else stays as it is"),
+    Key("tour.skip", "f2", "skip",
+        "The next sentence of the tour", action="app.tour_skip"),
+    Key("tour.leave", "f3", "leave",
+        "Leave the tour; all else stays as it is", action="app.tour_leave"),
     # everywhere
-    Key("app.new_run", "app", "n", "n", "new_run", "new run",
+    Key("app.new_run", "n", "new run",
         "Train a recipe, on your own data if you like"),
-    Key("app.runs", "app", "o", "o", "runs", "runs",
-        "The table of runs: show one, or several together", False),
-    Key("app.next", "app", "tab", "tab", "next_pane(1)", "next pane",
-        "The next pane"),
-    Key("app.previous", "app", "shift+tab", "⇧tab", "next_pane(-1)", "previous pane",
-        "The previous pane", False),
-    Key("app.home", "app", "1", "1", "home", "home",
-        "All panes at once; there, the list of models and runs", False),
-    Key("app.text", "app", "2", "2", "view('text')", "text",
-        "Text full-screen", False),
-    Key("app.canvas", "app", "3", "3", "view('canvas')", "canvas",
-        "Canvas full-screen", False),
-    Key("app.training", "app", "4", "4", "view('training')", "training",
-        "Training full-screen", False),
-    Key("app.back", "app", "escape", "esc", "back", "back",
-        "Back to all panes", False),
-    Key("app.palette", "app", "ctrl+p", "^p", "app.command_palette", "palette",
-        "Every action, model, recipe and theme, by name"),
-    Key("app.search", "app", "slash", "/", "search", "search",
-        "Search the models and runs", False),
-    Key("app.copy", "app", "y", "y", "copy", "copy",
-        "Copy what is shown", False),
-    Key("app.undo", "app", "u,ctrl+z", "u", "undo", "undo",
-        "Undo what was done last", False),
-    Key("app.favourites", "app", "F", "F", "favourites", "favourites",
-        "The favourites, to open again", False),
+    Key("app.runs", "o", "runs",
+        "The table of runs: show one, or several together", footer=False),
+    Key("app.next", "tab", "next pane",
+        "The next pane", action="next_pane(1)"),
+    Key("app.previous", "shift+tab", "previous pane",
+        "The previous pane", action="next_pane(-1)", footer=False),
+    Key("app.home", "1", "home",
+        "All panes at once; there, the list of models and runs", footer=False),
+    Key("app.text", "2", "text",
+        "Text full-screen", action="view('text')", footer=False),
+    Key("app.canvas", "3", "canvas",
+        "Canvas full-screen", action="view('canvas')", footer=False),
+    Key("app.training", "4", "training",
+        "Training full-screen", action="view('training')", footer=False),
+    Key("app.back", "escape", "back",
+        "Back to all panes", footer=False),
+    Key("app.palette", "ctrl+p", "palette",
+        "Every action, model, recipe and theme, by name", action="app.command_palette"),
+    JUMP,
+    Key("app.search", "slash", "search",
+        "Search the models and runs", footer=False),
+    Key("app.copy", "y", "copy",
+        "Copy what is shown", footer=False),
+    Key("app.undo", "u,ctrl+z", "undo",
+        "Undo what was done last", footer=False),
+    Key("app.favourites", "F", "favourites",
+        "The favourites, to open again", footer=False),
+    Key("app.verify", "V", "verify",
+        "Verify a file: who signed it, whether its recipe generates it, and your watermarks",
+        footer=False),
     MESSAGES,
-    Key("app.help", "app", "question_mark", "?", "help", "help",
+    Key("app.help", "question_mark", "help",
         "The keys of this pane"),
-    Key("app.manual", "app", "f1", "f1", "manual", "manual",
-        "The manual, open at the page of this pane", False),
-    Key("app.tour", "app", "f2", "f2", "app.tour", "tour",
-        "Take the tour: five minutes in the app itself, a sentence at a time", False),
-    Key("app.quit", "app", "q,ctrl+q", "q", "quit", "quit",
+    Key("app.manual", "f1", "manual",
+        "The manual, open at the page of this pane", footer=False),
+    Key("app.tour", "f2", "tour",
+        "Take the tour: five minutes in the app itself, a sentence at a time", action="app.tour",
+        footer=False),
+    Key("app.quit", "q,ctrl+q", "quit",
         "Close the app; training continues"),
 )  # fmt: skip
 """The rows of the app itself, each with an id of its own."""
 
 
 def list_keys() -> tuple[Key, ...]:
-    """Return the rows of the table: those of the app, then those of the panes of kinds."""
+    """Return the rows of the table: rows of the app, then rows of the panes of kinds, which may
+    share a row. If two rows have the same id, the first counts: a kind replaces no key of
+    another."""
     return _rows_with(tuple(KINDS))
 
 
 @lru_cache(maxsize=2)
 def _rows_with(kinds: tuple[tuple[str, str], ...]) -> tuple[Key, ...]:
-    rows = list(APP_KEYS)
+    rows = {row.id: row for row in APP_KEYS}
     for kind in map(KINDS.__getitem__, kinds):
-        rows += [row for row in (kind.keys() if kind.keys else ()) if isinstance(row, Key)]
-    return tuple({row.id: row for row in rows}.values())
+        for row in kind.keys() if kind.keys else ():
+            if isinstance(row, Key):
+                rows.setdefault(row.id, row)
+    return tuple(rows.values())
+
+
+@lru_cache(maxsize=2)
+def _rows_by_scope(kinds: tuple[tuple[str, str], ...]) -> Mapping[Scope, Sequence[Key]]:
+    scopes: dict[Scope, list[Key]] = {}
+    for row in _rows_with(kinds):
+        scopes.setdefault(row.pane, []).append(row)
+    return scopes
 
 
 def find_key(id: str) -> Key:
     """Return the row with that id. Raises KeyError if there is none."""
-    for key in list_keys():
+    for key in of_pane(id.partition(".")[0]):
         if key.id == id:
             return key
     raise KeyError(id)
@@ -582,21 +669,10 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
 # --- Rows, bindings and the footer, from the table --------------------------------------------
 # A user remaps a key by its id in `keys.toml`.
 
-_VIEWS = (
-    ("1", "Home", "home"),
-    ("2", "Text", "text"),
-    ("3", "Canvas", "canvas"),
-    ("4", "Training", "training"),
-)
 
-
-def list_views() -> list[tuple[str, str, str]]:
-    """List the views of the header: the digit, the name and the id of each."""
-    own = [
-        (find_key(f"app.{pane}").shown, title, pane)
-        for pane, title in {k.pane: k.title for k in KINDS.values() if k.has_screen}.items()
-    ]
-    return [*_VIEWS, *own]
+def list_views() -> list[Key]:
+    """List the rows that open a view: the header has them in this order."""
+    return [key for key in of_pane("app") if key.id == "app.home" or key.action.startswith("view(")]
 
 
 def home_scopes() -> tuple[Scope, ...]:
@@ -621,7 +697,7 @@ def list_bindings() -> "list[Binding]":
 _ALWAYS_SHOWN = ("app.help", "app.quit")
 _MAX_IN_FOOTER = 7  # keys besides those
 _ON_OTHER_SCREENS = (
-    *("app.home", "app.back", "app.copy", "app.undo", "app.palette"),
+    *("app.home", "app.back", "app.copy", "app.undo", "app.palette", "app.jump"),
     *("app.messages", "app.help", "app.manual", "app.quit"),
 )
 """Besides those that open another view."""
@@ -629,7 +705,7 @@ _ON_OTHER_SCREENS = (
 
 def of_pane(pane: Scope) -> list[Key]:
     """Return the rows of a pane, in the order of the table."""
-    return [key for key in list_keys() if key.pane == pane]
+    return list(_rows_by_scope(tuple(KINDS)).get(pane, ()))
 
 
 def common(pane: Scope) -> list[Key]:
@@ -680,9 +756,15 @@ def is_always_shown(key: Key) -> bool:
     return key.id in _ALWAYS_SHOWN
 
 
-def display(key: Key, keymap: dict[str, str]) -> str:
+def display(key: Key, keymap: Mapping[str, str]) -> str:
     """Return the key as the footer shows it, remapped by the user's keymap."""
     return keymap.get(key.id, key.shown)
+
+
+def explain(key: Key, keymap: Mapping[str, str]) -> str:
+    """Return the sentence and the key of an action, as a tip under the mouse."""
+    shown = " ".join(format_keys(keymap.get(key.id, key.keys)))
+    return f"{key.tooltip} · {shown}" if shown else key.tooltip
 
 
 def load_keymap(path: Path | None = None) -> dict[str, str]:

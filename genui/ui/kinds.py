@@ -1,4 +1,4 @@
-"""What a kind of model gives the app."""
+"""The functions of a kind of model for the app."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,29 +1,26 @@
-"""What keeps late messages from a widget that is being removed.
+"""Keeps late messages from a widget that is being removed.
 
 Textual removes the widgets of a screen one by one, and each still handles its message queue. A
 late message from the worker or the watcher could reach a widget whose children are already removed
 or, if the app ends early, not composed yet; so could a key or a reply for a screen that was just
-dismissed. `LifecycleGuard` ignores such messages.
+dismissed. A class with `guard` ignores such messages.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from types import coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from textual import events, messages
+from textual.dom import DOMNode
 from textual.message import Message
-from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.worker import Worker
 
 from genui.ui.textual_parts import filter_messages, is_closing, is_ending
 
-if TYPE_CHECKING:
-    from textual.dom import DOMNode as _Node
-else:
-    _Node = MessagePump  # Textual takes its styles from the first base that is a DOMNode
+T = TypeVar("T", bound=DOMNode)
 
 
 class KeyAnswered(Message):
@@ -36,53 +33,63 @@ _ALWAYS_HANDLED = (
 )  # fmt: skip
 
 
-@filter_messages
-class LifecycleGuard(_Node):
-    """A mixin of the app, its screens and all widgets that query their children: ignores messages
-    and actions while the children are missing."""
+def guard(cls: type[T]) -> type[T]:
+    """Class decorator of the app, its screens and all widgets that query their children: ignores
+    messages and actions while the children are missing.
 
-    _assembled = False
+    A worker that is not a thread takes no step once they are removed.
+    """
+    check, run = cls.check_action, cls.run_worker
 
-    @property
-    def usable(self) -> bool:
-        """Whether the children can be queried: they are mounted, and not being removed.
-
-        Functions that are called from outside (by a timer or the command palette) must check
-        this; handlers of messages and actions need not.
-        """
-        return self._assembled and not self._is_removed
-
-    @property
-    def _is_removed(self) -> bool:
-        if is_ending(self.app) or not self.app.is_running or is_closing(self):
-            return True
-        if not isinstance(self, Screen) or not self._assembled:
-            return False
-        return self not in self.app.screen_stack and not self.app.is_screen_installed(self)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable all actions while the children are missing."""
-        return self.usable and super().check_action(action, parameters)
-
-    def takes(self, message: Message) -> bool:
-        """Whether a message is handled: that of the mounting says that the children are there."""
-        if isinstance(message, events.Mount):
-            self._assembled = True
-        return isinstance(message, _ALWAYS_HANDLED) or not self._is_removed
+    def check_action(self: T, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return is_usable(self) and check(self, action, parameters)
 
     def run_worker(
-        self, work: Any, *args: Any, thread: bool = False, **options: Any
+        self: T, work: Any, *args: Any, thread: bool = False, **options: Any
     ) -> Worker[Any]:
-        """Start a worker as in Textual; one that is not a thread takes no step once the children
-        are removed."""
         if not thread:
-            work = partial(self._work_while_there, work)
-        return super().run_worker(work, *args, thread=thread, **options)
+            work = partial(_work_while_there, self, work)
+        return run(self, work, *args, thread=thread, **options)
 
-    async def _work_while_there(self, work: Callable[[], Any] | Coroutine[Any, Any, Any]) -> Any:
-        """Run a worker's function or coroutine until it ends or the children are removed."""
-        steps: Any = work() if callable(work) else work
-        return await _cancel_when(lambda: self._is_removed, steps)
+    cls.check_action, cls.run_worker = check_action, run_worker  # type: ignore[method-assign]
+    return filter_messages(cls, _takes)
+
+
+def is_usable(node: DOMNode) -> bool:
+    """Whether the children of a node with `guard` can be queried: they are mounted, and not being
+    removed.
+
+    Functions that are called from outside (by a timer or the command palette) must check this;
+    handlers of messages and actions need not.
+    """
+    return _is_assembled(node) and not _is_removed(node)
+
+
+def _is_assembled(node: DOMNode) -> bool:
+    return getattr(node, "_assembled", False)
+
+
+def _is_removed(node: DOMNode) -> bool:
+    if is_ending(node.app) or not node.app.is_running or is_closing(node):
+        return True
+    if not isinstance(node, Screen) or not _is_assembled(node):
+        return False
+    return node not in node.app.screen_stack and not node.app.is_screen_installed(node)
+
+
+def _takes(node: Any, message: Message) -> bool:
+    """Whether a message is handled: the event of mounting says that the children are there."""
+    if isinstance(message, events.Mount):
+        node._assembled = True
+    return isinstance(message, _ALWAYS_HANDLED) or not _is_removed(node)
+
+
+async def _work_while_there(
+    node: DOMNode, work: Callable[[], Any] | Coroutine[Any, Any, Any]
+) -> Any:
+    """Run a worker's function or coroutine until it ends or the children are removed."""
+    steps: Any = work() if callable(work) else work
+    return await _cancel_when(lambda: _is_removed(node), steps)
 
 
 @coroutine

@@ -25,21 +25,22 @@ from genui.base.text import clean_line
 from genui.protocol.kinds import KINDS, Kind
 from genui.protocol.manual import read_page, topics
 from genui.ui.keys import Key, Scope, keys_markdown
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.lifecycle import guard, is_usable
 from genui.ui.widgets.dialogs import ChooseScreen, Window
 from genui.ui.widgets.inputs import FilterLine, LineInput
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
 
 _TOPICS: Mapping[Scope, str] = MappingProxyType(
     {"app": "start", "tour": "start", "board": "watching", "runs": "watching"}
 )
-"""Of what no kind brings; a scope without a row has the page of its name."""
+"""For scopes that no kind brings; a scope without a row has the page of its name."""
 
 
 def topic_of(scope: Scope, medium: str = "") -> str:
-    """The topic of the kind that has these keys, and whose samples are of that medium, if any."""
+    """The topic of the kind that has these keys, and whose samples are of that medium, if any; a
+    page of the core, which is about more than one kind, comes first."""
     kinds = [kind for kind in KINDS.values() if scope in _scopes_of(kind)]
-    kinds.sort(key=lambda kind: kind.medium != medium)
+    kinds.sort(key=lambda kind: (kind.medium != medium, not isinstance(kind.help, str)))
     return kinds[0].topic if kinds else _TOPICS.get(scope, scope)
 
 
@@ -48,7 +49,7 @@ def _scopes_of(kind: Kind) -> set[Scope]:
     return {kind.pane} | {row.pane for row in rows if isinstance(row, Key)}
 
 
-SNIPPET, BEFORE = 120, 16  # characters of a passage in the list; of those, before the words
+SNIPPET, BEFORE = 120, 16  # characters of a passage in the list; of the passages, before the words
 _KEYS = "esc close · / search · i topics · t contents · ← → pages"
 _SEARCH_KEYS = "⏎ open · ↑ ↓ choose · esc back to the page"
 
@@ -126,7 +127,7 @@ class ManualScreen(Window[None]):
 
     @work(group="pages", exclusive=True, exit_on_error=False)
     async def _read_pages(self) -> None:
-        """Read all pages; that of the commands, which is slow to make, last."""
+        """Read all pages; the page of the commands, which is slow to make, comes last."""
         self._passages = await asyncio.to_thread(_list_all, self._keymap)
         self._search()
         self._passages += list_passages("commands", await _run_help("commands"))
@@ -200,11 +201,11 @@ class ManualScreen(Window[None]):
     # --- moving -----------------------------------------------------------------------
 
     def action_topics(self) -> None:
-        rows = [Row(name, name, line) for name, line in topics().items()]
+        rows = [ListRow(name, name, line) for name, line in topics().items()]
         self.app.push_screen(ChooseScreen("Manual", rows, "open", "no pages"), self._open)
 
     async def _open(self, topic: str | None) -> None:
-        if topic is not None and self.usable:
+        if topic is not None and is_usable(self):
             await self._viewer.go(f"{topic}.md")
 
     def action_contents(self) -> None:
@@ -233,7 +234,8 @@ class ManualScreen(Window[None]):
         viewer.scroll_to(y=0 if towards < 0 else viewer.max_scroll_y, animate=False)
 
 
-class _Viewer(LifecycleGuard, MarkdownViewer, inherit_bindings=False):
+@guard
+class _Viewer(MarkdownViewer, inherit_bindings=False):
     """Textual's viewer without animation."""
 
     def __init__(self, keymap: Mapping[str, str]) -> None:
@@ -248,7 +250,7 @@ class _Viewer(LifecycleGuard, MarkdownViewer, inherit_bindings=False):
 
     async def go(self, location: str | PurePath) -> None:
         """Open a page, unless the window is closing."""
-        if self.usable:
+        if is_usable(self):
             await super().go(location)
 
     @on(Markdown.LinkClicked)
@@ -296,7 +298,7 @@ async def _run_help(topic: str) -> str:
 
 
 def _list_all(keymap: Mapping[str, str]) -> list[Passage]:
-    """The passages of all pages but that of the commands."""
+    """The passages of all pages except the page of the commands."""
     passages: list[Passage] = []
     for topic in topics():
         if topic == "keys":
@@ -307,24 +309,24 @@ def _list_all(keymap: Mapping[str, str]) -> list[Passage]:
 
 
 def _read_page(topic: str) -> str:
-    """The page, or what is wrong with it."""
+    """The page, or its fault."""
     try:
         return read_page(topic)
     except GenuiError as error:
         return str(error)
 
 
-def _passage_row(place: int, passage: Passage, words: str) -> Row:
+def _passage_row(place: int, passage: Passage, words: str) -> ListRow:
     """A row with the text of a passage from shortly before the first of the words in it."""
     heading = passage.headings.rpartition(" › ")[2]
     text = _plain_text(passage.text)
     found = (text.casefold().find(word) for word in words.casefold().split())
     first = max(min((at for at in found if at >= 0), default=0) - BEFORE, 0)
     shown = f"{'…' if first else ''}{text[first : first + SNIPPET]}"
-    return Row(str(place), passage.topic, middle=f"{heading}: {shown}")
+    return ListRow(str(place), passage.topic, middle=f"{heading}: {shown}")
 
 
 @cache
 def _plain_text(text: str) -> str:
-    """The text of a passage in one line; kept, since each key that is typed lists many of them."""
+    """The text of a passage in one line; they are kept, since each typed key lists many of them."""
     return clean_line(re.sub(r"\*\*|`", "", text))

@@ -1,4 +1,4 @@
-"""How well a name matches what is typed, for the palette and the filter of the models."""
+"""How well a name matches typed text, for the palette and the filter of the models."""
 
 import re
 from enum import IntEnum
@@ -10,7 +10,7 @@ class Match(IntEnum):
 
     NONE = 0
     ABBREVIATION = 1  # the beginnings of words, as `opic` of "open model icons"
-    ELSEWHERE = 2  # some words are only in what is said about the name
+    ELSEWHERE = 2  # some words are only in the description of the name
     INSIDE = 3  # in the middle of a word of the name
     BEGINNINGS = 4  # of words of the name
     WORDS = 5  # whole words of the name
@@ -19,8 +19,8 @@ class Match(IntEnum):
 
 
 def match_name(typed: str, name: str, about: str = "") -> Match:
-    """Return how `typed` matches a name, or what is said about it. Upper and lower case are the
-    same, words are in any order, and nothing typed matches nothing."""
+    """Return how `typed` matches a name or its description. Upper and lower case are the same,
+    words are in any order, and nothing typed matches nothing."""
     typed, name = typed.strip().lower(), name.lower()
     if not typed:
         return Match.NONE
@@ -55,15 +55,16 @@ def find_typed(typed: str, name: str) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=64)
 def _word_patterns(typed: str) -> tuple[re.Pattern[str], ...]:
-    """A pattern for each typed word at the beginning of a word, `rest` being the end of that."""
-    return tuple(re.compile(rf"(?<!\w){re.escape(word)}(?P<rest>\w*)") for word in typed.split())
+    """A pattern for each typed word at the beginning of a word, `rest` being the end of that, as
+    `-end` of `back-end`."""
+    return tuple(re.compile(rf"(?<!\w){re.escape(word)}(?P<rest>[\w-]*)") for word in typed.split())
 
 
 def _abbreviates(letters: str, name: str) -> bool:
     """Return whether `letters` are beginnings of words of `name`, in order; words may be left
     out."""
     starts = [match.start() for match in re.finditer(r"\w+", name)]
-    ends = {start for start in starts if name[start] == letters[0]}  # of what was found so far
+    ends = {start for start in starts if name[start] == letters[0]}  # of the matches so far
     for letter in letters[1:]:
         after = {end + 1 for end in ends if name[end + 1 : end + 2] == letter}
         ends = after | {at for at in starts if name[at] == letter and at > min(ends, default=at)}

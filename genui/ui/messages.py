@@ -15,13 +15,13 @@ from genui import protocol
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
 from genui.ui.keys import PaneName
-from genui.ui.traces.trees import TraceReply
 
 if TYPE_CHECKING:
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
     from genui.runs.models import ModelInfo
     from genui.runs.table import Survey, TableRow
+    from genui.ui.traces.trees import TraceReply
     from genui.ui.watcher import RunView
 
 ViewName = PaneName | Literal["home"]
@@ -48,7 +48,7 @@ class WorkerDied(Message):
 class Reply(Message, bubble=False):
     """A reply of the worker about a trace, sent only to the owner of the trace."""
 
-    reply: TraceReply
+    reply: "TraceReply"
 
 
 # --- From the watcher thread ------------------------------------------------------------------
@@ -95,7 +95,7 @@ class TableChanged(Message):
 
 
 @dataclass(eq=False)
-class Say(Message):
+class ShowStatus(Message):
     """A line for the status line: an error with its remedy, or a note on what just happened."""
 
     line: str
@@ -107,7 +107,7 @@ async def say_errors(host: MessagePump, work: Awaitable[None]) -> None:
     try:
         await work
     except GenuiError as error:
-        host.post_message(Say(clean_line(str(error))))
+        host.post_message(ShowStatus(clean_line(str(error))))
 
 
 @dataclass(eq=False)

@@ -33,22 +33,23 @@ from genui.runs.launch import launch
 from genui.runs.layout import RunDir, check_name
 from genui.runs.models import find_origin
 from genui.runs.plan import Plan
+from genui.ui.lifecycle import is_usable
 from genui.ui.processes import running
 from genui.ui.widgets.dialogs import Form
-from genui.ui.widgets.inputs import Completer, LineInput
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.inputs import Completer, LineInput, complete_path
+from genui.ui.widgets.lists import ListRow, RowList
 
 PLANNER = (sys.executable, "-m", "genui", "train")
 """The command that estimates a training; recipe and settings are added."""
 
 PAUSE_S = 0.5
-"""How long the form must stay unchanged before the training is measured."""
+"""The time that the form must stay unchanged before the training is measured."""
 
 PATIENCE_S = 15.0
-"""How long a start waits for the answer whether it can start."""
+"""The time that a start waits for the answer whether it can start."""
 
 BUDGET_S = 120.0
-"""How long a start waits for the size that suits a budget of time."""
+"""The time that a start waits for the size that suits a budget of time."""
 
 POLL_S = 0.05
 
@@ -63,11 +64,11 @@ _SIZES = frozenset({"layers", "width", "context", "batch", "tokenizer", "patch"}
 
 
 class Source(NamedTuple):
-    """What a training starts from: one of several rows, such as the checkpoints of a run."""
+    """The start of a training: one of several rows, such as the checkpoints of a run."""
 
     name: str
     recipe: Recipe
-    rows: tuple[Row, ...]
+    rows: tuple[ListRow, ...]
     origins: Mapping[str, str]  # the key of a row to what `genui train --from` takes
     chosen: str  # the key of the row that is chosen at first
     label: str  # of the list
@@ -84,7 +85,7 @@ def source_of_run(
         name=name,
         recipe=recipe,
         rows=tuple(
-            Row(str(step), f"step {step:,}", "newest" if step == newest else "")
+            ListRow(str(step), f"step {step:,}", "newest" if step == newest else "")
             for step in reversed(steps)
         ),
         origins={str(step): str(run.checkpoint(step)) for step in steps},
@@ -103,7 +104,7 @@ def source_of_model(ref: str) -> Source:
     return Source(
         name=name,
         recipe=origin.recipe,
-        rows=(Row(ref, name, "fine-tuned"),),
+        rows=(ListRow(ref, name, "fine-tuned"),),
         origins={ref: ref},
         chosen=ref,
         label="model",
@@ -115,19 +116,7 @@ def source_of_model(ref: str) -> Source:
 # --- Completion ---------------------------------------------------------------------------------
 
 
-def complete_path(value: str) -> str | None:
-    """The path completed; a folder ends with a slash. None if nothing begins like it."""
-    folder, start = os.path.split(value)
-    with contextlib.suppress(OSError, ValueError):
-        names = sorted(os.listdir(os.path.expanduser(folder) or "."))
-        for name in names:
-            if name.startswith(start) and (start or not name.startswith(".")):
-                path = os.path.join(folder, name)
-                return path + "/" * os.path.isdir(os.path.expanduser(path))
-    return None
-
-
-def settable(recipe: Recipe) -> dict[str, Setting]:
+def changeable_settings(recipe: Recipe) -> dict[str, Setting]:
     """The settings of a recipe that the form's line of settings may change."""
     known = settings_of(type(recipe))
     return {name: one for name, one in known.items() if name not in FIXED | {"summary"}}
@@ -137,7 +126,7 @@ def complete_setting(value: str, recipe: Recipe) -> str | None:
     """The settings with the last one completed, by its name or by the value that it has now."""
     last = value.rpartition(" ")[2]
     name, sign, _ = last.partition("=")
-    known = settable(recipe)
+    known = changeable_settings(recipe)
     if not sign:
         choices = [f"{name}=" for name in known] if last else []
     elif name in known:
@@ -153,7 +142,7 @@ def complete_setting(value: str, recipe: Recipe) -> str | None:
 def describe_setting(value: str, recipe: Recipe) -> str:
     """The help of the setting that is typed last, or the names that begin like it."""
     last = value.rpartition(" ")[2].partition("=")[0]
-    known = settable(recipe)
+    known = changeable_settings(recipe)
     if last in known:
         return f"{last}: {known[last].help}"
     return " ".join(name for name in known if name.startswith(last))
@@ -261,17 +250,17 @@ class NewRunScreen(Form[RunDir | None]):
 
     # --- the list ---------------------------------------------------------------------
 
-    def _all_rows(self) -> list[Row]:
+    def _all_rows(self) -> list[ListRow]:
         if (source := self._source) is not None:
             return list(source.rows)
-        return [Row(r.name, r.name, r.summary) for r in RECIPES.values()]
+        return [ListRow(r.name, r.name, r.summary) for r in RECIPES.values()]
 
     def _list(self, text: str) -> str:
         """List the rows with the text in them, those that begin with it first. Returns why there
         is none, and then lists all."""
         rows, text = self._all_rows(), text.strip().lower()
         matches = [row for row in rows if text in f"{row.left} {row.right}".lower()]
-        matches.sort(key=lambda row: not row.left.startswith(text))
+        matches.sort(key=lambda row: (not row.left.startswith(text), len(row.left)))
         known = self.query_one(RowList)
         if text in {row.key for row in matches}:
             known.chosen = text
@@ -285,11 +274,11 @@ class NewRunScreen(Form[RunDir | None]):
     def _complete_row(self, text: str) -> str | None:
         """Complete the text with the name of the first row that begins like it."""
         keys = (row.key for row in self.query_one(RowList).rows)
-        return next((key for key in keys if key.startswith(text)), None)
+        return min((key for key in keys if key.startswith(text)), key=len, default=None)
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe under the cursor, or that of the source."""
+        """The recipe under the cursor, or the recipe of the source."""
         return self._source.recipe if self._source else RECIPES[self.query_one(RowList).chosen]
 
     @on(RowList.Chosen)
@@ -315,7 +304,7 @@ class NewRunScreen(Form[RunDir | None]):
     def _left(self, event: events.DescendantBlur) -> None:
         """Show the whole name that was found by a part of it, and check the field that is left."""
         field = event.widget
-        if not isinstance(field, LineInput) or not self.usable:
+        if not isinstance(field, LineInput) or not is_usable(self):
             return
         key = (field.id or "").removeprefix("field-")
         if key == "recipe" and field.value and not self._list(field.value):
@@ -405,7 +394,7 @@ class NewRunScreen(Form[RunDir | None]):
         return ("--from", self._source.origins[self.query_one(RowList).chosen], *pairs)
 
     def _ask_plan(self) -> None:
-        """Show what is known of the plan, and measure it once the form has not changed a while."""
+        """Show the known part of the plan, and measure it once it is unchanged."""
         if self._faults():
             self._show_plan(None)
             return
@@ -428,7 +417,7 @@ class NewRunScreen(Form[RunDir | None]):
         self._show_plan(plan)
 
     def _show_plan(self, plan: Plan | None) -> None:
-        if not self.usable:
+        if not is_usable(self):
             return
         self._shown = plan or Plan(), time.monotonic()
         text = "" if plan is None else plan.describe()
@@ -441,7 +430,7 @@ class NewRunScreen(Form[RunDir | None]):
         line.set_class(plan is not None and bool(plan.fault), "-fault")
 
     def _count_down(self) -> None:
-        """Show how long a measurement still takes, by what its process said last."""
+        """Show the remaining time of a measurement, as its process last reported it."""
         plan, came = self._shown
         if plan.measuring and plan.left > 0:
             left = max(1.0, plan.left - (time.monotonic() - came))
@@ -465,8 +454,8 @@ class NewRunScreen(Form[RunDir | None]):
         self.query_one(RowList).action_move(by)
 
     def action_leave(self) -> None:
-        """Close the form; while a start waits for an answer, give the start and the measurement up
-        and go on with the form."""
+        """Close the form; while a start waits for an answer, give up the start and the measurement
+        and return to the form."""
         if not self._waits:
             self.leave()
             return
@@ -475,7 +464,7 @@ class NewRunScreen(Form[RunDir | None]):
 
     def _wait(self, waits: bool) -> None:
         """Wait for an answer before the start, or no longer: meanwhile no field takes keys."""
-        if waits == self._waits or not self.usable:
+        if waits == self._waits or not is_usable(self):
             return
         self._waits = waits
         if waits:
@@ -507,7 +496,7 @@ class NewRunScreen(Form[RunDir | None]):
 
     def _show_error(self, key: str, error: GenuiError | str) -> None:
         self._starting = False
-        if self.usable:
+        if is_usable(self):
             self._field(key).show_fault(str(error).replace("--set ", ""))
 
     @work(group="launch", exit_on_error=False)
@@ -528,7 +517,7 @@ class NewRunScreen(Form[RunDir | None]):
         if plan.fault:
             self._starting = False
             self._show_plan(plan)
-            if self.usable:
+            if is_usable(self):
                 self.query_one("#plan").scroll_visible(animate=False)
             return
         try:
@@ -545,8 +534,8 @@ class NewRunScreen(Form[RunDir | None]):
         return plan is not None and (bool(plan.fault) or not (plan.measuring and self._minutes))
 
     async def _answer(self, command: tuple[str, ...]) -> Plan:
-        """The plan once it is answered; or what is known of it after a while, or when a start at
-        once was asked for."""
+        """The plan once it is answered; or the known part after a while, or when the user asked for
+        a start at once."""
         if not self._is_answered(command) and self._measured != command:
             self._measure(command)
         end = time.monotonic() + (BUDGET_S if self._minutes else PATIENCE_S)
@@ -556,7 +545,7 @@ class NewRunScreen(Form[RunDir | None]):
 
 
 async def estimates(command: Sequence[str]) -> AsyncIterator[Plan]:
-    """The plans that a process prints, better each time. It is killed when nobody wants more."""
+    """The plans that a process prints, better each time. It is killed when none is awaited."""
     with contextlib.suppress(OSError):  # the form works without an estimate
         async with running((*PLANNER, *command, "--dry-run", "--json")) as process:
             assert process.stdout is not None

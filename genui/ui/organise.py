@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Literal
 
+from genui.base.late import late_imports
 from genui.base.numbers import size
 from genui.base.text import clean_line
 from genui.runs import labels
@@ -14,9 +15,13 @@ from genui.runs.labels import Labels
 from genui.runs.layout import RunDir, RunInfo, format_origin
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
+from genui.ui.lifecycle import is_usable
 from genui.ui.screens import AppScreen, Copyable
 from genui.ui.watcher import Watcher
 from genui.ui.widgets.dialogs import ConfirmScreen, Field, FormScreen, ask
+
+with late_imports():
+    from genui.formats import command
 
 HINT = "Put spaces between tags. An empty name restores the first one."
 
@@ -101,7 +106,7 @@ class RunOrganiser:
         if (await asyncio.to_thread(summarise, run.run)).alive:
             self._say(f"{name} is training again: stop it first", "note")
             return
-        if self._screen.usable:
+        if is_usable(self._screen):
             self._leave(run.run)
         removed = await asyncio.to_thread(labels.remove, run.run)
 
@@ -118,7 +123,7 @@ class RunOrganiser:
         self._screen.app.post_message(messages.Undoable(undo))
 
     def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
-        self._screen.app.post_message(messages.Say(line, kind))
+        self._screen.app.post_message(messages.ShowStatus(line, kind))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         app = self._screen.app
@@ -142,16 +147,14 @@ def run_copyables(run: RunSummary) -> list[Copyable]:
 
 def train_command(info: RunInfo) -> str:
     """`genui train …` that trains a run with the same recipe, settings, name and first weights."""
-    from genui.formats.command import quote  # late: the Training screen needs no formats
-
     name = str(info.recipe["name"])
     words = ["genui", "train"]
     if not info.recipe.get("base"):  # else the model that it starts from has the recipe
-        words.append(quote(name))
+        words.append(command.quote(name))
     for key, value in info.overrides.items():
-        words += ["--set", quote(f"{key}={value}")]
+        words += ["--set", command.quote(f"{key}={value}")]
     if origin := format_origin(info.start_from):
-        words += ["--from", quote(origin)]
+        words += ["--from", command.quote(origin)]
     if info.name != name:
-        words += ["--name", quote(info.name)]
+        words += ["--name", command.quote(info.name)]
     return " ".join(words)

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import msgspec
 
 
 @contextlib.asynccontextmanager
@@ -19,6 +22,25 @@ async def running(command: Sequence[str], stderr: int = DEVNULL) -> AsyncIterato
         yield process
     finally:
         kill(process)
+
+
+async def read_lines(command: Sequence[str], take: Callable[[dict[str, Any]], object]) -> str:
+    """Run a command of genui, and `take` each line of JSON that it prints. Returns the line that
+    it failed with, or ""."""
+    try:
+        async with running(command, stderr=PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            async for line in process.stdout:
+                with contextlib.suppress(msgspec.DecodeError):
+                    take(msgspec.json.decode(line, type=dict[str, Any]))
+            errors = (await process.stderr.read()).decode(errors="replace").splitlines()
+            code = await process.wait()
+    except OSError as error:
+        return f"cannot be started: {error}"
+    if code and errors:
+        return errors[-1].removeprefix("genui: ")
+    return f"it ended with exit code {code}" if code not in (0, 1) else ""
 
 
 def kill(process: Process) -> None:

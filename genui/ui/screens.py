@@ -3,11 +3,10 @@
 import asyncio
 import re
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, cast
 
 from rich.cells import cell_len
 from textual import events, on
@@ -25,16 +24,26 @@ from textual.screen import Screen
 from textual.types import IgnoreReturnCallbackType
 from textual.widgets import Input
 
+from genui.base.late import late_imports
 from genui.base.text import clean, clean_line
 from genui.ui import keys, messages
 from genui.ui.keys import Key, Scope
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.lifecycle import guard, is_usable
 from genui.ui.matching import Match, find_typed, match_name
 from genui.ui.terminal import get_images
-from genui.ui.textual_parts import show_busy_while_usable
+from genui.ui.textual_parts import show_busy_while
 from genui.ui.watcher import RunView
 from genui.ui.widgets.bars import StatusLine
-from genui.ui.widgets.lists import Row
+from genui.ui.widgets.lists import ListRow
+
+with late_imports():
+    from genui.ui import jump, key_help, manual
+    from genui.ui.widgets import dialogs
+    from genui.ui.widgets import image as image_widgets
+
+if TYPE_CHECKING:
+    from genui.ui.app import Shell
+    from genui.ui.jump import Target
 
 T = TypeVar("T")
 
@@ -54,8 +63,8 @@ MAX_COPIED = 100_000  # characters: terminals ignore longer ones
 class Command(NamedTuple):
     """An entry of the palette, on one line: `name` at the left, then `note`.
 
-    `title` is what is searched besides, and how the app remembers that it was done; `name` is
-    the title by default, `note` the help.
+    `title` is searched too, and by it the app remembers that the command was used; `name` is the
+    title by default, `note` the help.
     """
 
     title: str
@@ -65,7 +74,7 @@ class Command(NamedTuple):
     note: str = ""
 
 
-class Said(NamedTuple):
+class StatusEntry(NamedTuple):
     """A message that was shown."""
 
     at: float  # seconds since 1970
@@ -73,19 +82,12 @@ class Said(NamedTuple):
     kind: Literal["error", "note"]
 
 
-class HasRecent(Protocol):
-    """The app, which knows the titles of the commands done last and the messages shown last, the
-    newest first."""
-
-    recent: tuple[str, ...]
-    said: deque[Said]
-
-
-@show_busy_while_usable
-class PaletteScreen(LifecycleGuard, CommandPalette):
+@show_busy_while(is_usable)
+@guard
+class PaletteScreen(CommandPalette):
     """Textual's palette, which ignores input once it is closed."""
 
-    _searched = ""  # what the current list is for
+    _searched = ""  # the text that the current list is for
 
     @on(Input.Changed)
     def _note_search(self, event: Input.Changed) -> None:
@@ -94,8 +96,8 @@ class PaletteScreen(LifecycleGuard, CommandPalette):
 
     def ready_for(self, key: str) -> bool:
         """Whether a key can be handled: a key of the list only once the list is complete."""
-        if not self.usable or key not in _LIST_KEYS:
-            return self.usable
+        if not is_usable(self) or key not in _LIST_KEYS:
+            return is_usable(self)
         if self.query_one(CommandInput).value.strip() != self._searched:
             return False
         if any(worker.node is self for worker in self.workers):
@@ -117,7 +119,7 @@ class Palette(Provider):
     _preparation: "asyncio.Task[None] | None" = None
 
     async def startup(self) -> None:
-        """Start to read what the commands need; each search waits for it.
+        """Start to read the data of the commands; each search waits for it.
 
         In a task of its own: Textual's searches await this method, and a search that the next
         letter cancels would cancel it too. The list would stay empty.
@@ -131,7 +133,7 @@ class Palette(Provider):
         return self.screen.commands() if isinstance(self.screen, AppScreen) else ()
 
     async def discover(self) -> Hits:
-        recent = cast("HasRecent", self.app).recent
+        recent = cast("Shell", self.app).recent
         commands = {command.title: command for command in await self._list_commands()}
         known = [title for title in recent if title in commands]
         for title in dict.fromkeys([*known, *commands]):
@@ -160,7 +162,7 @@ class Palette(Provider):
     def _run(self, command: Command) -> Any:
         """Run a command, unless its screen has been closed."""
         screen = self.screen
-        if isinstance(screen, AppScreen) and screen.usable:
+        if isinstance(screen, AppScreen) and is_usable(screen):
             self.app.post_message(messages.Performed(command.title))
             return command.run()
         return None
@@ -190,17 +192,16 @@ def _line(shown: Content, name: str, command: Command, mark: str = "") -> Conten
 # --- A full screen ----------------------------------------------------------------------------
 
 
-class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
+@guard
+class AppScreen(Screen[T], Generic[T]):
     """A screen with a header, a footer and a status line."""
 
     COMMANDS: ClassVar = {Palette}
     AUTO_FOCUS = ""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.machine = ""  # the worker's device and precision
-        self.traffic = ""  # bytes per second to the terminal
-        self.user_keys: dict[str, str] = {}
+    @property
+    def shell(self) -> "Shell":
+        return cast("Shell", self.app)
 
     @property
     def scope(self) -> Scope:
@@ -218,15 +219,15 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         """Show one line above the footer, and keep it for the list of messages."""
         self.query_one(StatusLine).say(line, kind)
         if kind != "hint":
-            cast("HasRecent", self.app).said.appendleft(Said(time.time(), line, kind))
+            self.shell.status_entries.appendleft(StatusEntry(time.time(), line, kind))
 
     def heed_key(self) -> None:
         """Hide an error, which has been there until a key was pressed."""
-        if self.usable and (status := self.query_one(StatusLine)).kind == "error":
+        if is_usable(self) and (status := self.query_one(StatusLine)).kind == "error":
             status.clear_line()
 
-    @on(messages.Say)
-    def _show_message(self, event: messages.Say) -> None:
+    @on(messages.ShowStatus)
+    def _show_message(self, event: messages.ShowStatus) -> None:
         event.stop()
         self.say(event.line, event.kind)
 
@@ -247,40 +248,38 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         """
         images = get_images(self.app)
         if images is not None and images.protocol != "sixel":
-            from genui.ui.widgets.image import ImageView  # late: a screen may show none
-
-            for image in self.query(ImageView):
+            for image in self.query(image_widgets.ImageView):
                 image.redraw()
+
+    def targets(self) -> "list[Target]":
+        """The panes and fields that jump mode has letters for."""
+        return jump.list_fields(self)
 
     async def press(self, key: Key) -> None:
         await self.app.run_action(key.action, self)
 
     def action_help(self) -> None:
-        from genui.ui.key_help import HelpScreen
-
-        self.app.push_screen(HelpScreen(self.scope, self.user_keys))
+        self.app.push_screen(key_help.HelpScreen(self.scope, self.shell.user_keys))
 
     def action_manual(self, medium: str = "") -> None:
         """Open the manual at the page of the focused pane or the medium."""
-        from genui.ui.manual import ManualScreen
-
-        self.app.push_screen(ManualScreen(self.scope, medium, self.user_keys))
+        self.app.push_screen(manual.ManualScreen(self.scope, medium, self.shell.user_keys))
 
     def copyables(self) -> list[Copyable]:
-        """What can be copied now, the most likely first."""
+        """The texts that can be copied now, the most likely first."""
         return []
 
     def action_copy(self) -> None:
-        """Copy what is shown to the terminal's clipboard; of several, the chosen one."""
+        """Copy the shown text to the terminal's clipboard; if there are several, the chosen one."""
         offered = self.copyables()
         if len(offered) < 2:
             self._copy(offered[0] if offered else None)
             return
-        from genui.ui.widgets.dialogs import ChooseScreen, ask
-
-        rows = [Row(str(n), one.name, clean_line(one.text, 60)) for n, one in enumerate(offered)]
-        window = ChooseScreen("Copy", rows, "copy", "")
-        ask(self, window, lambda key: self._copy(offered[int(key)]))
+        rows = [
+            ListRow(str(n), one.name, clean_line(one.text, 60)) for n, one in enumerate(offered)
+        ]
+        window = dialogs.ChooseScreen("Copy", rows, "copy", "")
+        dialogs.ask(self, window, lambda key: self._copy(offered[int(key)]))
 
     def _copy(self, one: Copyable | None) -> None:
         if one is None:
@@ -293,12 +292,10 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
 
     def action_messages(self) -> None:
         """Show the messages of the last minutes in full."""
-        from genui.ui.widgets.dialogs import MessagesScreen
-
-        self.app.push_screen(MessagesScreen(cast("HasRecent", self.app).said))
+        self.app.push_screen(dialogs.MessagesScreen(self.shell.status_entries))
 
     async def action_undo(self) -> None:
-        """Undo what was done last, on any screen."""
+        """Undo the last action, on any screen."""
         await self.run_action("app.undo")
 
     def action_quit(self) -> None:
@@ -318,7 +315,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         for key in rows:
             if key.id != "app.palette":
                 title = keys.titles()[scope]
-                shown = " ".join(keys.format_keys(self.user_keys.get(key.id, key.keys)))
+                shown = " ".join(keys.format_keys(self.shell.user_keys.get(key.id, key.keys)))
                 yield Command(
                     f"{title}: {key.description}",
                     key.tooltip,
@@ -336,22 +333,15 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
             yield Command(f"Choose theme {name}", f"A {kind} theme", chosen)
 
     def _choose_theme(self) -> None:
-        from genui.ui.widgets.dialogs import ThemeScreen, ask
-
-        window = ThemeScreen(sorted(self.app.available_themes), self.app.theme)
-        ask(self, window, lambda theme: self.app.post_message(messages.ThemeChosen(theme)))
+        window = dialogs.ThemeScreen(sorted(self.app.available_themes), self.app.theme)
+        dialogs.ask(self, window, lambda theme: self.app.post_message(messages.ThemeChosen(theme)))
 
 
 class PaneScreen(AppScreen[messages.ViewName]):
     """A screen with the pane of a kind. Dismissed with the next view; it stays installed and is
     shown again as it was left."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.live = 0  # runs that are training
-
     def open_saved(self, path: Path) -> None:
-        """Open a saved tree in the pane."""
         raise NotImplementedError
 
     def action_view(self, view: messages.ViewName) -> None:

@@ -20,7 +20,7 @@ from genui import protocol
 from genui.base.text import clean_line
 from genui.ui import messages
 from genui.ui.processes import kill
-from genui.ui.traces.trees import Ask, Frames, Lost, Trace, TraceReply
+from genui.ui.traces.trees import Ask, Frames, Lost, ShownTrace, TraceReply
 
 Launch = Callable[[], Awaitable[Process]]
 """Starts a worker, which speaks the protocol over its pipes. Raises OSError."""
@@ -90,7 +90,7 @@ class Session:
         self.put(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit, then=then))
         return trace
 
-    def ask(self, owner: MessagePump, trace: Trace[Any]) -> Ask | None:
+    def ask(self, owner: MessagePump, trace: ShownTrace[Any]) -> Ask | None:
         """Send the next request of a trace, if any, and return it."""
         request = trace.next_request()
         match request:
@@ -213,7 +213,7 @@ class Session:
             try:
                 replies = list(reader.feed(data))
             except protocol.ProtocolError as error:
-                return f"the worker sent what is not a message ({error})"
+                return f"the worker sent something that is no message ({error})"
             if fault := self._dispatch(replies):
                 return fault
             if any(isinstance(reply, protocol.Frame) for reply in replies):
@@ -246,7 +246,7 @@ class Session:
                         )
                     self._on_ready(reply)
                 case protocol.Failed() if reply.trace < 0:  # of no trace
-                    self._app.post_message(messages.Say(clean_line(reply.message)))
+                    self._app.post_message(messages.ShowStatus(clean_line(reply.message)))
                 case protocol.Warmed():
                     pass
                 case protocol.Idle() | protocol.Failed():

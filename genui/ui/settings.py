@@ -1,6 +1,5 @@
 """Models, runs and settings as the panes show them: setting rows, and cards."""
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,19 +7,26 @@ import msgspec
 from textual.content import Content
 
 from genui.base import numbers
+from genui.base.config import load_config
+from genui.base.late import late_imports
 from genui.base.schema import settings_of
 from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.hub.catalogue import Entry
 from genui.protocol import Axis
 from genui.protocol.kinds import kind_of_trace
+from genui.runs import facts
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo, find_model
 from genui.ui.keys import PaneName
 from genui.ui.traces.controller import S
 from genui.ui.watcher import MARKS, Part, progress
-from genui.ui.widgets.lists import Row
+from genui.ui.widgets.lists import ListRow
+
+with late_imports():
+    from genui.formats import image as image_files
+    from genui.render import image as render_image
 
 if TYPE_CHECKING:
     from rich_pixels import Pixels
@@ -95,10 +101,9 @@ BRIEF_FACTS = ("needs", "size", "memory", "context", "licence", "kept by")
 """Facts about other people's models that are shown without details."""
 
 
-def run_row(key: str, run: RunSummary) -> Row:
-    """Return a run as a row of a list."""
+def run_row(key: str, run: RunSummary) -> ListRow:
     sign, kind = MARKS.get(run.state, ("?", "dim"))
-    return Row(key, run.info.name, progress(run), sign, kind)
+    return ListRow(key, run.info.name, progress(run), sign, kind)
 
 
 def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = True) -> Content:
@@ -111,20 +116,20 @@ def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = T
         lines.append([(clean_line(run.error), "$text-error")])
     if run.fault:
         return _lines(lines)
-    lines.append([(_made_of(run), "$text-muted")])
+    lines.append([(clean_line(facts.summarise_training(run.info)), "$text-muted")])
     if run.labels.tags:
         lines.append([("tags ", "$text-muted"), " ".join(run.labels.tags)])
     if run.labels.note:
         lines.append([(run.labels.note, "italic")])
     status = run.status
-    of = f" of {numbers.count(status.steps)}" if status.steps else ""
-    lines.append([(f"step {numbers.count(status.step)}{of}", "")])
-    if status.val is not None:
-        lines.append([("validation loss ", "$text-muted"), (numbers.value(status.val), "")])
-    machine = run.info.machine
-    if machine:
-        device = " ".join(str(machine[k]) for k in ("device", "precision") if k in machine)
-        lines.append([(clean_line(f"{device} on {run.info.host}"), "$text-muted")])
+    lines.append([(f"step {facts.count_steps(status.step, status.steps, ' of ')}", "")])
+    if val := facts.figure(status.val):
+        lines.append([("validation loss ", "$text-muted"), (val, "")])
+    if energy := status.energy.describe(load_config().grid):
+        lines.append([("energy ", "$text-muted"), energy])
+    if run.info.machine:
+        machine = facts.summarise_machine(run.info.machine, run.info.host)
+        lines.append([(clean_line(machine), "$text-muted")])
     hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
     if has_checkpoint:
         hints += [("G", "bold $primary"), (" generate", "$text-muted")]
@@ -132,19 +137,7 @@ def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = T
     return _lines(lines)
 
 
-def _made_of(run: RunSummary) -> str:
-    """Return the family and data of a run, with the model that it trains on from if others made it,
-    or the project of a script's run."""
-    recipe = run.info.recipe
-    if recipe:
-        base = os.path.basename(str(recipe.get("base", "")))
-        what = f"{base} fine-tuned" if base else recipe.get("family", "")
-        return clean_line(f"{what} on {run.info.data or recipe.get('dataset')}")
-    project = f", project {run.info.project}" if run.info.project else ""
-    return clean_line(f"a script's run{project}")
-
-
-def model_row(key: str, model: ModelInfo) -> Row:
+def model_row(key: str, model: ModelInfo) -> ListRow:
     """Return a model as a row of a list: the first line of its sample and its quality in a word.
 
     Other people's models have their summary and size instead.
@@ -152,22 +145,17 @@ def model_row(key: str, model: ModelInfo) -> Row:
     line = next((line for line in _sample_of(model) if len(line.split()) > 1), "")
     middle = f"“{clean_line(line)}”" if line else clean_line(_text(model.card.get("summary")))
     right = model.quality or _facts(model).get("size", "" if model.is_usable else "unusable")
-    return Row(key, model.name, right, middle=middle)
+    return ListRow(key, model.name, right, middle=middle)
 
 
 def pull_card(entry: Entry) -> Content:
-    """Return what a model of the catalogue does, before it is fetched."""
-    return _lines(
-        [
-            [
-                (entry.name, "bold"),
-                (f" · {entry.offer}", ""),
-            ],
-            [("licence ", "$text-muted"), entry.licence],
-            [("in a shell ", "$text-muted"), (f"genui pull {entry.name}", "bold $primary")],
-            [("fetches ", "$text-muted"), numbers.size(entry.size)],
-        ]
-    )
+    """Return the description of a model of the catalogue, before it is fetched."""
+    return _lines([
+        [(entry.name, "bold"), (f" · {entry.offer}", "")],
+        [("licence ", "$text-muted"), entry.licence],
+        [("in a shell ", "$text-muted"), (f"genui pull {entry.name}", "bold $primary")],
+        [("fetches ", "$text-muted"), numbers.size(entry.size)],
+    ])  # fmt: skip
 
 
 def model_card(model: ModelInfo, details: bool = False) -> Content:
@@ -222,7 +210,7 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
 
 
 def _facts(model: ModelInfo) -> dict[str, str]:
-    """Return what the files of somebody else's model say, by label."""
+    """Return the facts in the files of somebody else's model, by label."""
     facts = model.card.get("facts")
     return facts if isinstance(facts, dict) else {}
 
@@ -255,13 +243,10 @@ def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None"
     from PIL import Image
     from rich_pixels import Pixels
 
-    from genui.formats.image import read_still
-    from genui.render.image import is_spectrogram, recolour_spectrogram
-
     try:
-        pixels = read_still(path)
-        if is_spectrogram(pixels):
-            pixels = recolour_spectrogram(pixels, "truecolor")
+        pixels = image_files.read_still(path)
+        if render_image.is_spectrogram(pixels):
+            pixels = render_image.recolour_spectrogram(pixels, "truecolor")
         image = Image.fromarray(pixels)
     except ValueError:
         return None

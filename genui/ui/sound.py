@@ -57,7 +57,6 @@ class Speaker:
         return self._process is not None
 
     def stop(self) -> None:
-        """Stop the sound."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

@@ -1,8 +1,8 @@
 """A style sheet that remembers which styles a widget gets.
 
 When the classes of a node change, Textual matches all rules again for every widget below it. To
-show another view changes the classes of the screen: 35 ms for the 70 widgets of Home. But the
-rules for a widget ask for few of the names above it, so most of its matches have been made before.
+show another view changes the classes of the screen: 35 ms for the 70 widgets of Home. But the rules
+for a widget depend on few of the names above it, so most of its matches are known already.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ SYSTEM = ".-textual-system"  # a node with this class is not matched by "*"
 
 
 class Dependencies(NamedTuple):
-    """What the match of a node depends on, by the rules that may apply to it."""
+    """The names that the match of a node depends on, by the rules that may apply to it."""
 
     number: int  # of these rules and of the names of the node
     names: frozenset[str]  # of nodes above: types, ids and classes
@@ -36,7 +36,7 @@ class Dependencies(NamedTuple):
 
 
 class Match(NamedTuple):
-    """What the rules say about a node."""
+    """The styles of a node by the rules."""
 
     styles: RulesMap
     flags: tuple[bool, bool, bool, bool]  # on what else they depend, as `style_flags` returns it
@@ -114,7 +114,7 @@ class CachedStylesheet(Stylesheet):
         self._dependencies = {}
 
     def _find_dependencies(self, names: frozenset[str]) -> Dependencies:
-        """Read from the rules what the match of a node with these names depends on."""
+        """Find in the rules the names that the match of a node with these names depends on."""
         rules = {rule for name in names for rule in self.rules_map.get(name, ())}
         ordered = tuple(sorted(rules, key=lambda rule: self._order[id(rule)]))
         above: dict[str, set[str]] = defaultdict(set, {SYSTEM: set()})

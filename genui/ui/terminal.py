@@ -16,8 +16,12 @@ from textual.color import Color
 from textual.driver import Driver
 from textual.filter import LineFilter
 
+from genui.base.late import late_imports
 from genui.ui.graphics import Images
 from genui.ui.textual_parts import driver_of
+
+with late_imports():
+    from genui.ui import driver as metered_driver
 
 # --- Without colour (NO_COLOR) ----------------------------------------------------------------
 
@@ -93,7 +97,7 @@ def _measure_brightness(colour: RichColor, default: float) -> float:
 # --- The driver -------------------------------------------------------------------------------
 
 if TYPE_CHECKING and sys.platform != "win32":
-    from genui.ui.driver import MeteredDriver
+    pass
 
 
 def choose_driver() -> type[Driver] | None:
@@ -105,9 +109,7 @@ def choose_driver() -> type[Driver] | None:
         return None
     if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stderr__)):
         return None
-    from genui.ui.driver import MeteredDriver  # needs termios, which Windows has not
-
-    return MeteredDriver
+    return metered_driver.MeteredDriver
 
 
 MAX_WAIT = 1.0  # seconds; while keys are held down, animations are painted at least this often
@@ -126,14 +128,12 @@ def may_animate(app: App[Any], painted_at: float) -> bool:
     return driver is None or not driver.busy
 
 
-def get_metered_driver(app: App[Any]) -> MeteredDriver | None:
+def get_metered_driver(app: App[Any]) -> metered_driver.MeteredDriver | None:
     """Return the app's driver if it is a metered one; None in tests and on other platforms."""
     if sys.platform == "win32":
         return None
-    from genui.ui.driver import MeteredDriver  # needs termios, which Windows has not
-
     driver = driver_of(app)
-    return driver if isinstance(driver, MeteredDriver) else None
+    return driver if isinstance(driver, metered_driver.MeteredDriver) else None
 
 
 def get_images(app: App[Any]) -> Images | None:

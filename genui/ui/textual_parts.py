@@ -1,10 +1,11 @@
-"""All that genui uses of Textual beyond what Textual documents, each part in a function of its own.
+"""The undocumented parts of Textual that genui uses, each in a function of its own.
 
 Textual may change these parts in any release: `pyproject.toml` names the releases that are known to
 have them, and `tests/ui/test_textual_parts.py` says which part another one lacks, and what for it
 is needed here. No other file uses a private part of Textual.
 """
 
+from collections.abc import Callable
 from typing import IO, Any, Literal, TypeVar
 
 from textual._styles_cache import StylesCache
@@ -42,12 +43,12 @@ def is_closing(node: DOMNode) -> bool:
     return node._pruning or node._closing
 
 
-def filter_messages(cls: type[T]) -> type[T]:
-    """Class decorator: of its messages an instance handles those that its `takes(message)`
-    allows. Textual asks (`check_message_enabled`) when a message is sent, which is too early."""
+def filter_messages(cls: type[T], takes: Callable[[Any, Message], bool]) -> type[T]:
+    """Let the instances of a class handle only the messages that `takes(instance, message)` allows.
+    Textual asks (`check_message_enabled`) when a message is sent, which is too early."""
 
     async def handle(self: Any, message: Message) -> None:
-        if self.takes(message):
+        if takes(self, message):
             await MessagePump._dispatch_message(self, message)
 
     cls._dispatch_message = handle  # type: ignore[attr-defined]
@@ -55,8 +56,8 @@ def filter_messages(cls: type[T]) -> type[T]:
 
 
 def filter_errors(cls: type[T]) -> type[T]:
-    """Class decorator: of the errors of its handlers, an app ends by those that its
-    `takes_error(error)` allows, and ignores the others."""
+    """Class decorator: an app ends by the errors of its handlers that its `takes_error(error)`
+    allows, and ignores the others."""
 
     def handle(self: Any, error: Exception) -> None:
         if self.takes_error(error):
@@ -66,16 +67,19 @@ def filter_errors(cls: type[T]) -> type[T]:
     return cls
 
 
-def show_busy_while_usable(cls: type[T]) -> type[T]:
+def show_busy_while(usable: Callable[[Any], bool]) -> Callable[[type[T]], type[T]]:
     """Class decorator: a palette that is closed does not look for the widget that shows that a
     search takes long; Textual's does after a search that ended as it closed."""
 
-    async def show(self: Any) -> None:
-        if self.usable:
-            await CommandPalette._watch__show_busy(self)
+    def decorate(cls: type[T]) -> type[T]:
+        async def show(self: Any) -> None:
+            if usable(self):
+                await CommandPalette._watch__show_busy(self)
 
-    cls._watch__show_busy = show  # type: ignore[attr-defined]
-    return cls
+        cls._watch__show_busy = show  # type: ignore[attr-defined]
+        return cls
+
+    return decorate
 
 
 # --- Keys -------------------------------------------------------------------------------------
@@ -136,7 +140,6 @@ def style_flags(node: DOMNode) -> tuple[bool, bool, bool, bool]:
 
 
 def set_style_flags(node: DOMNode, flags: tuple[bool, bool, bool, bool]) -> None:
-    """Set what `style_flags` returns."""
     node._has_hover_style, node._has_focus_within = flags[:2]
     node._has_order_style, node._has_odd_or_even = flags[2:]
 

@@ -1,8 +1,8 @@
 """The tour: the app explained in the app, a sentence at a time.
 
-Its steps are those of kinds of models (`Kind.tour`) between BEGINNING and ENDING. A step is over
-when what it names has happened, which is observed in the state of the app, not in the keys: nothing
-is simulated, and every key works as always.
+Its steps are BEGINNING, the steps of kinds of models (`Kind.tour`), and ENDING. A step is over when
+its action has happened; this is observed in the state of the app, not in the keys: nothing is
+simulated, and every key works as always.
 """
 
 import re
@@ -19,6 +19,7 @@ from genui.protocol.kinds import KINDS
 from genui.ui import keys
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import CURVES, TrainingPane, tab_of
+from genui.ui.lifecycle import is_usable
 from genui.ui.widgets.bars import FooterLine, Line, clickable
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ PAUSE = 1.0  # seconds for which a step that is done is marked, before the next 
 AWAY = 5.0  # seconds in another place until the sentence says the way back
 
 
-# --- What the tour observes of the app ----------------------------------------------------------
+# --- The state of the app for the tour ----------------------------------------------------------
 
 
 class Shown(NamedTuple):
@@ -51,7 +52,7 @@ class Shown(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """What there is to see at one time."""
+    """The state of the app at one time."""
 
     pane: str = "models"  # or "board" for the Training screen, "screen" for that of a kind
     full: bool = False  # whether the pane fills the screen
@@ -70,7 +71,7 @@ class Scene(NamedTuple):
 
 
 def look(app: "GenuiApp", before: Scene) -> Scene:
-    """Observe the app; `before` is what was observed last."""
+    """Observe the app; `before` is the last state."""
     home, board = app.home, app.home.board
     screen = app.screen
     own = {home, board, *home.screens.values()}
@@ -131,8 +132,8 @@ TRAINING = Place("{app.training} for Training: ", lambda now: now.pane in ("trai
 class Step(NamedTuple):
     """A sentence with keys by their ids in braces, and what must happen: `done(now, start)`.
 
-    In a `place` other than its own, the sentence begins with the way there. A step that does not
-    `apply` when its turn comes is left out.
+    In another `place` the sentence begins with the way to its own. A step that does not `apply`
+    when its turn comes is left out.
     """
 
     sentence: str
@@ -165,7 +166,7 @@ ENDING = (
         place=HOME,
     ),
     Step(
-        "It trains in a process of its own, also after you quit. Soon it has a curve "
+        "It trains in its own process, and continues when you quit. Soon it has a curve "
         "and a first sample.",
         lambda now, start: now.points > 1 and now.sampled,
         applies=lambda now: now.alive,
@@ -184,7 +185,7 @@ ENDING = (
         applies=lambda now: now.alive,
     ),
     Step(
-        "{app.palette} finds whatever can be done here, by a word of what it does.",
+        "{app.palette} finds every command of this place by a word of its description.",
         lambda now, start: now.window == "PaletteScreen",
     ),
     Step(
@@ -282,7 +283,7 @@ class Tour:
 
     def _tick(self) -> None:
         app = self._app
-        if not app.is_running or not app.home.usable:
+        if not app.is_running or not is_usable(app.home):
             return
         self.now = look(app, self.now)
         if self._left and self._left[0].place.holds(self.now):

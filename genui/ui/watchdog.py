@@ -1,4 +1,4 @@
-"""A record of what the app did while it did not answer, to be sent with a report.
+"""A record of the app's work while it did not answer, to be sent with a report.
 
 Two silences are written to `stalls.txt` in the data folder with the stacks of all threads and of
 what waits in the event loop: the loop does not run, since one call takes long; and a key is not

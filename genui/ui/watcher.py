@@ -14,14 +14,21 @@ from textual.message_pump import MessagePump
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.logs import open_tail
 from genui.logs.base import NO_EXTRAS, About, Extras, Media, MediaKind
 from genui.logs.find import LogList, find_logs, summarise_log
 from genui.runs.definitions import find_axes
+from genui.runs.facts import percent
 from genui.runs.layout import RunDir, checkpoint_steps
 from genui.runs.listing import RunSummary, describe_sweep, list_runs, summarise
 from genui.ui import messages
+
+with late_imports():
+    from genui.logs import media as log_media
+    from genui.logs import native, results
+    from genui.runs import table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,22 +63,17 @@ def mark(state: str) -> tuple[str, str]:
     return sign, COLOURS[kind]
 
 
-def percent(run: RunSummary) -> str:
-    """The progress of a run in whole percent; "" if its number of steps is not known."""
-    steps = run.status.steps
-    return f"{100 * run.status.step // steps} %" if steps else ""
-
-
 def progress(run: RunSummary) -> str:
     """The state and progress of a run: `training 31 %`."""
     step = numbers.short(run.status.step)
+    share = percent(run.status.step, run.status.steps) or step
     match run.state:
         case "running":
-            return f"training {percent(run) or step}"
+            return f"training {share}"
         case "queued" | "starting":
             return run.state
         case "paused":
-            return f"paused {percent(run) or step}"
+            return f"paused {share}"
         case "failed":
             return "damaged" if run.fault else f"failed at {step}"
         case "dead":
@@ -94,6 +96,7 @@ class Sample:
     text: str = ""
     image: "np.ndarray | None" = None  # uint8 [H, W, 3]
     is_grid: bool = True  # whether the image may be a grid of small ones
+    cell: int = 32  # the side of each in pixels
 
 
 SampleFiles = Mapping[int, Sequence[Media]]
@@ -113,11 +116,10 @@ def sample_files(run: RunDir) -> SampleFiles:
     return {step: tuple(files[step].values()) for step in sorted(files)}
 
 
-def load_sample(media: Sequence[Media], step: int) -> Sample:
+def load_sample(media: Sequence[Media], step: int, cell: int = 32) -> Sample:
     """Load the sample of a step: its texts, and its images or the spectrograms of its sounds."""
-    from genui.logs.media import compose  # brings numpy
-
-    return Sample(step, *compose(media), is_grid=not any(one.name for one in media))
+    is_grid = not any(one.name for one in media)
+    return Sample(step, *log_media.compose(media), is_grid=is_grid, cell=cell)
 
 
 def _step_of(path: Path) -> int:
@@ -204,7 +206,7 @@ class RunView:
     dropped: int = 0  # values of metrics beyond the largest number that is held
     sample_files: SampleFiles = field(default_factory=dict)
     console: tuple[str, ...] = ()  # the last lines
-    extras: Extras = NO_EXTRAS  # what another tool's log has beside metrics
+    extras: Extras = NO_EXTRAS  # contents of another tool's log beside metrics
     has_checkpoint: bool = False  # from which genui can resume, generate or start another run
     read_at: float = 0.0  # unix time
 
@@ -306,7 +308,7 @@ class RunReader:
                 self._sample_files, self._samples_at = sample_files(self.run), changed
 
     def _sample_sources(self, extras: Extras) -> SampleFiles:
-        """What there is of each step: a run's files, and what the log itself has."""
+        """The samples of each step: a run's files, and what the log itself has."""
         if not self._native or not extras.media:
             return self._sample_files if self._native else extras.media
         sources = dict(self._sample_files)
@@ -338,7 +340,7 @@ class RunReader:
 
 
 def _settings(config: Mapping[str, Any], about: About) -> dict[str, Any]:
-    """The config, and what a tool says about the run under names that are not in the config."""
+    """The config, and a tool's other facts about the run under names that are not in the config."""
     fields = {
         "id": about.id,
         "project": about.project,
@@ -352,9 +354,7 @@ def _settings(config: Mapping[str, Any], about: About) -> dict[str, Any]:
 
 
 def _system_tail(run: RunDir) -> "MetricsTail":
-    from genui.logs.native import MetricsTail  # late: it imports numpy
-
-    return MetricsTail(run.system)
+    return native.MetricsTail(run.system)
 
 
 # --- The thread ---------------------------------------------------------------------------------
@@ -442,7 +442,7 @@ class Watcher:
                 if reader.fault != faults.get(reader.run, ""):
                     faults[reader.run] = reader.fault
                     if reader.fault:
-                        self._host.post_message(messages.Say(reader.fault))
+                        self._host.post_message(messages.ShowStatus(reader.fault))
             self._read_lists()
             measuring = self._measure()
             if any(reader.behind for reader in readers.values()):
@@ -471,7 +471,7 @@ class Watcher:
         except GenuiError as error:
             fault = str(error)
             if fault != self._lists_fault:  # shown once: Esc clears it
-                self._host.post_message(messages.Say(fault))
+                self._host.post_message(messages.ShowStatus(fault))
         else:
             fault = ""
             if changed is not None:
@@ -532,10 +532,8 @@ class _Results:
     """Reads the results of the listed runs, and makes the rows of their table."""
 
     def __init__(self) -> None:
-        from genui.logs.results import ResultReader  # late: only the table needs them
-
         self.behind = False
-        self._reader = ResultReader()
+        self._reader = results.ResultReader()
         self._runs: Sequence[RunSummary] | None = None
         self._rows: dict[str, TableRow] = {}
         self._sweeps: dict[str, str] = {}  # their states by name
@@ -543,7 +541,7 @@ class _Results:
         self._told_at = 0.0
 
     def read(self, runs: Sequence[RunSummary]) -> messages.TableChanged | None:
-        """Read for TABLE_SLICE; the rows, if they have changed and were not told just now."""
+        """Read for TABLE_SLICE; the rows, if they have changed and were not sent just now."""
         if runs is not self._runs:
             self._reader.set_runs(runs)
             self._runs, self._stale = runs, True
@@ -559,17 +557,14 @@ class _Results:
         if not self._stale and sweeps == self._sweeps:
             return None
         self._told_at, self._stale, self._sweeps = now, False, sweeps
-        from genui.logs.results import make_row
-        from genui.runs.table import survey
-
         rows: list[TableRow] = []
         for run in runs:
             key = str(run.run.path)
             row = self._rows.get(key)
             if row is None:
-                row = self._rows[key] = make_row(run, self._reader.results.get(key))
+                row = self._rows[key] = results.make_row(run, self._reader.results.get(key))
             rows.append(row)
-        return messages.TableChanged(rows, survey(rows), self._reader.progress, sweeps)
+        return messages.TableChanged(rows, table.survey(rows), self._reader.progress, sweeps)
 
     def _read_sweeps(self, runs: Sequence[RunSummary]) -> dict[str, str]:
         """The states of the sweeps of these runs; one that has finished is read once."""
@@ -582,7 +577,7 @@ class _Results:
 
 
 def _visible(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:
-    """What a list shows of the runs: not the heartbeats, which change every second."""
+    """The parts of the runs that a list shows: not the heartbeats, which change every second."""
     return [
         (s.run.id, s.labels, s.state, s.status.step, s.status.steps, s.status.error, s.fault)
         for s in runs

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -22,20 +22,25 @@ from textual.widgets import Static
 
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
+from genui.base.late import late_imports
+from genui.base.shares import ShareTable
 from genui.base.text import align, clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.formats.trees import ListedTrace, drop_favourite, list_favourites
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
-from genui.protocol.kinds import kind_of_trace
-from genui.render.prose import Flow
+from genui.render.shares import draw_shares
 from genui.render.table import HEADS, format_row
 from genui.ui import messages
-from genui.ui.processes import running
-from genui.ui.traces.trees import Trace
+from genui.ui.lifecycle import is_usable
+from genui.ui.processes import read_lines
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.image import ImageView, MaskPainter
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
+
+with late_imports():
+    from genui.formats import image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +82,7 @@ class FavouritesScreen(Window[tuple[Path, TraceRecipe] | None]):
             self._listed = tuple(await asyncio.to_thread(list_favourites))
         except (GenuiError, OSError) as error:
             self._say(str(error))
-        if self.usable:
+        if is_usable(self):
             rows = [_row(listed) for listed in self._listed]
             self.query_one(RowList).set_rows(rows, NO_FAVOURITES)
 
@@ -110,7 +115,7 @@ class FavouritesScreen(Window[tuple[Path, TraceRecipe] | None]):
 
         async def undo() -> str:
             await asyncio.to_thread(atomic_write, listed.path, content)
-            if self.usable:
+            if is_usable(self):
                 self._say("")
                 self._read()
             return f"{name} is a favourite again"
@@ -120,17 +125,17 @@ class FavouritesScreen(Window[tuple[Path, TraceRecipe] | None]):
         self._read()
 
     def _say(self, line: str) -> None:
-        if self.usable:
+        if is_usable(self):
             self.query_one(".fault", Static).update(clean_line(line))
 
 
-def _row(listed: ListedTrace) -> Row:
+def _row(listed: ListedTrace) -> ListRow:
     tree = listed.tree
     if tree is None:
-        return Row(str(listed.path), clean_line(listed.path.name, 60), "damaged", "✗", "bad")
+        return ListRow(str(listed.path), clean_line(listed.path.name, 60), "damaged", "✗", "bad")
     when = time.strftime("%d %B %H:%M", time.localtime(tree.created))
     model = clean_line(tree.recipe.model, 24)
-    return Row(str(listed.path), clean_line(tree.name, 60), f"{model} · {when}", "★", "good")
+    return ListRow(str(listed.path), clean_line(tree.name, 60), f"{model} · {when}", "★", "good")
 
 
 # --- Painting a mask: the part of the image to draw again -------------------------------------
@@ -246,14 +251,13 @@ def _keys_content() -> Content:
 # --- Is it copied? A sample and the nearest training data -------------------------------------
 
 COUNT = 6  # images in the strip
-CONTEXT = 4  # lines of the text above the quotation
 
 
 class NearestScreen(Window[None]):
     """Shows the training data nearest to a sample; opened empty and filled by `show`.
 
-    For an image: the nearest images in a strip, and the chosen one large beside the sample. For a
-    text: its longest quotation and where that is from.
+    For an image: the nearest images in a strip, and the chosen one large beside the sample. For
+    music: its longest quotation and where that is from.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -264,15 +268,13 @@ class NearestScreen(Window[None]):
             for n in range(1, COUNT + 1)
         ),
         Binding("enter,z", "alone", "The training image alone", show=False),
-        Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
-        Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
         Binding("escape,q,N", "leave", "Close", show=False),
     ]
 
-    def __init__(self, trace: Trace[Any], step: int) -> None:
+    def __init__(self, trace: ShownTrace[Any], step: int) -> None:
         super().__init__()
         self._trace = trace
-        self._step = step
+        self.step = step
         self.neighbours: Neighbours | None = None
         self._line = "searching the training data …"
         self.chosen = 0
@@ -281,9 +283,7 @@ class NearestScreen(Window[None]):
         with Vertical(classes="nearest"):
             yield Static(classes="what", markup=False)
             if self._trace.first:
-                yield Static(classes="source box")
-                with VerticalScroll(classes="texts", can_focus=False):
-                    yield Static(classes="written box")
+                yield Static(classes="source box", markup=False)
             else:
                 with Horizontal(classes="large"):
                     with Vertical(classes="box sample"):
@@ -297,10 +297,8 @@ class NearestScreen(Window[None]):
             yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        keys = (
-            "PgUp PgDn scroll" if self._trace.first else "← → choose · ⏎ the training image alone"
-        )
-        self.query_one(".keys", Static).update(f"{keys} · esc close")
+        keys = "" if self._trace.first else "← → choose · ⏎ the training image alone · "
+        self.query_one(".keys", Static).update(f"{keys}esc close")
         if not self._trace.first:
             set_border(self.query_one(".sample"), title="the sample")
             if self._trace.frame is not None:
@@ -321,11 +319,9 @@ class NearestScreen(Window[None]):
         if neighbours.fault:
             return clean_line(neighbours.fault)
         source = clean_line(f"{neighbours.data} · {neighbours.measured}")
-        if neighbours.quote is not None:
-            steps = f"tokens {neighbours.quote.first}–{neighbours.quote.last}"
-            if kind_of_trace(self._trace.kind, self._trace.request.settings).streams:
-                steps = f"{len(neighbours.quote.text)} characters, {steps}"
-            return f"longest match {steps}, in {source}"
+        if neighbours.quotes:
+            longest = neighbours.quotes[0]
+            return f"longest match tokens {longest.first}–{longest.last}, in {source}"
         if neighbours.images:
             return f"nearest in {source}"
         return f"no part of it is in {source}"
@@ -333,10 +329,8 @@ class NearestScreen(Window[None]):
     # --- keys -------------------------------------------------------------------------
 
     def action_choose(self, by: int) -> None:
-        """Choose the next or previous training image; scroll a text."""
-        if self._trace.first:
-            self.action_scroll_text(by)
-        elif self._images:
+        """Choose the next or previous training image."""
+        if self._images:
             self.action_pick((self.chosen + by) % len(self._images))
 
     def action_pick(self, index: int) -> None:
@@ -350,10 +344,6 @@ class NearestScreen(Window[None]):
             self.query_one(".nearest").toggle_class("-alone")
             self.call_after_refresh(self._paint)
 
-    def action_scroll_text(self, by: int) -> None:
-        for texts in self.query(".texts"):
-            texts.scroll_relative(y=by, animate=False)
-
     # --- drawing ----------------------------------------------------------------------
 
     def _show_sample(self, frame: ImageFrame) -> None:
@@ -362,20 +352,19 @@ class NearestScreen(Window[None]):
         if frame.images == 1:
             view.show_frame(frame, "denoised")
             return
-        from genui.formats.image import clip_pixels, four_frames
-
-        view.show(four_frames(clip_pixels(frame, "denoised")))
+        view.show(image.four_frames(image.clip_pixels(frame, "denoised")))
 
     @property
     def _images(self) -> tuple[Neighbour, ...]:
         return self.neighbours.images[:COUNT] if self.neighbours is not None else ()
 
     def _paint(self) -> None:
-        if not self.usable:
+        if not is_usable(self):
             return
         self.query_one(".what", Static).update(self._line)
         if self._trace.first:
-            self._show_text(self.neighbours.quote if self.neighbours is not None else None)
+            quotes = self.neighbours.quotes if self.neighbours is not None else ()
+            self._show_text(quotes[0] if quotes else None)
         else:
             self._show_images()
 
@@ -404,37 +393,23 @@ class NearestScreen(Window[None]):
         view.show(pixels, spectrogram=has_sound)
 
     def _show_text(self, quote: Quote | None) -> None:
-        """Show the text with the quotation marked, and the source of the quotation."""
-        prompt = clean(self._trace.model_prompt)
-        tokens = [clean(frame.text) for frame in self._trace.frames[: self._step]]
-        first, last = (quote.first - 1, quote.last) if quote is not None else (0, 0)
-        before, quotation, after = (
-            "".join(part) for part in (tokens[:first], tokens[first:last], tokens[last:])
-        )
-        box, source = self.query_one(".written", Static), self.query_one(".source", Static)
-        box.update(Content.assemble((prompt, "bold"), before, (quotation, "reverse"), after))
-        set_border(box, title="the text")
+        """Show the quotation, and its source."""
+        source = self.query_one(".source", Static)
         source.display = quote is not None
-        if quote is None:
-            return
-        flow = Flow(max(1, box.size.width - 2))
-        flow.extend([(prompt, 0), (before, 0)])
-        self.query_one(".texts").scroll_to(y=max(0, len(flow) - CONTEXT), animate=False)
-        source.update(
-            Content.assemble(
-                (clean(f"…{quote.before}"), "$text-muted"),
-                (clean(quote.text), "reverse"),
-                (clean(f"{quote.after}…"), "$text-muted"),
-            )
-        )
-        set_border(source, title=f"the training text, {clean_line(quote.where)}")
+        if quote is not None:
+            source.update(clean(quote.text))
+            set_border(source, title=clean_line(quote.where))
 
 
 # --- A table of the metrics of models of the same data ----------------------------------------
 
 SAMPLES = 500
-MEASURER = (sys.executable, "-m", "genui", "probes", "--lines", "-n", str(SAMPLES))
+PROBER = (sys.executable, "-m", "genui", "probes", "--lines")
+MEASURER = (*PROBER, "-n", str(SAMPLES))
 """The command that measures models, whose refs are added."""
+
+TEXT_PROBES = ("canaries", "membership", "extraction")
+"""What is asked of a text model, what takes longest last."""
 
 NOTE = (
     "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the test "
@@ -451,19 +426,26 @@ class MetricsScreen(Window[None]):
         Binding("down,j", "scroll(1)", "Down", show=False),
     ]
 
-    def __init__(self, models: Sequence[str], measurer: Sequence[str] = MEASURER) -> None:
+    def __init__(
+        self,
+        models: Sequence[str],
+        measurer: Sequence[str] = MEASURER,
+        probes: Sequence[str] = (),
+    ) -> None:
+        """Asks `probes`, one after another; without them it makes the table of images."""
         super().__init__()
         self._models = tuple(models)
         self._argv = tuple(measurer)
-        self._process: Process | None = None
+        self._probes = tuple(probes)
         self.rows: list[Mapping[str, Any]] = []
+        self._found: list[ShareTable | str] = []  # tables of shares, or why there is none
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window probes"):
             yield Static("starting …", classes="progress", markup=False)
             with VerticalScroll(classes="table", can_focus=False):
                 yield Static(classes="rows")
-            yield Static(NOTE, classes="hint", markup=False)
+            yield Static("" if self._probes else NOTE, classes="hint", markup=False)
 
     def on_mount(self) -> None:
         self.set_titles("Metrics", "esc cancel")
@@ -479,47 +461,47 @@ class MetricsScreen(Window[None]):
 
     @work(group="measure", exclusive=True, exit_on_error=False)
     async def _measure(self) -> None:
-        try:
-            async with running((*self._argv, *self._models), stderr=PIPE) as process:
-                self._process = process
-                assert process.stdout is not None
-                assert process.stderr is not None
-                async for line in process.stdout:
-                    self._take(line)
-                errors = (await process.stderr.read()).decode(errors="replace")
-                code = await process.wait()
-        except OSError as error:
-            self._say(f"cannot be measured: {error}")
-            return
-        if code and not any(row.get("fault") for row in self.rows):
-            last = errors.strip().splitlines()[-1:] or [f"it ended with exit code {code}"]
-            self._say(last[0].removeprefix("genui: "))
-        else:
+        if not self._probes and not await self._run(()):
             self._say(f"measured with {SAMPLES} samples each")
+        for probe in self._probes:
+            self._say(f"{probe} …")
+            fault = await self._run(("--probe", probe))
+            if fault and fault not in self._found:
+                self._found.append(fault)
+                self._paint()
+        if self._probes:
+            self._say("measured")
 
-    def _take(self, line: bytes) -> None:
-        """Take a line of the process: its progress, or a row of the table."""
-        try:
-            message = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError:
-            return
+    async def _run(self, options: Sequence[str]) -> str:
+        """Run the measurer; returns the line that it failed with, or ""."""
+        fault = await read_lines((*self._argv, *self._models, *options), self._take)
+        if not fault or any(row.get("fault") for row in self.rows):
+            return ""
+        self._say(fault)
+        return fault
+
+    def _take(self, message: dict[str, Any]) -> None:
+        """Take a line of the process: its progress, a row of the table, or a table of shares."""
         if isinstance(row := message.get("row"), dict):
             self.rows.append(row)
             self._paint()
-        elif "model" in message:
-            done, of = message.get("done", 0), message.get("of", 0)
-            self._say(f"{message['model']}: {done} of {of} samples")
+        elif isinstance(shares := message.get("shares"), dict):
+            self._found.append(msgspec.convert(shares, ShareTable))
+            self._paint()
+        elif "progress" in message:
+            self._say(message["progress"])
 
     def _say(self, line: str) -> None:
-        if self.usable:
+        if is_usable(self):
             self.query_one(".progress", Static).update(clean_line(line))
 
     # --- drawing ----------------------------------------------------------------------
 
     def _paint(self) -> None:
-        if self.usable:
-            room = self.query_one(".table").size.width
-            self.query_one(".rows", Static).update(table(self.rows, room))
+        if is_usable(self):
+            room = self.query_one(".table").scrollable_content_region.width
+            shown = table(self.rows, room) if self.rows else _draw_found(self._found, room)
+            self.query_one(".rows", Static).update(shown)
 
 
 def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
@@ -532,6 +514,18 @@ def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
         lines = _lines(list(zip(HEADS, *texts, strict=True)), range(1, len(texts) + 1))
     faults = [clean_line(str(row["fault"])) for row in rows if row.get("fault")]
     return Content("\n".join([*lines, *faults]))
+
+
+def _draw_found(found: Sequence[ShareTable | str], width: int) -> Content:
+    """Tables of shares with their titles and notes, and why there is none."""
+    lines: list[str] = []
+    for each in found:
+        if isinstance(each, str):
+            lines += [*wrap(each, width), ""]
+        else:
+            notes = [line for note in each.notes for line in wrap(note, width)]
+            lines += [*wrap(each.title, width), *draw_shares(each, width), *notes, ""]
+    return Content("\n".join(map(clean, lines)))
 
 
 def _lines(grid: Sequence[Sequence[str]], right: Container[int]) -> list[str]:

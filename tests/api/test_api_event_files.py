@@ -11,7 +11,7 @@ from genui.runs.listing import list_runs
 
 WRITER = """
 from pathlib import Path
-from genui.logs.native import Row
+from genui.logs.native import LoggedStep
 from genui.logs.tensorboard import event_file
 
 class SummaryWriter:
@@ -21,7 +21,7 @@ class SummaryWriter:
         self.path = f"{folder}/events.out.tfevents.1700000000.host"
         self.add("", [])
     def add(self, name, points):
-        rows = [Row(step, 1700000000.0 + step, [value]) for step, value in points]
+        rows = [LoggedStep(step, 1700000000.0 + step, [value]) for step, value in points]
         with open(self.path, "ab") as file:
             file.write(b"".join(event_file([name], rows, 1700000000.0)))
 """

@@ -24,6 +24,7 @@ from textual.widgets import Static
 
 from genui.ui.cells import Cells
 from genui.ui.graphics import PROTOCOLS, Images, Protocol
+from genui.ui.textual_parts import driver_of
 from genui.ui.widgets.image import STILL_FACTOR, ImageView
 
 BUDGET = 25_000
@@ -82,7 +83,7 @@ async def octets_a_step(
     while not widget.is_mounted or not widget.size:  # the first paint is not a step
         await asyncio.sleep(0.01)
     for frame in frames:
-        driver = app._driver
+        driver = driver_of(app)
         assert isinstance(driver, CountingDriver)
         before = driver.octets
         show(widget, frame)

@@ -91,21 +91,21 @@ async def measured(repeats: int) -> dict[str, list[float]]:
         curve.set_series({"train": (x, y)})
         await pilot.pause()
         found[PLAIN] = timed(draw, repeats)
-        curve.view = (40_000.0, 60_000.0)
+        curve.set(view=(40_000.0, 60_000.0))
         found["zoomed to a fifth"] = timed(draw, repeats)
-        curve.view, curve.log_y = None, True
+        curve.set(view=None, log_y=True)
         found["logarithmic"] = timed(draw, repeats)
-        curve.log_y = False
+        curve.set(log_y=False)
         curve.set_series({"train": (x, y)}, {"train": "smoothed"})
         await pilot.pause()
         found["smoothed"] = timed(draw, repeats)
-        curve.view = (40_000.0, 60_000.0)
+        curve.set(view=(40_000.0, 60_000.0))
         found["smoothed and zoomed"] = timed(draw, repeats)
-        curve.view = None
+        curve.set(view=None)
         found["a point more, smoothed: drawn, compared, sent"] = growing(curve, repeats)
 
         def anew() -> object:
-            curve.smoothing = 0.9 if curve.smoothing != 0.9 else 0.8
+            curve.set(smoothing=0.9 if curve.options.smoothing != 0.9 else 0.8)
             return curve.draw(*SIZE)
 
         found[ANEW] = timed(anew, repeats)

@@ -37,9 +37,9 @@ from genui.cli.bench import (
     ROWS,
     TEXT,
     Bench,
+    MeasuredValues,
+    Measurement,
     Reading,
-    Result,
-    Row,
     format_number,
     last_line,
     run_rows,
@@ -72,7 +72,7 @@ def _watching(bench: Bench) -> Reading:
     return Reading(seconds, f"{points:,} steps × {len(METRICS)}")
 
 
-WATCH = Row("watch", "first chart of a long log", "s", _watching, 2)
+WATCH = Measurement("watch", "first chart of a long log", "s", _watching, 2)
 
 
 class Beside(NamedTuple):
@@ -285,7 +285,7 @@ PEERS = (
     ),
 )
 LOSS_ROWS = tuple(
-    Row(f"loss-{loss:g}", f"time to {loss:g} nats, plays", "s", _time_to(loss), 12)
+    Measurement(f"loss-{loss:g}", f"time to {loss:g} nats, plays", "s", _time_to(loss), 12)
     for loss in LOSSES
 )
 
@@ -304,9 +304,11 @@ def find_peers(beside: Beside) -> list[Peer]:
     return found
 
 
-def put_in_turns(rows: Sequence[Row], found: Sequence[Peer], beside: Beside) -> list[Row]:
+def put_in_turns(
+    rows: Sequence[Measurement], found: Sequence[Peer], beside: Beside
+) -> list[Measurement]:
     """Each row with a peer, and after it a row for each of its peers."""
-    turns: list[Row] = []
+    turns: list[Measurement] = []
     for row in rows:
         own = [peer for peer in found if peer.row == row.name]
         turns += [row] if own else []
@@ -319,14 +321,16 @@ def put_in_turns(rows: Sequence[Row], found: Sequence[Peer], beside: Beside) -> 
     return turns
 
 
-def ratios(own: Result, peer: Result) -> list[float]:
+def ratios(own: MeasuredValues, peer: MeasuredValues) -> list[float]:
     """How many times better genui is, in each round that has both."""
     pairs = zip(own.readings, peer.readings, strict=False)
     better = [(a, b) if own.row.higher_is_better else (b, a) for (a, _), (b, _) in pairs]
     return [a / b for a, b in better if b and math.isfinite(a / b)]
 
 
-def pair(results: Mapping[str, Result]) -> list[tuple[Result, dict[str, Result]]]:
+def pair(
+    results: Mapping[str, MeasuredValues],
+) -> list[tuple[MeasuredValues, dict[str, MeasuredValues]]]:
     """genui's result of each row, with those of its peers by name."""
     own = {name: result for name, result in results.items() if "/" not in name}
     return [
@@ -335,7 +339,7 @@ def pair(results: Mapping[str, Result]) -> list[tuple[Result, dict[str, Result]]
     ]
 
 
-def describe(own: Result, name: str, peer: Result) -> str:
+def describe(own: MeasuredValues, name: str, peer: MeasuredValues) -> str:
     """`2.9 × nanoGPT (2,012 tok/s; 2.7–3.1)`."""
     found = ratios(own, peer)
     value = f"{format_number(peer.value)} {own.row.unit}"
@@ -355,7 +359,7 @@ _ASCII = str.maketrans({"×": "x", "–": "-"})  # the font of PIL has neither
 
 
 def draw_results(
-    known: Mapping[str, str], results: Sequence[tuple[Result, Mapping[str, Result]]]
+    known: Mapping[str, str], results: Sequence[tuple[MeasuredValues, Mapping[str, MeasuredValues]]]
 ) -> bytes:
     """The table as a PNG: a line for genui and each peer, with a bar as long as its value."""
     from PIL import Image, ImageDraw, ImageFont
@@ -406,7 +410,7 @@ def main() -> None:
     except GenuiError as error:
         sys.exit(str(error))
     rows = put_in_turns((*ROWS, WATCH, *LOSS_ROWS), found, beside)
-    known, results = machine(), dict[str, Result]()
+    known, results = machine(), dict[str, MeasuredValues]()
     with tempfile.TemporaryDirectory(prefix="genui-bench-", ignore_cleanup_errors=True) as home:
         rounds = args.rounds or (1 if args.quick else ROUNDS)
         for row, left in run_rows(Home(Path(home), args.quick), rows, rounds, results):

@@ -86,7 +86,7 @@ class Walk:
                     size = RESIZES[len(todo) // RESIZE_EVERY % len(RESIZES)]
                     await hand.press(Input("resize", size))
                 if hand.gone:
-                    if app._exception is not None:
+                    if app.return_code:
                         self.fail(place, keys, "ended the app")
                     return
                 for fault in fingers.faults:

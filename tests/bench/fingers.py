@@ -32,8 +32,8 @@ from fake_pipes import Fake
 from fake_process import in_process
 from fake_walk_worker import FakeWalk
 from fake_worker import FakeWorker
+from private_textual import ANSI_SEQUENCES_KEYS
 from textual import events
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.geometry import Size
 from textual.worker import Worker, WorkerState
 
@@ -43,7 +43,7 @@ from genui.kinds.lab.messages import LabSettings
 from genui.ui import app, keys, new_run, windows
 from genui.ui.app import GenuiApp
 from genui.ui.session import Launch, launch_worker
-from genui.ui.textual_parts import IDLE
+from genui.ui.textual_parts import IDLE, is_closing, is_ending
 from genui.ui.watchdog import describe_tasks, stalls_file
 from genui.ui.widgets.panes import Pane
 
@@ -243,7 +243,7 @@ class Hand:
     @property
     def gone(self) -> bool:
         """Whether the app has ended, as after `q`, or is about to."""
-        return self.app._exit or not self.app.is_running or not self.app.screen_stack
+        return is_ending(self.app) or not self.app.is_running or not self.app.screen_stack
 
     async def press(self, *burst: Input) -> None:
         """All at once, then wait until nothing is left to do."""
@@ -288,7 +288,7 @@ class Hand:
         app = self.app
         await self.go_home()
         if self.gone:
-            return "" if app._exception is None else "it has ended"
+            return "" if not app.return_code else "it has ended"
         if app.screen is not app.home or app.home.view != "home":
             return f"Esc and 1 do not lead home from {app.screen_stack!r}\n{pending()}"
         await self.press(Input("resize", SIZE))
@@ -414,7 +414,7 @@ class Watched(GenuiApp):
         stacks = Path(os.environ["GENUI_HOME"], STACKS)
 
         def write(number: int, frame: Any) -> None:
-            ending = self._exit, self._closing, self._message_queue.qsize()
+            ending = is_ending(self), is_closing(self), self.message_queue_size
             state = self.screen_stack, self.focused, self._queued_keys, ending, list(self._keys)
             stacks.write_text(f"{state}\n{pending()}\n{''.join(traceback.format_stack(frame))}")
 

@@ -13,23 +13,23 @@ from pseudo_terminal import PseudoTerminal
 
 from genui.base.errors import GenuiError
 from genui.cli import bench
-from genui.cli.bench import ROWS, Bench, Reading, Result, Row, run_rows
+from genui.cli.bench import ROWS, Bench, MeasuredValues, Measurement, Reading, run_rows
 from genui.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
 
 
-def row(name: str, values: Sequence[float]) -> Row:
+def row(name: str, values: Sequence[float]) -> Measurement:
     """A row whose measurements are known beforehand."""
     own = iter(values)
-    return Row(name, f"{name} of it", "ms", lambda _: Reading(next(own), "so"), 2.0)
+    return Measurement(name, f"{name} of it", "ms", lambda _: Reading(next(own), "so"), 2.0)
 
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Put other rows in the table."""
 
-    def put(*rows: Row) -> None:
+    def put(*rows: Measurement) -> None:
         monkeypatch.setattr(bench, "ROWS", rows)
 
     return put
@@ -46,7 +46,7 @@ def test_the_table_is_complete() -> None:
 def test_rounds_are_measured_in_turns_and_the_time_left_falls() -> None:
     ticks = count(0.0, 3.0)  # seconds between two looks at the clock: longer than was expected
     table = [row("a", [4, 5]), row("b", [1, 1])]
-    results: dict[str, Result] = {}
+    results: dict[str, MeasuredValues] = {}
     bench = Bench(quick=True)
     steps = list(run_rows(bench, table, 2, results, lambda: next(ticks)))
     assert [row.name for row, _ in steps] == ["a", "b"] * 2
@@ -60,7 +60,7 @@ def test_what_fails_is_a_fault_of_its_row() -> None:
         raise GenuiError("no such model")
 
     table = [row("a", [1.0])._replace(measure=fail), row("b", [2.0])]
-    results: dict[str, Result] = {}
+    results: dict[str, MeasuredValues] = {}
     for _ in run_rows(Bench(quick=True), table, 1, results):
         continue
     assert results["a"].faults == ["no such model"]

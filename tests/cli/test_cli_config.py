@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from genui.base.config import config_file, load_config
+from genui.base.watermarks import keys_file, read_keys
 from genui.cli.completion import SCRIPTS, complete
-from genui.cli.main import list_commands, main
+from genui.cli.main import COMMANDS, main
 
 Capture = pytest.CaptureFixture[str]
 
@@ -29,13 +30,37 @@ def test_config_prints_sets_and_says_where(capsys: Capture) -> None:
         (["set", "thraeds", "2"], "did you mean 'threads'?"),
         (["set", "theme", "nrod"], "theme nrod: no such theme; did you mean 'nord'?"),
         (["set", "threads", "x"], "threads x: expected a whole number, 0 to 4,096"),
-        (["set", "threads"], "expected `config`, `config path` or `config set NAME VALUE`"),
-        (["path", "threads"], "expected `config`, `config path` or `config set NAME VALUE`"),
+        (["set", "threads"], "expected `config`, `config path`, `config set NAME VALUE` or"),
+        (["path", "threads"], "expected `config`, `config path`, `config set NAME VALUE` or"),
+        (["key"], "`config set NAME VALUE` or `config key NAME`"),
+        (["key", "a b"], "key 'a b': name it with letters, digits, - and _"),
     ],
 )
 def test_misuse_of_config_is_one_line(words: list[str], fault: str, capsys: Capture) -> None:
     assert main(["config", *words]) == 2
     assert fault in capsys.readouterr().err
+
+
+def test_a_key_of_watermarks_is_made_once_and_never_printed(capsys: Capture) -> None:
+    assert main(["config", "key", "mine"]) == 0
+    number = read_keys()["mine"]
+    said = capsys.readouterr()
+    assert str(keys_file()) in said.err
+    assert f"{number:x}" not in said.out + said.err
+    assert keys_file().stat().st_mode & 0o777 == 0o600, "others cannot read the keys"
+    assert main(["config", "key", "mine"]) == 2, "a key is never replaced"
+    assert main(["config", "key", "other"]) == 0
+    assert read_keys()["mine"] == number != read_keys()["other"]
+
+
+@pytest.mark.parametrize(
+    "text", ["mine = 5", 'mine = "x"', "mine", '"a b" = "0123456789abcdef"', "\xff"]
+)
+def test_a_damaged_file_of_keys_is_one_line_that_names_it(text: str, capsys: Capture) -> None:
+    keys_file().parent.mkdir(parents=True, exist_ok=True)
+    keys_file().write_bytes(text.encode("latin-1"))
+    assert main(["config", "key", "mine"]) == 2
+    assert capsys.readouterr().err.startswith(f"genui: {keys_file()}: ")
 
 
 @pytest.mark.parametrize(
@@ -61,24 +86,24 @@ def test_misuse_of_config_is_one_line(words: list[str], fault: str, capsys: Capt
 )
 def test_the_next_word_is_completed(line: str, candidate: str) -> None:
     words = line.split(" ")
-    candidates = complete(words)
+    candidates = complete(COMMANDS, words)
     assert candidate in [word for word, _ in candidates]
     assert all(word.startswith(words[-1]) for word, _ in candidates)
 
 
 @pytest.mark.parametrize("line", ["generate icons --out ", "generate icons --steps 1", "nope x"])
 def test_files_and_values_are_left_to_the_shell(line: str) -> None:
-    assert complete(line.split(" ")) == []
+    assert complete(COMMANDS, line.split(" ")) == []
 
 
 def test_only_models_that_generate_are_offered_to_generate_with() -> None:
-    assert [word for word, _ in complete(["generate", "icons"])] == ["icons"]
+    assert [word for word, _ in complete(COMMANDS, ["generate", "icons"])] == ["icons"]
 
 
 def test_every_command_and_option_can_be_completed() -> None:
-    assert [word for word, _ in complete([""])] == list(list_commands())
-    for command in list_commands():
-        assert "--help" in [word for word, _ in complete([command, "-"])]
+    assert [word for word, _ in complete(COMMANDS, [""])] == list(COMMANDS.summaries())
+    for command in COMMANDS.summaries():
+        assert "--help" in [word for word, _ in complete(COMMANDS, [command, "-"])]
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)

@@ -1,6 +1,7 @@
 """`genui generate` with a gap in the prompt: printed, written, replayed and refused."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,28 @@ def test_a_script_gets_the_text_put_together(capsys: pytest.CaptureFixture[str])
     assert found["prompt"] == f"{PREFIX}<FILL>{SUFFIX}"
 
 
+@pytest.mark.parametrize("name", ["x.txt", "x.cast", "x.trace"])
+def test_several_gaps_are_filled_and_replay(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    two = [*GENERATE, "a = <FILL>\nb = <FILL>\nprint(a)\n"]
+    assert main(two) == 0
+    out = capsys.readouterr().out
+    assert re.fullmatch(r"a = .*\nb = .*\nprint\(a\)\n", out, re.DOTALL)
+    assert "<FILL>" not in out
+    assert main([*two, "--trace" if name == "x.trace" else "--out", str(path)]) == 0
+    if name == "x.txt":
+        assert path.read_text().startswith(out)
+    capsys.readouterr()
+    assert main(["replay", str(path)]) == 0
+    assert capsys.readouterr().out == "identical\n"
+
+
 @pytest.mark.parametrize(
     ("prompt", "reason"),
     [
-        ("a <FILL> b <FILL>", "has 2 gaps <FILL>, and one is filled at a time; keep one"),
+        ("a <FILL><FILL> b", "two gaps <FILL> have no text between them; make them one"),
         ("<FILL>", "there is no text before or after <FILL>; write what is there"),
     ],
 )

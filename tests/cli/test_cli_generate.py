@@ -195,7 +195,7 @@ def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
     assert recipe["settings"] == {
         "type": "image", "sampler": "dpmpp-2m", "steps": 12, "guidance": 2.0, "autoguidance": 1.0,
         "eta": 0.0, "sigma_min": None, "rho": 5.0, "s_tmin": 0.0, "negative": "", "size": 0,
-        "decoder": "last",
+        "decoder": "last", "watermark": "none", "watermark_key": "mine",
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from rich.markdown import Markdown
 
 import genui
 from genui.base.manual import GENERATED, Page
-from genui.cli.main import command_parser, list_commands, main
+from genui.cli.main import COMMANDS, main
 from genui.protocol import manual
 from genui.protocol.kinds import KINDS, Kind
 from genui.protocol.manual import add_settings_tables
@@ -53,9 +53,9 @@ def test_the_page_of_keys_has_every_key(capsys: Capture) -> None:
 def test_the_page_of_commands_has_every_command_and_option(capsys: Capture) -> None:
     assert main(["help", "commands"]) == 0
     text = capsys.readouterr().out
-    for name in list_commands():
+    for name in COMMANDS.summaries():
         part = text.partition(f"\n## genui {name}\n")[2].partition("\n## ")[0]
-        options = command_parser(name)._option_string_actions
+        options = COMMANDS.parser(name)._option_string_actions
         assert [option for option in options if option not in part] == [], name
 
 

@@ -258,6 +258,22 @@ def test_a_step_may_be_named_in_a_condition(
     assert err == ""
 
 
+def test_several_metrics_are_waited_for_that_are_logged_apart(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    run = make_run("stopped", step=0)
+
+    def act(writer: RunWriter) -> None:
+        writer.log(1, loss=2.0, acc=0.95)
+        writer.log(2, loss=0.5)
+        writer.log(3, acc=0.5)
+        writer.log(4, acc=0.9)
+
+    with written(run, act):
+        assert main(["inspect", "last", "--until", "loss<1 and acc>=90%"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "loss is 0.5000, acc is 0.9500 at step 2"
+
+
 def test_a_nan_is_told_while_one_waits(make_run: Callable[..., RunDir], capsys: Capture) -> None:
     run = make_run("stopped", step=0)
 
@@ -275,7 +291,10 @@ def test_a_metric_that_nobody_logs_is_remarked_on(finished: RunDir, capsys: Capt
     assert "no metric 'los' so far: did you mean 'loss'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("until", ["", "soon", "loss", "loss<", "<3", "loss<x", "loss<nan", "-3"])
+@pytest.mark.parametrize(
+    "until",
+    ["", "soon", "loss", "loss<", "<3", "loss<x", "loss<nan", "-3", "loss<1 and", "a<1 or b"],
+)
 def test_what_cannot_be_waited_for_is_misuse(until: str, finished: RunDir, capsys: Capture) -> None:
     assert main(["inspect", "last", f"--until={until}"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -468,7 +487,7 @@ def test_a_script_of_ones_own_is_described_by_its_config(capsys: Capture) -> Non
     create_script_run("mine", "digits", {"lr": 3e-4, "layers": 6})
     assert main(["inspect", "mine"]) == 0
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
-    assert facts["project"] == "digits"
+    assert facts["training"] == "a script's run, project digits"
     assert facts["config"] == "lr=0.0003 layers=6"
     assert facts["step"] == "0"
     assert not {"recipe", "from", "learning", "left"} & set(facts)
@@ -499,4 +518,4 @@ def test_each_host_of_a_run_is_named_once(finished: RunDir, capsys: Capture) -> 
     machine = {"device": "cpu", "processes": 3, "hosts": ["node1", "node1", "node2"]}
     write_info(finished, msgspec.structs.replace(read_info(finished), machine=machine))
     assert main(["inspect", finished.id]) == 0
-    assert "device cpu, processes 3, hosts node1, node2\n" in capsys.readouterr().out
+    assert "cpu, 3 processes on node1, node2\n" in capsys.readouterr().out

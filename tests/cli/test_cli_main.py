@@ -7,11 +7,10 @@ import sys
 import pytest
 
 from genui.cli import recipes
-from genui.cli.command import Runs
-from genui.cli.main import command_parser, list_commands, main, overall_parser
+from genui.cli.main import COMMANDS, main
 
 
-@pytest.mark.parametrize("command", list_commands())
+@pytest.mark.parametrize("command", COMMANDS.summaries())
 def test_every_command_has_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -23,10 +22,10 @@ def test_every_command_has_help_with_an_example(
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"\n  {command} " in text for command in list_commands())
+    assert all(f"\n  {command} " in text for command in COMMANDS.summaries())
 
 
-@pytest.mark.parametrize("command", ["", *list_commands()])
+@pytest.mark.parametrize("command", ["", *COMMANDS.summaries()])
 def test_help_wraps_all_but_examples(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,7 +35,7 @@ def test_help_wraps_all_but_examples(
     wide = [line for line in lines if len(line) > 72]
     assert all(" genui " in line and ("'" in line or "   " not in line) for line in wide)
     text = " ".join(" ".join(lines).split())
-    epilog = (overall_parser() if not command else command_parser(command)).epilog or ""
+    epilog = (COMMANDS.overall_parser() if not command else COMMANDS.parser(command)).epilog or ""
     assert all(word in text for word in epilog.split())
 
 
@@ -90,7 +89,7 @@ def test_no_fault_shows_a_traceback(
         raise error
 
     monkeypatch.delenv("GENUI_DEBUG", raising=False)
-    monkeypatch.setitem(recipes.COMMANDS, "recipes", Runs(recipes.configure_recipes, fail))
+    monkeypatch.setattr(recipes, "run_recipes", fail)
     assert main(["recipes"]) == code
     err = capsys.readouterr().err
     assert fault in err
@@ -102,7 +101,7 @@ def test_debug_shows_where_a_defect_is(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("here")
 
     monkeypatch.setenv("GENUI_DEBUG", "1")
-    monkeypatch.setitem(recipes.COMMANDS, "recipes", Runs(recipes.configure_recipes, fail))
+    monkeypatch.setattr(recipes, "run_recipes", fail)
     with pytest.raises(RuntimeError, match="here"):
         main(["recipes"])
 

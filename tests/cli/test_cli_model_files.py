@@ -69,6 +69,12 @@ def described_in(path: Path) -> dict[str, Any]:
         return json.loads(file.metadata()["genui"])
 
 
+def widened(described: dict[str, Any]) -> dict[str, Any]:
+    """A description with a wider network; a student has that of its teacher."""
+    described.get("teacher", described)["recipe"]["width"] = 512
+    return described
+
+
 @pytest.mark.parametrize(
     ("name", "loads"),
     [
@@ -85,8 +91,7 @@ def test_a_network_larger_than_its_file_is_refused_before_memory_is_taken(
 ) -> None:
     honest = models / name / "model.safetensors"
     loads(str(honest))
-    described = described_in(honest)
-    described["recipe"]["width"] = 512
+    described = widened(described_in(honest))
     forged = tmp_path / "forged.safetensors"
     write_model(forged, safetensors.torch.load_file(honest), described)
     with Largest() as largest, pytest.raises(GenuiError) as caught:
@@ -122,8 +127,7 @@ def test_a_training_from_such_a_file_ends_before_its_network_is_built(
 ) -> None:
     honest = models / name / "model.safetensors"
     check_weights(honest, honest)
-    described = described_in(honest)
-    described["recipe"]["width"] = 512
+    described = widened(described_in(honest))
     forged = tmp_path / "forged.safetensors"
     write_model(forged, safetensors.torch.load_file(honest), described)
     monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))

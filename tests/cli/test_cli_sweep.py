@@ -157,7 +157,7 @@ def test_a_sweep_is_stopped_and_resumed_as_one(
     assert main(["resume", "wide", "--nproc", "2"]) == 2
     capsys.readouterr()
     assert main(["resume", "wide"]) == 0
-    assert capsys.readouterr().out.startswith("wide: goes on with 2 trials")
+    assert capsys.readouterr().out.startswith("wide: continues with 2 trials")
     world.at_tick = lambda tick: control.send(folder_of("wide"), "stop")
     world.carry_out(folder_of("wide"))
     world.at_tick = lambda tick: None

@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_what_is_whole_and_says_so(
         (["-n", "-3"], "-n -3: expected a whole number, 1 to"),
         (["-n", "1000000000"], "-n 1000000000: expected a whole number, 1 to 1,000,000"),
         (["-n", "2", "--film", "x.png"], "--film: applies to one sample"),
-        (["-n", "2", "--json"], "--json: prints samples"),
+        (["-n", "2", "--json"], "--json: applies to one sample"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_generated(

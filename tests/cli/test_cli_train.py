@@ -34,7 +34,7 @@ TRAINER = textwrap.dedent(
     stop = []
     with RunWriter(RunDir(Path(sys.argv[1]))) as run:
         run.update(state="running")
-        run.say(f"threads wait {os.environ.get('OMP_WAIT_POLICY')}")
+        run.write_line(f"threads wait {os.environ.get('OMP_WAIT_POLICY')}")
         for step in range(1, run.status.steps + 1):
             run.log(step, loss=1 / step)
             run.update(step=step, loss=1 / step)
@@ -143,6 +143,7 @@ def test_a_relative_data_path_is_kept_absolute(
             "until=soon: write a condition such as 'val_loss<1.5'",
         ),
         (["shakespeare", "--until", "accuracy>1"], "shakespeare give val_loss, val_bpc"),
+        (["shakespeare", "--until", "val_loss<1 or acc>1"], "shakespeare give val_loss, val_bpc"),
     ],
 )
 def test_misuse_makes_no_run(

@@ -188,7 +188,8 @@ def test_with_a_terminal_it_opens_the_app_which_answers_keys_at_once(
 
     monkeypatch.setenv("TEXTUAL_FPS", "")  # so that what is set here is undone
     monkeypatch.delenv("TEXTUAL_FPS")
-    monkeypatch.setattr("genui.ui.app", types.SimpleNamespace(run_watch=run_watch), raising=False)
+    app = types.SimpleNamespace(run_watch=run_watch)
+    monkeypatch.setitem(sys.modules, "genui.ui.app", app)
     monkeypatch.setattr("gc.disable", lambda: None)  # not in the tests' own process
     monkeypatch.setattr(watch, "has_terminal", lambda: True)
     assert main(["watch", str(tmp_path)]) == main(["watch"]) == 0

@@ -108,6 +108,7 @@ def test_what_cannot_be_worth_anything_is_refused(
     [
         (["plays"], "plays: a transformer of text; the table is of models that draw"),
         (["shapes"], "shapes: no classifier of icons is here to measure it by"),
+        (["shapes", "plays"], "plays: a transformer of text; the table is of models"),
         (["shapes", "-n", "5"], "-n 5: expected a whole number, 100 to 10,000"),
         (["nothing"], "no model 'nothing'"),
     ],
@@ -119,11 +120,6 @@ def test_models_that_cannot_be_measured_are_refused(
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
-
-
-def test_compare_measures_too(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", "shapes", "plays", "--probes"]) == 2
-    assert "plays: a transformer of text; the table is of models" in capsys.readouterr().err
 
 
 def test_a_row_has_a_cell_for_every_head_and_dashes_for_what_is_not_known() -> None:

@@ -34,7 +34,7 @@ from torch import Tensor
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.media import ImageMedium
-from genui.engine.sample.samplers import SIGMA_MAX, sigmas
+from genui.engine.sample.sigmas import SIGMA_MAX, sigmas
 from genui.engine.sample.trace import Trace
 from genui.protocol import ImageSettings, Start
 

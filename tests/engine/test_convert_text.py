@@ -14,6 +14,7 @@ from networks import random_network, small_recipe
 
 from genui.base.errors import TooLargeError
 from genui.cli.main import main
+from genui.engine import trainer
 from genui.engine.convert import check
 from genui.engine.convert import text as convert_text
 from genui.engine.convert.text import serialise_tokenizer
@@ -27,6 +28,7 @@ from genui.engine.data.tokenizer import (
 from genui.engine.models import recurrent
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.train.checkpoint import model_metadata, write_model
+from genui.runs.layout import read_status
 
 transformers = import_when_used("transformers")
 
@@ -88,6 +90,15 @@ def test_transformers_gives_the_same_logits_for_the_same_text(
         with torch.inference_mode():
             assert network(written[:, start:length])[0, -1].argmax() == written[0, length]
     assert "CC0-1.0" in (folder / "README.md").read_text()
+
+
+def test_the_card_says_what_the_training_took(tiny_run, signals: None, tmp_path: Path) -> None:
+    run, folder = tiny_run(steps="2"), tmp_path / "mine"
+    assert trainer.train(run) == 0
+    assert main(["convert", run.id, "--out", str(folder)]) == 0
+    took = read_status(run).energy.describe()
+    assert took
+    assert f"Its training took {took}." in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -205,9 +216,9 @@ def test_what_does_not_read_back_as_the_model_is_removed(
     assert "read back by transformers" in capsys.readouterr().err
     weights = (folder / "model.safetensors").read_bytes()
 
-    def write_wrong(folder: Path, tensors: dict[str, torch.Tensor], dtype: str) -> None:
+    def write_wrong(file: Path, tensors: dict[str, torch.Tensor], dtype: str) -> None:
         wrong = {name: value.roll(1, -1).contiguous() for name, value in tensors.items()}
-        safetensors.torch.save_file(wrong, folder / "model.safetensors", {"format": "pt"})
+        safetensors.torch.save_file(wrong, file, {"format": "pt"})
 
     monkeypatch.setattr(convert_text, "write_safetensors", write_wrong)
     assert main([*words, "--force"]) == 1

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from genui.base.errors import MisuseError
+from genui.engine.metrics.copying import spread
 from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import to_rgb
 from genui.engine.sample.trace import Trace
 from genui.protocol import SAMPLERS, ImageFrame, ImageSettings, Start, TextSettings
 
@@ -67,6 +69,21 @@ def test_a_batch_is_drawn_at_once(image_generator: DiffusionGenerator) -> None:
     drawn = image_generator.draw(["cat", "dog", ""], [1, 2, 3], ImageSettings(steps=2))
     assert drawn.shape == (3, 32, 32, 3)
     assert drawn.dtype == np.uint8
+
+
+def test_a_batch_may_be_left_at_a_noise_level(image_generator: DiffusionGenerator) -> None:
+    trace = Trace(image_generator, request())
+    *_, noisy = (frame for frame in trace.advance(0, 4) if isinstance(frame, ImageFrame))
+    settings = ImageSettings(steps=6)
+    x0 = image_generator.denoised(["cat", "cat"], [1, 2], settings, until=noisy.sigma)
+    assert to_rgb(x0)[0].tobytes() == noisy.denoised
+    finished = image_generator.denoised(["cat"], [1], settings)
+    assert not np.array_equal(to_rgb(finished)[0], to_rgb(x0)[0])
+
+
+def test_seeds_that_are_alike_give_one_picture(image_generator: DiffusionGenerator) -> None:
+    assert spread(image_generator, "cat", (4, 4, 4)) == 0
+    assert spread(image_generator, "cat", (4, 5, 6)) > 0
 
 
 def test_text_settings_do_not_fit_an_image_model(image_generator: DiffusionGenerator) -> None:

@@ -9,7 +9,7 @@ import torch
 from genui.base.errors import MisuseError
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import DiffusionState
-from genui.engine.sample.samplers import SIGMA_MAX, sigmas
+from genui.engine.sample.sigmas import SIGMA_MAX, sigmas
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     AddNoise,

@@ -1,5 +1,6 @@
 """Decoding by NumPy beside the networks themselves, and which of the two computes a trace."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from decoder_checks import check_forks, check_logits, check_rows
 from msgspec.structs import replace
-from networks import random_network
+from networks import LAYERED, random_network
 
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
@@ -25,14 +26,17 @@ MACHINE = Machine("cpu", "fp32", 1)
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 
 MODELS: dict[str, Any] = {
-    "transformer": lambda: random_network("transformer", VOCABULARY),
-    "ngrams": lambda: random_network("ngrams", VOCABULARY),
-    "recurrent": lambda: random_network("recurrent", VOCABULARY),
+    family: partial(random_network, family, VOCABULARY) for family in (*LAYERED, "ngrams")
 }
 if ("transformer", "music") in KINDS:
     from music_makers import small_model
 
     MODELS["music"] = small_model
+
+
+@pytest.fixture(params=LAYERED)
+def network(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(params=MODELS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,22 @@ from genui.engine.data.tokenizer import (
     train_bpe,
 )
 from genui.engine.device import Machine
+from genui.engine.sample.grammar import fits_before, token_filter
+from genui.engine.sample.lens import read_layers
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.language import TextTask
-from genui.protocol import FILL, SetSeed, Start, TextFrame, TextSettings, WriteText
+from genui.protocol import (
+    FILL,
+    SetSeed,
+    Start,
+    TextFrame,
+    TextSettings,
+    WriteText,
+    join_pieces,
+    remaining_suffix,
+)
 from genui.recipes import TransformerRecipe, find_recipe, override
 
 CODE = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))
@@ -61,11 +73,12 @@ def rows(tokenizer: BPETokenizer, count: int = 60) -> Iterator[list[int]]:
 def test_a_window_keeps_its_length_and_ends_what_it_fills(tokenizer: BPETokenizer) -> None:
     assert tokenizer.gap is not None
     found = list(rows(tokenizer))
-    assert sum(row[0] == tokenizer.gap.suffix for row in found) > len(found) / 2
+    suffix, middle = tokenizer.gap.marks
+    assert sum(row[0] == suffix for row in found) > len(found) / 2
     for row in found:
         assert len(row) == LENGTH
-        marks = [t for t in row if t in (tokenizer.gap.suffix, tokenizer.gap.middle, tokenizer.end)]
-        gap = [tokenizer.gap.suffix, tokenizer.end, tokenizer.gap.middle, tokenizer.end]
+        marks = [t for t in row if t in (suffix, middle, tokenizer.end)]
+        gap = [suffix, tokenizer.end, middle, tokenizer.end]
         assert marks == gap * (len(marks) // len(gap))
 
 
@@ -77,7 +90,7 @@ def test_what_fills_a_gap_goes_from_its_prefix_to_its_end(tokenizer: BPETokenize
         rng = np.random.default_rng(seed)
         row, fills = fim.rearrange(tokens[:100], LENGTH, tokenizer, rng)
         ends = np.flatnonzero(row == tokenizer.end)[1::2]  # the others close a suffix
-        begins = np.flatnonzero(row == tokenizer.gap.middle)
+        begins = np.flatnonzero(row == tokenizer.gap.marks[1])
         assert len(begins) == len(ends)
         inside = np.zeros(LENGTH, bool)
         for begin, end in zip(begins, ends, strict=True):
@@ -90,9 +103,10 @@ def test_what_fills_a_gap_goes_from_its_prefix_to_its_end(tokenizer: BPETokenize
 def test_put_in_order_again_a_window_is_the_text(tokenizer: BPETokenizer) -> None:
     assert tokenizer.gap is not None
     assert tokenizer.end is not None
+    begin, fill = tokenizer.gap.marks
     for row in rows(tokenizer):
-        if row[0] == tokenizer.gap.suffix and row.count(tokenizer.gap.suffix) == 1:
-            closed, middle = row.index(tokenizer.end), row.index(tokenizer.gap.middle)
+        if row[0] == begin and row.count(begin) == 1:
+            closed, middle = row.index(tokenizer.end), row.index(fill)
             end = row.index(tokenizer.end, middle)
             parts = row[closed + 1 : middle], row[middle + 1 : end], row[1:closed]
             assert "".join(map(tokenizer.decode, parts)) in CODE
@@ -125,13 +139,14 @@ def test_a_window_over_the_end_of_a_document_stays_as_it_is(tokenizer: BPETokeni
     tokens = [tokenizer.end, *tokenizer.encode(CODE)[:5]] * 20
     row = fim.rearrange(tokens, LENGTH, tokenizer, np.random.default_rng(0))[0].tolist()
     assert tokenizer.gap is not None
-    assert tokenizer.gap.suffix not in row
+    assert tokenizer.gap.marks[0] not in row
     assert row[:6] == tokens[:6]
 
 
 def test_of_a_long_text_what_is_nearest_to_the_gap_is_read(tokenizer: BPETokenizer) -> None:
-    tokens = fim.format_gap(tokenizer, CODE[:400] + "NEAR", "HERE" + CODE[:400], 40)
+    tokens, left_out = fim.format_gap(tokenizer, CODE[:400] + "NEAR", "HERE" + CODE[:400], 40)
     assert len(tokens) == 40
+    assert left_out > 0
     read = tokenizer.decode(tokens)
     assert read.startswith("HERE")
     assert read.endswith("NEAR")
@@ -142,7 +157,7 @@ def test_of_a_long_text_what_is_nearest_to_the_gap_is_read(tokenizer: BPETokeniz
 
 def test_text_that_spells_a_special_token_is_only_text(tokenizer: BPETokenizer) -> None:
     assert tokenizer.gap is not None
-    special = {tokenizer.end, tokenizer.gap.suffix, tokenizer.gap.middle}
+    special = {tokenizer.end, *tokenizer.gap.marks}
     for text in (END, "<|suffix|>", "<|middle|>", f"a {END} b"):
         assert special.isdisjoint(tokenizer.encode(text))
         assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -260,16 +275,37 @@ def test_the_marks_themselves_are_never_written(writer: TextGenerator) -> None:
     assert writer.tokenizer.gap is not None
     wild = TextSettings(temperature=10, top_p=1, tokens=60)
     trace = Trace(writer, replace(request(f"a = {FILL}\n"), settings=wild))
-    marks = {writer.tokenizer.gap.suffix, writer.tokenizer.gap.middle}
+    marks = set(writer.tokenizer.gap.marks)
     for frame in trace.advance(0, 60):
         assert isinstance(frame, TextFrame)
         assert marks.isdisjoint([frame.token, *(c.token for c in frame.candidates[:5])])
 
 
+def test_gaps_are_filled_one_after_the_other(writer: TextGenerator) -> None:
+    """The second as if the first were typed; each has its own tokens."""
+    trace = Trace(writer, request(f"a = {FILL}\nb = {FILL}\nc\n", tokens=5))
+    assert trace.started.total_steps == 10
+    frames = [frame for frame in trace.advance(0, 10) if isinstance(frame, TextFrame)]
+    (second,) = [at for at, frame in enumerate(frames) if frame.before]
+    assert join_pieces(frames[second].before) == "\nb = "
+    first = "".join(frame.text for frame in frames[:second])
+    alone = Trace(writer, request(f"a ={first}\nb = {FILL}\nc\n", tokens=5))
+    same = (frame for frame in alone.advance(0, 1) if isinstance(frame, TextFrame))
+    assert next(same).entropy == frames[second].entropy
+    assert remaining_suffix(trace.started.suffix, frames) == "\nc\n"
+    assert remaining_suffix(trace.started.suffix, frames[:second]) == f"\nb = {FILL}\nc\n"
+    assert list(Trace(writer, trace.request).advance(0, 10)) == frames
+    assert list(trace.advance(second + 1, 9)) == frames[second + 1 :]
+    assert read_layers(trace, second + 1).token in ("", frames[second].text)
+    branch = trace.fork(1, second, WriteText("7"))
+    written = [frame.text for frame in branch.advance(second, 1) if isinstance(frame, TextFrame)]
+    assert written == ["7"]
+
+
 @pytest.mark.parametrize(
     ("prompt", "reason"),
     [
-        (f"a = {FILL} + {FILL}", "has 2 gaps <FILL>, and one is filled at a time"),
+        (f"a = {FILL}{FILL}", "two gaps <FILL> have no text between them"),
         (FILL, "there is no text before or after <FILL>"),
     ],
 )
@@ -286,3 +322,44 @@ def test_a_model_that_fills_no_gaps_says_so() -> None:
     writer = TextGenerator(model, tokenizer, Machine("cpu", "fp32", 1))
     with pytest.raises(MisuseError, match="not trained to fill <FILL>"):
         writer.begin(request(f"a {FILL}"))
+
+
+@pytest.mark.parametrize(
+    ("middle", "suffix", "may_end"),
+    [
+        ("y = x", "\n    return y\n", True),
+        ("y = (x", "\n    return y\n", False),
+        ("y = (x", " + 1)\n    return y", True),
+        ("if x:", "\n    return y\n", False),
+        ("y = x\n    return", " y + ", True),  # what is after it may be unfinished
+        ("y = (x", "\n    return y y\n", True),  # no middle makes this Python
+    ],
+)
+def test_a_middle_ends_where_the_whole_is_python(
+    tokenizer: BPETokenizer, middle: str, suffix: str, may_end: bool
+) -> None:
+    prefix = "def f(x):\n    "
+    before, ends = (prefix + middle).encode(), tokenizer.ends
+    allowed = token_filter(before, tokenizer, ends, fits_before(suffix, prefix))
+    assert [allowed(end) for end in ends] == [may_end]
+
+
+def test_a_middle_that_would_break_the_program_goes_on(
+    writer: TextGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, read = writer.tokenizer.end, writer._read
+    assert end is not None
+
+    def hasty(*args: Any) -> np.ndarray:
+        logits = read(*args)
+        logits[end] += 50
+        return logits
+
+    monkeypatch.setattr(writer, "_read", hasty)
+    for prompt, ends in ((f"a = b{FILL}\nprint(a)\n", True), (f"a = (b{FILL}\nprint(a)\n", False)):
+        settings = TextSettings(tokens=4, grammar="python")
+        (frame,) = Trace(writer, replace(request(prompt), settings=settings)).advance(0, 1)
+        assert isinstance(frame, TextFrame)
+        dropped = {one.token: one.dropped for one in frame.candidates}
+        assert (frame.token == end) == ends
+        assert dropped[end] == ("" if ends else "grammar")

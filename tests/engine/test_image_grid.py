@@ -1,5 +1,7 @@
 """Many images as one batch, a setting along either side."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -89,9 +91,9 @@ def test_samplers_that_move_alike_share_their_evaluations(
     sizes: list[int] = []
     evaluate = image_generator._evaluate
 
-    def counted(x: torch.Tensor, sigma: float, words: torch.Tensor) -> torch.Tensor:
+    def counted(x: torch.Tensor, *inputs: Any, **also: Any) -> torch.Tensor:
         sizes.append(len(x))
-        return evaluate(x, sigma, words)
+        return evaluate(x, *inputs, **also)
 
     monkeypatch.setattr(image_generator, "_evaluate", counted)
     x, y = axis("sampler", "heun", "euler"), axis("eta", "0", "0.5", "1")

@@ -271,3 +271,20 @@ def test_a_trace_begins_from_its_models_own_data(
     _, started = generator.begin(asked)
     assert isinstance(started.init, RgbImage)
     assert tuple(pixels(started.init)[16, 16]) == (0, 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "caption", "plain"),
+    [
+        ("figure-ground", "red cat on blue", "white cat on black"),
+        ("figure-ground", "red cat", "red cat"),
+        ("figure-ground", "cat on blue", "cat on blue"),
+        ("ground", "cat on blue", "cat"),
+        ("ground", "dog", "dog"),
+        ("plain", "cat", "cat"),
+    ],
+)
+def test_a_caption_takes_the_default_colours_if_it_names_colours(
+    scheme: str, caption: str, plain: str
+) -> None:
+    assert named(scheme, "cat", "dog").in_default_colours(caption) == plain

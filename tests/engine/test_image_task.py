@@ -91,3 +91,15 @@ def test_some_captions_say_one_word_of_a_name_and_keep_the_colours() -> None:
     assert {use_one_word(captions, names, 1, rng, known)[0] for _ in range(50)} == {
         "red hat on black"
     }
+
+
+def test_flow_matching_learns_the_velocity_of_straight_paths(folder: Path) -> None:
+    model = task_with(folder, "icons", objective="flow", layers="1", canvas_batch="0").model
+    clean, noise = torch.randn(2, 3, 3, 32, 32).unbind()
+    t = torch.tensor([0.1, 0.5, 0.9])
+    noisy, target, c_in = model.target(clean, noise, t / (1 - t))
+    share = t.view(-1, 1, 1, 1)
+    assert torch.allclose(c_in * noisy, (1 - share) * clean + share * noise, atol=1e-5)
+    assert torch.allclose(target, noise - clean, atol=1e-4)
+    before = model.loss(clean, noise, t / (1 - t), torch.zeros(3, 8, dtype=torch.int64))
+    assert torch.allclose(before, target.square().mean(dim=(1, 2, 3)))  # a new network predicts 0

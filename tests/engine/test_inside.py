@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from layer_checks import PROMPT, edited_head, frames_of, tokens_before, trace_of
-from networks import TRANSFORMER, random_network
+from networks import LAYERED, TRANSFORMER, random_network
 from torch import Tensor
 
 from genui.base.errors import MisuseError
@@ -33,6 +33,11 @@ EDITS = (
     Patch(layer=1, position=7, text="another text"),
 )
 ALL_EDITS = pytest.mark.parametrize("edit", EDITS, ids=lambda edit: type(edit).__name__.lower())
+
+
+@pytest.fixture(params=LAYERED)
+def network(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 def new_generator(network: str) -> TextGenerator:

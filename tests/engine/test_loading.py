@@ -15,7 +15,7 @@ from hf_tokenizers import byte_level_tokenizer
 from networks import random_network
 
 from genui import protocol
-from genui.engine import load
+from genui.engine import load, loaders
 from genui.engine import worker as engine_worker
 from genui.engine.device import Machine
 from genui.engine.loading import LoadingStoppedError, LoadProgress
@@ -90,7 +90,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     )
     for module in (formats, models):
         monkeypatch.setattr(module, "FORMATS", {"slow": row})
-    monkeypatch.setattr(load, "find_loader", lambda format: load.Loader(slow.load))
+    monkeypatch.setattr(load, "find_loader", lambda format: loaders.Loader(slow.load))
     monkeypatch.setattr(models, "describe", slow.describe)
     # One instant: the second message about a loading would come too soon.
     clock = SimpleNamespace(monotonic=lambda: 1000.0, perf_counter=lambda: 0.0)

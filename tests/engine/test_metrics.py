@@ -59,7 +59,7 @@ def test_true_images_are_all_right_and_all_memory() -> None:
 
 
 def test_wrong_shapes_and_wrong_colours_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_copying", "word_variety"):  # long, and not asked here
+    for name in ("describe_copying", "word_variety"):  # long, and not asked here
         monkeypatch.setattr(f"genui.engine.metrics.images.{name}", lambda *_: None)
     upside_down = measure(Oracle(mirrored=True), ICONS)
     assert int(upside_down["trained captions"].partition("%")[0]) < 70

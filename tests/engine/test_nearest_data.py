@@ -1,5 +1,6 @@
 """Whether a sample is copied: what the worker says of it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from PIL import Image
 
 from genui.base.errors import MisuseError
+from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.data.image_datasets import load_own
 from genui.engine.load import open_trace
-from genui.engine.metrics.copying import image_distances, nearest
+from genui.engine.metrics.copying import image_distances, index_texts, nearest
 from genui.protocol import EditAt, Start, TextSettings, WriteText
 from genui.runs.layout import RunDir
 
@@ -33,30 +35,68 @@ def test_a_copied_line_is_quoted_with_where_it_stands(trained: RunDir) -> None:
     list(trace.advance(0, 99))
     found = nearest(trace, trace.reached, 6)
     assert (found.trace, found.step, found.fault) == (7, trace.reached, "")
-    assert found.quote is not None
-    assert found.quote.text == " or not to be that is"
-    assert found.quote.last == trace.reached
-    assert found.quote.last - found.quote.first + 1 == len(found.quote.text)
-    assert found.quote.before.endswith("to be")
-    assert found.quote.where.startswith("line ")
+    [quote] = found.quotes
+    assert quote.text == " or not to be that is"
+    assert quote.last == trace.reached
+    assert quote.last - quote.first + 1 == len(quote.text)
+    assert quote.before.endswith("to be")
+    assert quote.where.startswith("plays.txt, line ")
     assert "plays.txt" in found.data
+
+
+def test_the_shell_lists_the_passages_with_their_sources(
+    trained: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate", trained.id, "--prompt", "to", "--tokens", "30", "--seed", "1"]
+    words += ["--fork", "2:text= or not to be that is the question", "--nearest"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "plays.txt" in found["data"]
+    assert " or not to be that is the" in found["quotes"][0]["text"]
+    assert main(words) == 0
+    assert found["quotes"][0]["where"] in capsys.readouterr().out
+
+
+def test_a_heading_names_who_speaks(tmp_path: Path) -> None:
+    speech = "ROMEO:\nBut soft, what light through yonder window breaks?\n\n"
+    play = "NURSE:\nMistress! what, mistress! Juliet! fast, I warrant her.\n\n" + speech
+    text = index_texts("plays", [play], [speech * 10], "0123")
+    run = text.index.longest(b"what light through yonder door")
+    assert text.where(run) == "plays, line 5, ROMEO"
+    assert text.share_held_out(run.length) == 1
+    assert text.share_held_out(10_000) == 0
+
+
+def test_the_indexes_are_listed_and_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("0123", "4567"):
+        index_texts("plays", ["to be or not to be that is the question"], [""], name)
+    assert main(["dataset", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["content"]) == ("copied", "2 indexes of texts")
+    assert row["octets"] > 0
+    assert main(["dataset"]) == 0
+    assert "2 indexes of texts" in capsys.readouterr().out
+    assert main(["dataset", "--clear", "copied"]) == 0
+    capsys.readouterr()
+    assert main(["dataset", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_what_stands_nowhere_has_no_quote(trained: RunDir) -> None:
     trace = open_trace(start(trained, "tttttttttttttttttttttt"))
     list(trace.advance(0, 99))
-    assert nearest(trace, trace.reached, 6).quote is None
+    assert not nearest(trace, trace.reached, 6).quotes
 
 
 def test_where_the_data_is_gone_one_line_says_so(trained: RunDir, plays: Path) -> None:
-    from genui.engine.metrics.copying import training_text
+    from genui.engine.metrics.copying import index_text
 
-    training_text.cache_clear()
+    index_text.cache_clear()
     trace = open_trace(start(trained, "to be"))
     list(trace.advance(0, 99))
     plays.unlink()
     found = nearest(trace, trace.reached, 6)
-    assert found.quote is None
+    assert not found.quotes
     assert found.fault.startswith("nothing to compare with: ")
     assert "plays.txt: no such file" in found.fault
     assert "\n" not in found.fault

@@ -53,15 +53,6 @@ def test_an_image_comes_out_as_large_as_it_went_in(channels: int, side: int) -> 
     assert (out == 0).all()  # at the beginning it adds nothing to what the noise level says
 
 
-def test_the_caption_and_the_noise_level_change_what_is_drawn() -> None:
-    network = alive(recipe_with()).network
-    x, level = torch.randn(1, 1, 28, 28), torch.zeros(1)
-    one = network(x, level, words("bag"))
-    assert not torch.equal(one, network(x, level, words("boot")))
-    assert not torch.equal(one, network(x, level + 1, words("bag")))
-    assert not torch.equal(one, network(x, level, torch.zeros(1, 2, dtype=torch.int64)))
-
-
 def test_the_border_is_black_whatever_is_under_it_and_costs_no_loss() -> None:
     model = alive(recipe_with())
     assert isinstance(model, BorderedDenoiser)

@@ -1,6 +1,8 @@
 """The FLOPs of a step, the kept peak of matrix products, and what the time of a step goes to."""
 
 import dataclasses
+import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -107,6 +109,20 @@ def test_a_run_says_its_share_of_the_peak(tiny_run: Callable[..., RunDir], signa
     assert mfu > 0
     (line,) = [line for line in run.console.read_text().splitlines() if "FLOP" in line]
     assert "matrix products reach" in line
+
+
+def test_a_run_says_what_it_cost(tiny_run: Callable[..., RunDir], signals: None) -> None:
+    run = tiny_run(steps="3")
+    began = time.process_time()
+    assert train(run) == 0
+    used = time.process_time() - began
+    status = read_status(run)
+    assert 0 < status.energy.joules < 4.1 * used  # at 4 W a core
+    assert (status.energy.source, status.samples) == ("estimate", 2)
+    assert 0 < status.sample_joules < status.energy.joules
+    records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    logged = [record["joules_estimate"] for record in records if "joules_estimate" in record]
+    assert 0 < logged[-1] <= status.energy.joules
 
 
 def test_a_step_of_longer_sequences_is_counted_anew() -> None:

@@ -1,5 +1,7 @@
 """The longest run that stands in other texts, against looking for it everywhere."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,3 +88,35 @@ def test_what_is_no_copy_is_as_near_to_either() -> None:
 def test_too_little_text_to_compare_is_said() -> None:
     with pytest.raises(ValueError, match="0 parts of training text"):
         copying([words(2, 60)], [b"short"], [words(1, 100)])
+
+
+@given(st.lists(FEW, min_size=1, max_size=3), FEW)
+def test_passages_are_copies_apart_and_none_can_be_made_longer(
+    texts: list[bytes], text: bytes
+) -> None:
+    index, taken = Verbatim(texts), set[int]()
+    found = index.passages(text, 12)
+    assert [run.length for run in found] == sorted((run.length for run in found), reverse=True)
+    for run in found:
+        assert any(text[run.start : run.end] in each for each in texts)
+        assert taken.isdisjoint(range(run.start, run.end))
+        taken |= set(range(run.start, run.end))
+    assert max((run.length for run in found), default=0) == (
+        best if (best := longest_by_looking(texts, text)) >= 12 else 0
+    )
+
+
+@pytest.mark.parametrize("length", range(1, 40))
+def test_the_end_of_a_text_that_repeats_itself_is_found(length: int) -> None:
+    index = Verbatim([b"b" + b"a" * length, b"", b"c"])
+    run = index.longest(b"a" * (length + 5))
+    assert run.length == (length if length >= SHORTEST else 0)
+
+
+def test_the_index_is_read_again_unless_its_file_is_broken(tmp_path: Path) -> None:
+    cache, texts = tmp_path / "index.npy", [b"that which we call a rose"]
+    Verbatim(texts, cache)
+    assert Verbatim(texts, cache).longest(b"a rose: which we call").length == 14
+    for broken in (b"", b"\x93NUMPY\x01\x00", cache.read_bytes()[:-3], cache.read_bytes() + b"."):
+        cache.write_bytes(broken)
+        assert Verbatim(texts, cache).longest(b"a rose: which we call").length == 14

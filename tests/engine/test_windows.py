@@ -8,7 +8,7 @@ from networks import random_network
 
 from genui.engine.device import Machine
 from genui.engine.sample.inside import Intervention
-from genui.engine.sample.reader import Reader
+from genui.engine.sample.reader import TextReader
 from genui.engine.sample.stored_logits import RecentLogits, StoredLogits
 from genui.engine.sample.token_list import TokenList
 from genui.engine.sample.windows import Chunks, Passage, Reading, Windows, find_passage
@@ -72,10 +72,10 @@ def test_a_branch_gets_a_copy_and_the_window_that_it_came_from_stays() -> None:
 
 def test_texts_in_any_order_have_the_bits_that_they_have_alone() -> None:
     network = random_network("transformer", VOCABULARY).eval()
-    tokens, reader = [(7 * at) % VOCABULARY for at in range(40)], Reader(network, MACHINE)
+    tokens, reader = [(7 * at) % VOCABULARY for at in range(40)], TextReader(network, MACHINE)
     for length, chunks in ((30, ()), (12, ()), (20, ((8, 15),)), (31, ((8, 15),)), (9, ())):
         reading = Reading(TokenList(tokens[:length]), prompt=6, chunks=chunks)
-        alone = Reader(network, MACHINE).logits(reading)
+        alone = TextReader(network, MACHINE).logits(reading)
         assert (reader.logits(reading) == alone).all()
 
 

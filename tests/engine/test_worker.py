@@ -31,11 +31,14 @@ from genui.protocol import (
     ImageSettings,
     Layers,
     Loading,
+    Nearest,
+    Neighbours,
     ReadLayers,
     Ready,
     Reply,
     Request,
     SetSettings,
+    Spent,
     Start,
     Started,
     TextFrame,
@@ -74,9 +77,12 @@ class Worker:
         return self._replies.pop(0)
 
     def until(self, kind: type[Reply]) -> list[Reply]:
-        found = [self.next()]
-        while not isinstance(found[-1], kind | Failed):
-            found.append(self.next())
+        """The replies up to one of that kind, or a Failed; without what the steps have cost."""
+        found: list[Reply] = []
+        while not (found and isinstance(found[-1], kind | Failed)):
+            reply = self.next()
+            if kind is Spent or not isinstance(reply, Spent):
+                found.append(reply)
         return found
 
     def frames(self, trace: int, start: int, steps: int) -> list[Frame]:
@@ -177,12 +183,16 @@ def test_a_text_is_written_stepped_back_and_cancelled(worker: Worker, model: str
     assert more[:3] == frames[2:]
     assert isinstance(end, Idle)
     assert (end.reason, end.step) == ("finished", 20)
+    assert idle.energy.joules > 0
 
     worker.send(start(model, 100_000, trace=2), Advance(trace=2, start=0, steps=100_000))
-    worker.until(TextFrame)
+    spent = worker.until(Spent)[-1]
+    assert isinstance(spent, Spent)
     worker.send(Cancel(2))
     cancelled = worker.until(Idle)[-1]
     assert isinstance(cancelled, Idle)
+    assert 0 < spent.steps <= cancelled.steps
+    assert 0 < spent.energy.joules <= cancelled.energy.joules
     assert cancelled.reason == "cancelled"
     assert cancelled.step < 100_000
 
@@ -291,6 +301,24 @@ def test_what_a_token_attended_to_is_told_while_the_text_goes_on(
     idle = worker.until(Idle)[-1]  # a question without an answer ends nothing
     assert isinstance(idle, Idle)
     assert (idle.reason, idle.step) == ("finished", 20)
+
+
+def test_passages_are_traced_on_a_thread_that_reads_the_data_first(
+    worker: Worker, model: str
+) -> None:
+    worker.send(start(model))
+    assert isinstance(worker.next(), Started)
+    worker.frames(1, 0, 4)
+    for _ in range(2):  # the second time the data are known
+        worker.send(Nearest(trace=1, step=4))
+        found = worker.next()
+        assert isinstance(found, Neighbours)
+        assert (found.trace, found.step, found.fault) == (1, 4, "")
+        assert "plays.txt" in found.data
+    worker.send(Nearest(trace=1, step=99))
+    failed = worker.next()
+    assert isinstance(failed, Failed)
+    assert "step 99" in failed.message
 
 
 def test_what_cannot_be_done_is_one_line_and_the_worker_goes_on(worker: Worker, model: str) -> None:

@@ -14,12 +14,14 @@ import torch
 from waiting import wait_for
 
 import genui
+from genui.base.energy import Energy, EnergyPart
 from genui.engine import trainer
 from genui.engine.train import world
 from genui.engine.train.language import TextTask
 from genui.logs.native import MetricsTail
 from genui.recipes import recipe_from_dict
 from genui.runs import control, launch
+from genui.runs.energy import EnergyMeter
 from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
@@ -57,7 +59,11 @@ def test_a_batch_in_parts_gives_the_losses_of_the_whole(
 # --- with processes ---------------------------------------------------------------------------
 
 
-def test_two_processes_give_the_losses_of_one_and_each_its_own(tiny_run: MakeRun) -> None:
+def test_two_processes_give_the_losses_of_one_and_each_its_own(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = Energy((EnergyPart(device="package-0", method="RAPL", joules=1.0, whole=9.0),))
+    monkeypatch.setattr(EnergyMeter, "take", lambda meter: reading)
     one, two = (tiny_run(dropout="0", batch="5", steps="8") for _ in range(2))
     assert trainer.train(one) == 0
     forks.train_ranks(two, 2)
@@ -71,6 +77,9 @@ def test_two_processes_give_the_losses_of_one_and_each_its_own(tiny_run: MakeRun
         assert min(series(two, name).values()) >= 0
     assert read_info(two).machine["processes"] == 2
     assert len(read_info(two).machine["hosts"]) == 2
+    (alone,), (both,) = (read_status(run).energy.parts for run in (one, two))
+    assert alone.joules == alone.whole / 9
+    assert both.joules > both.whole / 9  # those of both, of a package that counts once
 
 
 def stop_at(run: RunDir, poll: int, rank: int) -> forks.BeforePoll:

@@ -9,7 +9,7 @@ from small_gguf import write_gguf
 
 from genui.base.errors import MisuseError
 from genui.cli.completion import complete
-from genui.cli.main import main
+from genui.cli.main import COMMANDS, main
 from genui.hub import formats, memory, pull
 from genui.hub.find import find_local, list_local, list_recent
 from genui.hub.memory import describe_all
@@ -187,7 +187,7 @@ def test_lists_name_them_and_why_some_cannot_be_used(
     assert "kept by Hugging Face" in card
     assert "open" in card.splitlines()[-1]
     assert "open" not in model_card(models["maker/strange"]).plain.splitlines()[-1]
-    words = [word for word, _ in complete(["generate", "maker/"])]
+    words = [word for word, _ in complete(COMMANDS, ["generate", "maker/"])]
     assert words == ["maker/good"]
 
 

@@ -13,7 +13,7 @@ from fake_hub import COMMIT, FakeHub
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.completion import complete
-from genui.cli.main import main
+from genui.cli.main import COMMANDS, main
 from genui.hub import pull
 from genui.hub.catalogue import CATALOGUE, Entry, Package
 from genui.hub.pull import Source, choose_files, parse_source
@@ -150,7 +150,7 @@ def test_a_download_that_is_stopped_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(pull._Counted, "write", stop)
         assert main(["pull", "maker/tiny"]) == 130
-    assert "genui pull maker/tiny goes on from there" in capsys.readouterr().err
+    assert "genui pull maker/tiny continues from there" in capsys.readouterr().err
     assert "tiny" not in list_records()
     assert main(["pull", "maker/tiny"]) == 0
     begin = int(hub.ranges[-1].removeprefix("bytes=").rstrip("-"))
@@ -220,6 +220,17 @@ def test_a_name_that_is_taken_is_refused_before_the_download(
     assert not hub.sent
 
 
+@pytest.mark.parametrize("name", ["qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"])
+def test_a_name_of_the_catalogue_is_one_file_of_its_repository(hub: FakeHub, name: str) -> None:
+    entry = CATALOGUE[name]
+    hub.repositories[entry.repository] = {entry.file: BODY, "qwen-q8_0.gguf": b"another"}
+    assert main(["pull", name]) == 0
+    record = list_records()[name]
+    assert Path(record.path).name == entry.file
+    assert Path(record.path).read_bytes() == BODY
+    assert record.source == entry.repository
+
+
 def test_the_catalogue_says_what_is_here(capsys: pytest.CaptureFixture) -> None:
     assert main(["pull"]) == 0
     table = capsys.readouterr().out
@@ -229,7 +240,7 @@ def test_the_catalogue_says_what_is_here(capsys: pytest.CaptureFixture) -> None:
     assert main(["pull", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [entry["here"] for entry in listed] == [False] * len(CATALOGUE)
-    assert [word for word, _ in complete(["pull", "smollm2-"])] == ["smollm2-360m"]
+    assert [word for word, _ in complete(COMMANDS, ["pull", "smollm2-"])] == ["smollm2-360m"]
     assert main(["pull", "smollm"]) == 2
     assert "did you mean 'smollm2'?" in capsys.readouterr().err
 

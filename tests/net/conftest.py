@@ -1,8 +1,8 @@
 """The safety net: what must not break while the code behind it is rearranged.
 
-It knows only the shell, files on disk, JSON and a terminal. It imports nothing of genui (nor of
-other tests), so it holds whatever becomes of the modules. Prose is not compared: names, numbers,
-exit codes and what is on screen are.
+It knows only the shell, files on disk, JSON and a terminal. Of genui it imports only the table of
+kinds (and nothing of other tests), so it holds whatever becomes of the modules. Prose is not
+compared: names, numbers, exit codes and what is on screen are.
 
 The old files in `old/` were made once, by commit 67d9ed5, with `python tests/net/make_old.py`,
 which has the exact commands: a tiny run of each family, a run that was stopped half-way and one

@@ -1,6 +1,7 @@
 """What the safety net knows of genui: a command line, a terminal, and a folder.
 
-Nothing here imports genui, and nothing elsewhere in the tests is imported here.
+Of genui it imports the table of kinds, to leave out what is of a kind that has been removed.
+Nothing elsewhere in the tests is imported here.
 """
 
 import atexit
@@ -28,6 +29,8 @@ from typing import Any, Self
 
 import pyte
 
+from genui.protocol.kinds import KINDS
+
 ROOT = Path(__file__).resolve().parents[2]
 OLD = Path(__file__).resolve().parent / "old"
 GENUI = (sys.executable, "-m", "genui")
@@ -39,6 +42,15 @@ _DROPPED = (
     *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "TMUX", "SSH_CONNECTION"),
     "PYTHONDONTWRITEBYTECODE",  # with which every command would compile genui again
 )
+
+
+MUSIC, LAB = ("transformer", "music"), ("gan", "points")
+"""Kinds, which are families and media, that some of the old files are of."""
+
+
+def has(kind: tuple[str, str]) -> bool:
+    """Whether that kind of models is there."""
+    return kind in KINDS
 
 
 def environment(home: Path, root: Path = ROOT, **changes: str) -> dict[str, str]:

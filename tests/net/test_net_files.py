@@ -5,17 +5,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from net_shell import OLD, genui, machine
+from net_shell import LAB, MUSIC, OLD, genui, has, machine
 from PIL import Image
 
 from genui.protocol.kinds import find_weights
 
-FILES = sorted(path.relative_to(OLD).as_posix() for path in (OLD / "files").iterdir())
+OTHERS = {MUSIC: ("harmonised.mid", "tune.mid", "tune.wav"),
+          LAB: ("mine.png", "moons.gif", "spirals.csv")}  # fmt: skip
+"""Of kinds that may have been removed."""
+
+LOST = [name for kind, names in OTHERS.items() if not has(kind) for name in names]
+FILES = sorted(
+    path.relative_to(OLD).as_posix() for path in (OLD / "files").iterdir() if path.name not in LOST
+)
+RECORDS = {"canvas": ("diffusion", "video"), "text": ("transformer", "text"), "training": LAB}
+"""What Home plays in a pane, and the kind that brings it."""
 TRACES = sorted(
     path.relative_to(OLD).as_posix() for path in (OLD / "home/data/traces").glob("*/*.trace")
 )
 SHEET = "files/sheet.png"  # holds the recipes of several, and none of its own
 SLOW = "files/pca.gif"  # its directions take seconds to find; `bits.py` makes such a walk
+
+OTHERWISE = {"files/gap.txt"}
+"""Made again in another way: the middle of a gap is now checked with what is after it."""
 
 # How far a file may be from what another processor makes of its recipe. A text or a piece of
 # music may take another way after any step that is drawn, but not in the prompt.
@@ -43,12 +55,12 @@ def test_an_old_file_is_made_again(name: str, old: Path, home: Path, made: dict[
     said = done.json
     assert said["identical"] is (done.code == 0)
     assert said["file"] == name
-    if machine() == made["machine"]:
+    if machine() == made["machine"] and name not in OTHERWISE:
         assert said["identical"], said
     assert said["identical"] or near(said), said
 
 
-@pytest.mark.parametrize("pane", ["canvas", "text", "training"])
+@pytest.mark.parametrize("pane", [pane for pane, kind in RECORDS.items() if has(kind)])
 def test_a_record_of_home_is_made_again(pane: str, home: Path, made: dict[str, Any]) -> None:
     """What Home plays before its worker is there was generated: so it is again."""
     path = find_weights(f"records/{pane}.trace")

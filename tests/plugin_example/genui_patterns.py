@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 from genui.base.errors import GenuiError
+from genui.base.growing import LineFile
 from genui.engine.data.dataset import Dataset
 from genui.engine.data.image_datasets import ImageDataset
 from genui.engine.data.image_files import SIDE
@@ -17,9 +18,10 @@ from genui.engine.data.text import TextDataset
 from genui.formats.codec import Codec
 from genui.formats.image import compare_images, shown_images
 from genui.formats.recipe import to_json
-from genui.logs.base import Format, LineFile, LineReader
-from genui.logs.text import columns, parse_step
-from genui.protocol.settings import Sampler
+from genui.logs.base import Format, LineReader
+from genui.logs.records import parse_step
+from genui.logs.series_store import columns
+from genui.protocol.samplers import Sampler
 from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe
 
 # --- a dataset of images ------------------------------------------------------------
@@ -94,7 +96,7 @@ RECIPES: list[Recipe] = [
 # --- a sampler ----------------------------------------------------------------------
 
 
-def midpoint(step, denoise):  # a Step of genui.engine.sample.samplers, and (x, σ) to denoised
+def midpoint(step, denoise):  # a Step of genui.protocol.samplers, and (x, σ) to denoised
     """Second order, by the slope half-way in log σ (Karras et al. 2022, algorithm 3 with α = ½)."""
     if step.sigma_next == 0:
         return step.denoised
@@ -116,14 +118,14 @@ SAMPLERS = {"midpoint": MIDPOINT}
 class LogfmtTail(LineReader):
     """Lines such as `step=20 loss=1.25 lr=0.001`; a file that grows is followed."""
 
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+    def add_lines(self, file: LineFile, lines: bytes) -> None:
         texts = [line for line in lines.decode(errors="replace").splitlines() if line.strip()]
         records = [r for r in map(parse, texts) if parse_step(r.get("step")) is not None]
-        self._damaged += len(texts) - len(records)
+        self.damaged += len(texts) - len(records)
         if records:
             steps = np.array([parse_step(record["step"]) for record in records], np.int64)
             no_times = np.full(len(records), np.nan)
-            self._collected.add(columns(records, steps, no_times, {"step"}))
+            self.store.add(columns(records, steps, no_times, {"step"}))
 
 
 def parse(line: str) -> dict[str, float]:

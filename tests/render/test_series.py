@@ -1,6 +1,6 @@
 import numpy as np
 
-from genui.render.series import Trace, list_lines, sort_points
+from genui.render.series import ChartLine, list_lines, sort_points
 
 STEPS = np.arange(3)
 
@@ -21,6 +21,6 @@ def test_points_in_order_are_not_copied() -> None:
 
 def test_what_needs_room_is_every_series_with_points_and_its_average() -> None:
     average = (STEPS, np.zeros(3))
-    raw = Trace("x", STEPS, np.ones(3), "smoothed", average)
-    none = Trace("y", STEPS[:0], np.empty(0))
+    raw = ChartLine("x", STEPS, np.ones(3), "smoothed", average)
+    none = ChartLine("y", STEPS[:0], np.empty(0))
     assert [one.values.tolist() for one in list_lines([raw, none])] == [[1, 1, 1], [0, 0, 0]]

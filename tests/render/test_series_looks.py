@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from genui.render.chart import Part, build_legend, choose_sign, draw_chart, strip_shared_words
-from genui.render.series import Fault, Look, Trace
+from genui.render.chart import StyledText, build_legend, choose_sign, draw_chart, strip_shared_words
+from genui.render.series import ChartLine, Fault, Look
 
 STEPS = np.arange(3)
 
 
-def runs(*names: str) -> list[Trace]:
-    return [Trace(name, STEPS, np.ones(3)) for name in names]
+def runs(*names: str) -> list[ChartLine]:
+    return [ChartLine(name, STEPS, np.ones(3)) for name in names]
 
 
-def text(parts: list[Part]) -> str:
+def text(parts: list[StyledText]) -> str:
     return "".join(word for word, _ in parts)
 
 
@@ -32,10 +32,10 @@ def test_a_legend_tells_values() -> None:
 def test_a_run_has_one_hue_and_its_held_out_data_are_dashed() -> None:
     x = np.arange(400.0)
     traces = [
-        Trace("mine", x, np.full(400, 1.0), look=Look(0)),
-        Trace("mine val", x[::50], np.full(8, 2.0), "marks", look=Look(0, dashed=True)),
-        Trace("icons", x, np.full(400, 3.0), look=Look(1)),
-        Trace("icons val", x, np.full(400, 4.0), look=Look(1, dashed=True)),
+        ChartLine("mine", x, np.full(400, 1.0), look=Look(0)),
+        ChartLine("mine val", x[::50], np.full(8, 2.0), "marks", look=Look(0, dashed=True)),
+        ChartLine("icons", x, np.full(400, 3.0), look=Look(1)),
+        ChartLine("icons val", x, np.full(400, 4.0), look=Look(1, dashed=True)),
     ]
     legend = build_legend(traces)
     assert text(legend) == "━ mine  ╌+ mine val  ◆ icons  ╌◆ icons val"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.series import View, pan, zoom
+from genui.render.series import VisibleRange, pan, zoom
 
 SHARES = st.floats(0, 1)
 
@@ -18,7 +18,7 @@ def test_no_zooming_and_panning_leads_outside(
 ) -> None:
     start = abs(start) + 1 if log_x else start
     extent = (start, start + width)
-    view: View | None = None
+    view: VisibleRange | None = None
     for zooms, amount, share in moves:
         if zooms:
             low, high = view or extent
@@ -59,12 +59,12 @@ def test_a_logarithmic_axis_is_zoomed_by_its_own_measure() -> None:
 
 
 @pytest.mark.parametrize("extent", [(5.0, 5.0), (0.0, 0.0)])
-def test_one_point_alone_is_always_everything(extent: View) -> None:
+def test_one_point_alone_is_always_everything(extent: VisibleRange) -> None:
     assert zoom(None, extent, 0.5, extent[0]) is None
 
 
 def test_there_is_a_narrowest_view() -> None:
-    view: View | None = None
+    view: VisibleRange | None = None
     for _ in range(500):
         view = zoom(view, (0, 1e6), 0.5, 3e5)
     assert view is not None

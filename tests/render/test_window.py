@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.series import Trace, Window, choose_window
+from genui.render.series import ChartLine, Window, choose_window
 
 
-def series(count: int, top: float = 4.2) -> list[Trace]:
+def series(count: int, top: float = 4.2) -> list[ChartLine]:
     steps = np.arange(1, count + 1)
-    return [Trace("loss", steps, 1 + (top - 1) * np.exp(-steps / 200))]
+    return [ChartLine("loss", steps, 1 + (top - 1) * np.exp(-steps / 200))]
 
 
 def test_a_first_window_holds_everything_between_round_values() -> None:
@@ -47,7 +47,7 @@ def test_a_view_is_scaled_to_what_is_in_it() -> None:
 
 def test_a_view_between_two_points_is_scaled_to_the_line_between_them() -> None:
     seen = choose_window(
-        [Trace("x", np.array([0, 100]), np.array([1.0, 5.0]))], False, view=(40, 60)
+        [ChartLine("x", np.array([0, 100]), np.array([1.0, 5.0]))], False, view=(40, 60)
     )
     assert (seen.low, seen.high) == (1.0, 5.0)
 
@@ -60,9 +60,9 @@ def test_after_a_view_everything_is_shown_without_room_to_spare() -> None:
 
 def test_log_x_begins_at_the_first_place_above_zero() -> None:
     steps = np.arange(0, 100, 10)
-    seen = choose_window([Trace("x", steps, steps.astype(float))], False, log_x=True)
+    seen = choose_window([ChartLine("x", steps, steps.astype(float))], False, log_x=True)
     assert (seen.start, seen.end, seen.log_x) == (10, 90, True)
-    below = choose_window([Trace("x", -steps[::-1], steps.astype(float))], False, log_x=True)
+    below = choose_window([ChartLine("x", -steps[::-1], steps.astype(float))], False, log_x=True)
     assert not below.log_x
 
 
@@ -78,7 +78,7 @@ EXTREME = [0.0, 5e-324, 1e-310, 1.0, -1.0, 1e300, -1e300, 1.7e308, -1.7e308,
 def test_any_values_have_a_window_with_an_inside(
     values: list[float], log_y: bool, log_x: bool
 ) -> None:
-    trace = Trace("x", np.arange(len(values)), np.array(values))
+    trace = ChartLine("x", np.arange(len(values)), np.array(values))
     seen = choose_window([trace], log_y, log_x=log_x)
     assert seen.end > seen.start
     assert np.isfinite([seen.low, seen.high, seen.high - seen.low]).all()

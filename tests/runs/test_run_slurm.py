@@ -90,7 +90,7 @@ def wait_for_end(run: RunDir, state: str) -> None:
 
 
 def check_that_it_goes_on(run: RunDir) -> None:
-    """A job that was queued again, which has written a checkpoint, resumes from it."""
+    """A job that was queued again, which has written a checkpoint, resumes from it and trains."""
     wait_for_state(run, "queued")
     saved = checkpoint_steps(run)[-1]
     assert saved > 0
@@ -99,6 +99,9 @@ def check_that_it_goes_on(run: RunDir) -> None:
         resume(run)
     wait_for_steps(run, saved)
     assert f"resumed from the checkpoint at step {saved:,}" in run.console.read_text()
+
+
+def stop(run: RunDir) -> None:
     control.send_live(run, "stop")
     wait_for_end(run, "stopped")
 
@@ -134,40 +137,32 @@ def test_a_run_that_waits_can_be_stopped_and_submitted_again(
     wait_for_end(run, "finished")
 
 
-def test_a_job_that_is_cancelled_writes_a_checkpoint_and_can_be_resumed(start: Start) -> None:
+def test_a_job_that_is_preempted_goes_on_and_one_that_is_cancelled_can_be_resumed(
+    start: Start,
+) -> None:
     run = start("--ntasks=2")
     wait_for_steps(run)
+    slurm("scontrol", "requeue", job_of(run))
+    check_that_it_goes_on(run)
     slurm("scancel", job_of(run))
     wait_for_end(run, "stopped")
     saved = checkpoint_steps(run)[-1]
     assert saved == read_status(run).step > 0
     resume(run, where=Placement(slurm="--ntasks=1"))
     wait_for_steps(run, saved)
-    control.send_live(run, "stop")
-    wait_for_end(run, "stopped")
+    stop(run)
 
 
-@pytest.mark.parametrize(
-    ("tasks", "command"),
-    [
-        (2, ("scontrol", "requeue")),
-        (1, ("scancel", "--signal=TERM")),  # the same as at the end of its time
-    ],
-)
-def test_a_job_that_is_preempted_is_queued_again_and_goes_on(
-    start: Start, tasks: int, command: tuple[str, ...]
+def test_a_job_that_gives_way_to_another_or_is_told_to_end_is_queued_again_and_goes_on(
+    start: Start,
 ) -> None:
-    run = start(f"--ntasks={tasks}")
-    wait_for_steps(run)
-    slurm(*command, job_of(run))
-    check_that_it_goes_on(run)
-
-
-def test_a_job_that_gives_way_to_another_is_queued_again_and_goes_on(start: Start) -> None:
     run = start("--partition=low")
     wait_for_steps(run)
     slurm("sbatch", "--partition=high", "--exclusive", "--wrap=true", "--output=/dev/null")
     check_that_it_goes_on(run)
+    slurm("scancel", "--signal=TERM", job_of(run))  # the same as at the end of its time
+    check_that_it_goes_on(run)
+    stop(run)
 
 
 @pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="takes two minutes: LONG_TESTS=1")
@@ -178,6 +173,7 @@ def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(start: Start, task
     wait_for_steps(run)
     wait_for(lambda: summarise(run).state != "running")
     check_that_it_goes_on(run)
+    stop(run)
 
 
 def test_a_job_that_ends_before_its_training_begins_has_failed(start: Start) -> None:

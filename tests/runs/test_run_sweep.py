@@ -23,7 +23,15 @@ from genui.runs.layout import RunDir, RunLock, create_run, read_status
 from genui.runs.listing import find_sweep, list_runs, observe_state, summarise
 from genui.runs.metric import MetricReader
 from genui.runs.search import Search
-from genui.runs.sweep import Range, Sweep, SweepReader, View, combinations, parse_axes, read_sweep
+from genui.runs.sweep import (
+    Range,
+    Sweep,
+    SweepReader,
+    SweepState,
+    combinations,
+    parse_axes,
+    read_sweep,
+)
 
 RECIPE = find_recipe("shakespeare")
 
@@ -55,7 +63,7 @@ def a_sweep(*pairs: tuple[str, str], **fields: Any) -> RunDir:
     )
 
 
-def states(view: View) -> dict[int, str]:
+def states(view: SweepState) -> dict[int, str]:
     return {one.trial.number: one.state for one in view.results}
 
 
@@ -565,7 +573,7 @@ def test_the_coordinator_is_a_process_that_a_kill_does_not_undo(
     )
     folder = a_sweep(("seed", "1,2"))
 
-    def now() -> View:
+    def now() -> SweepState:
         return SweepReader(folder).read()
 
     sweep.start(folder)

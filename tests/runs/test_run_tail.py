@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tail_reading import read_all, seen
 
+from genui.base import growing
 from genui.base.errors import GenuiError
 from genui.logs import base, native, series_store
 from genui.logs.native import MetricsTail
@@ -177,7 +178,7 @@ def test_not_a_number_and_infinity_in_both_dialects(tmp_path: Path):
 
 
 def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(base, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(growing, "LONGEST_LINE", 1000)
     path = tmp_path / "m"
     path.write_bytes(b'{"step":1,"loss":1}\n' + b"x" * 5000 + b'\n{"step":2,"loss":2}\n')
     tail = MetricsTail(path)

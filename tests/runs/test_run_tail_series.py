@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tail_reading import read_all, seen
 
+from genui.logs.json_lines import JsonlTail
 from genui.logs.native import MetricsTail
-from genui.logs.text import JsonlTail
 
 
 def test_metrics_keep_the_order_in_which_they_appeared(tmp_path: Path):

@@ -187,7 +187,7 @@ def test_what_a_killed_trainer_left_half_written_is_removed():
 def test_the_console_has_whole_lines_with_their_time():
     run = a_run()
     with RunWriter(run) as writer:
-        writer.say("device cpu\nthreads 1")
+        writer.write_line("device cpu\nthreads 1")
     lines = run.console.read_text().splitlines()
     assert [line[20:] for line in lines] == ["device cpu", "threads 1"]
 

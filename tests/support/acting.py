@@ -4,25 +4,24 @@ import asyncio
 import inspect
 import string
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest import mock
 
+import psutil
 import pytest
 from fake_process import in_process
 from fake_worker import FakeWorker
+from private_textual import drawn_lines, paint, paint_soon, painting_later
 from textual import events
 from textual.app import App
 from textual.cache import LRUCache
 from textual.css.model import RuleSet
-from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
+from textual.keys import REPLACED_KEYS, key_to_character
 from textual.pilot import Pilot
-from textual.screen import Screen
 from textual.widgets import Input, Static
 from waiting import PATIENCE
 
@@ -32,6 +31,7 @@ from genui.ui.keys import list_keys
 from genui.ui.screens import AppScreen, Palette
 from genui.ui.session import Launch, Session, launch_process
 from genui.ui.stylesheet import CachedStylesheet
+from genui.ui.textual_parts import XTermParser, is_ending
 from genui.ui.training.screen import TrainingScreen
 
 HERE = Path(__file__).parent
@@ -104,35 +104,22 @@ class QuickPilot(Pilot[None]):
             await asyncio.sleep(delay)
         await idle()
         if self.app.screen_stack:
-            self.app.screen._on_timer_update()
+            paint_soon(self.app.screen)
             await idle()
-        if self.app.screen_stack and not self.app._exit:
-            PAINT(self.app.screen)
+        if self.app.screen_stack and not is_ending(self.app):
+            paint(self.app.screen)
             await idle()
-
-
-PAINT = Screen._compositor_refresh
-
-
-def put_off_paint(screen: Screen[Any]) -> None:
-    """Leave what has changed on a screen to the end of the pilot's pause, if no terminal shows it:
-    an app lays itself out many times until it is idle, and to paint takes a third of a test."""
-    app = screen.app
-    if not app.is_headless or screen is not app.screen:
-        PAINT(screen)
-    else:
-        app._update_mouse_over(screen)
 
 
 def key_event(key: str) -> events.Key:
-    """A key as a terminal would send it; a character may stand for its key."""
-    if len(key) == 1 and not key.isalnum():
-        key = _character_to_key(key)
-    try:
-        name = _get_unicode_name_from_key(REPLACED_KEYS.get(key, key))
-        return events.Key(key, unicodedata.lookup(name))
-    except KeyError:
-        return events.Key(key, key if len(key) == 1 else None)
+    """A key as a terminal would send it, by its name or its character."""
+    if len(key) == 1:
+        parser = XTermParser()
+        (event,) = parser.feed(key)
+        list(parser.feed(""))  # it ends: one that waits for more is kept for ever, with its app
+        assert isinstance(event, events.Key)
+        return event
+    return events.Key(key, key_to_character(REPLACED_KEYS.get(key, key)))
 
 
 async def idle(seconds: float = 5) -> None:
@@ -149,7 +136,7 @@ async def idle(seconds: float = 5) -> None:
 @asynccontextmanager
 async def running(app: App[Any], size: tuple[int, int]) -> AsyncIterator[QuickPilot]:
     """The app on a terminal of that size that is not there. It ends as a user leaves it."""
-    with mock.patch.object(Screen, "_compositor_refresh", put_off_paint):
+    with painting_later():
         async with app.run_test(size=size):
             pilot = QuickPilot(app)
             await pilot.pause()
@@ -180,16 +167,22 @@ def session_of(pilot: Pilot[None]) -> Session:
 
 def seen(pilot: Pilot[None]) -> str:
     """The screen as text."""
-    return "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips())
+    return "\n".join(strip.text for strip in drawn_lines(pilot.app.screen))
 
 
-async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Waits for something to become true; fails, with the screen, where it does not."""
+async def until(
+    pilot: Pilot[None],
+    true: Callable[[], bool],
+    seconds: float = PATIENCE,
+    tell: Callable[[], str] | None = None,
+) -> None:
+    """Waits for something to become true; fails, with that or the screen, where it does not."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not true():
         if loop.time() > end:
-            pytest.fail(f"waited {seconds} s in vain; the screen:\n{seen(pilot)}")
+            reason = tell() if tell else f"the screen:\n{seen(pilot)}"
+            pytest.fail(f"waited {seconds} s in vain; {reason}")
         await asyncio.sleep(0.01)
         await pilot.pause()
 
@@ -206,6 +199,12 @@ def fault(pilot: Pilot[None]) -> str:
     """What the open window says is wrong."""
     lines = pilot.app.screen.query(".fault").results(Static)
     return "\n".join(filter(None, (str(line.content) for line in lines if line.display)))
+
+
+def runs_with(word: str) -> bool:
+    """Whether the app has a process that was started with the word and has not ended."""
+    children = psutil.Process().children()
+    return any(one.is_running() and word in one.cmdline() for one in children)
 
 
 async def until_seen(pilot: Pilot[None], text: str) -> None:
@@ -236,7 +235,7 @@ async def do_all(
         if inspect.isawaitable(result):
             await result
         await pilot.pause()
-        assert app._exception is None, title
+        assert not app.return_code, title
         await back()
     return set(alike)
 
@@ -244,10 +243,10 @@ async def do_all(
 async def type_all(pilot: Pilot[None]) -> None:
     """Every printable character on the screen at the front; what one opens is left again."""
     app = pilot.app
-    front, keys = app.screen, [_character_to_key(c) for c in TYPED]
-    for key, character in zip(keys, TYPED, strict=True):
-        bound = key in front.active_bindings
-        app.post_message(events.Key(key, character))
+    front = app.screen
+    for event in map(key_event, TYPED):
+        bound = event.key in front.active_bindings
+        app.post_message(event)
         if not bound:
             continue
         await pilot.pause()

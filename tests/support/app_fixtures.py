@@ -21,11 +21,11 @@ from genui.runs.listing import list_runs
 from genui.ui import app, new_run, session
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.session import Launch
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.watcher import WatchTarget
 from genui.ui.widgets import bars
 
-TICK = Trace.tick
+TICK = ShownTrace.tick
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def truecolour(monkeypatch: pytest.MonkeyPatch) -> None:
 def quick(app_stage: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has been computed is played in one tick, and frames come without a pause to collect
     them."""
-    monkeypatch.setattr(Trace, "tick", lambda trace, _, rate: TICK(trace, 1 / rate, rate))
+    monkeypatch.setattr(ShownTrace, "tick", lambda trace, _, rate: TICK(trace, 1 / rate, rate))
     monkeypatch.setattr(session, "GATHER", 0.0)
 
 
 @pytest.fixture
 def usual_pace(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces play as fast as they do for a user, so that they can be stopped on the way."""
-    monkeypatch.setattr(Trace, "tick", TICK)
+    monkeypatch.setattr(ShownTrace, "tick", TICK)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from textual.pilot import Pilot
 from genui.protocol import ImageFrame
 from genui.ui.generate.image import CanvasView
 from genui.ui.generate.pane import TracePane
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.lists import RowList
 
 
@@ -25,7 +25,7 @@ def settings(pilot: Pilot[None]) -> dict[str, str]:
     }
 
 
-def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:
+def shown(pilot: Pilot[None]) -> ShownTrace[ImageFrame]:
     trace = pane_of(pilot).trace
     assert trace is not None
     return trace

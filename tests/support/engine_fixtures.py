@@ -53,7 +53,8 @@ def peak_of_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> str:
-    """The family of the network that writes: what is asserted of one holds for all."""
+    """The family of a network that writes: what is asserted of one holds for all. A file about
+    layers has a fixture of this name with those of LAYERED."""
     return request.param
 
 

@@ -87,6 +87,13 @@ class FakeWorker(Fake):
                 self.send(protocol.Tokens(trace=trace, step=step, token_ids=token_ids))
             case protocol.Nearest():
                 self.nearest(request)
+            case protocol.ReadMaps(trace=trace, step=step, view=view):
+                halves = np.array([[1, 0], [1, 0]], np.float16)  # bright at the left
+                values = np.stack((halves, halves[:, ::-1])).tobytes()
+                names = ("disc", "blue")
+                self.send(protocol.Maps(
+                    trace=trace, step=step, view=view, names=names, side=2, values=values
+                ))  # fmt: skip
             case protocol.Label():
                 self.label(request)
             case protocol.Advance():
@@ -185,14 +192,21 @@ class FakeWorker(Fake):
                 )
                 for n in range(min(3, request.count))
             )  # fmt: skip
-            found = replace(found, measured="a ruler", images=tuple(images))
+            agreement = protocol.Agreement(caption="disc", seeds=3, spread=0.05, edge=0.1)
+            found = replace(found, measured="a ruler", images=tuple(images), agreement=agreement)
         elif request.step >= 3:
             words = [self.frame(start, step) for step in (2, 3)]
             text = "".join(w.text for w in words if isinstance(w, protocol.TextFrame))
             quote = protocol.Quote(
-                text=text, first=2, last=3, where="line 7", before="before it ", after="after it"
+                text=text,
+                first=2,
+                last=3,
+                where="line 7",
+                before="before it ",
+                after="after it",
+                usual=0.12,
             )
-            found = replace(found, measured="word for word", quote=quote)
+            found = replace(found, measured="word for word", quotes=(quote,))
         self.send(found)
 
     def label(self, request: protocol.Label) -> None:
@@ -221,7 +235,8 @@ class FakeWorker(Fake):
         if request.edits and isinstance(request.edits[-1].edit, protocol.WriteText):
             total = max(total, step + 1)
         total += max(
-            (at.step for at in request.edits if isinstance(at.edit, protocol.Say)), default=0
+            (at.step for at in request.edits if isinstance(at.edit, protocol.SendMessage)),
+            default=0,
         )
         pieces = first_message(request) if request.chat else ()
         self.send(
@@ -287,8 +302,8 @@ class FakeWorker(Fake):
             frame, token = text_frame(start, step), forced[-1].edit.token
             text = next((c.text for c in frame.candidates if c.token == token), "?")
             return replace(frame, token=token, text=text, forced=True)
-        if forced and any(isinstance(at.edit, protocol.Say) for at in forced):
-            said = next(at.edit.text for at in forced if isinstance(at.edit, protocol.Say))
+        if forced and any(isinstance(at.edit, protocol.SendMessage) for at in forced):
+            said = next(at.edit.text for at in forced if isinstance(at.edit, protocol.SendMessage))
             before = (protocol.Piece("template", "<|end|>"), *protocol.label_message(said))
             return replace(text_frame(start, step), before=before)
         return text_frame(start, step)

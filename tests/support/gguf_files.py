@@ -1,5 +1,6 @@
 """Small GGUF files with random weights, written by the `gguf` package."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,12 @@ def write_gguf(
     tensors: dict[str, np.ndarray] | None = None,
     tokenizer: str = "gpt2",
     pre: str = "smollm",
+    marks: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Write a model; returns its tensors before they were quantised to `kind`.
 
     `fields` are added to the metadata of the architecture, or replace them; `tensors` replace
-    random ones, or are left out if they are empty.
+    random ones, or are left out if they are empty. `marks` are tokens that a file calls plain text.
     """
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("Tiny")
@@ -51,7 +53,7 @@ def write_gguf(
     for name, value in (sizes | (fields or {})).items():
         add = writer.add_float32 if isinstance(value, float) else writer.add_uint32
         (writer.add_string if isinstance(value, str) else add)(f"{architecture}.{name}", value)
-    size = _add_tokenizer(writer, tokenizer, pre)
+    size = _add_tokenizer(writer, tokenizer, pre, marks)
     written = random_tensors(size) | (tensors or {})
     for name, values in written.items():
         if values.size == 0:
@@ -92,7 +94,7 @@ def random_tensors(vocabulary: int) -> dict[str, np.ndarray]:
     return tensors | {"output_norm.weight": np.ones(WIDTH, np.float32)}
 
 
-def _add_tokenizer(writer: Any, kind: str, pre: str) -> int:
+def _add_tokenizer(writer: Any, kind: str, pre: str, marks: Sequence[str]) -> int:
     """Add a vocabulary; returns its size."""
     writer.add_tokenizer_model(kind)
     if kind == "gpt2":
@@ -106,10 +108,12 @@ def _add_tokenizer(writer: Any, kind: str, pre: str) -> int:
         plain = ["▁", "h", "e", "l", "o", "▁h", "he", "ll", "ell", "hell", "hello", "▁hello"]
         pieces = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), *plain, "[INST]"]
         types = [2, 3, 3, *[6] * 256, *[1] * len(plain), 4]
-        scores = [0.0] * 259 + [-float(i) for i in range(len(plain))] + [0.0]
+        scores = [0.0] * 259 + [-float(i) for i in range(len(plain))] + [0.0] * (1 + len(marks))
         writer.add_token_scores(scores)
         writer.add_bos_token_id(1)
         writer.add_eos_token_id(2)
+    pieces += marks
+    types += [4] * len(marks)
     writer.add_token_list(pieces)
     writer.add_token_types(types)
     writer.add_chat_template(CHAT)

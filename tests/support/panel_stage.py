@@ -42,15 +42,15 @@ class PanelApp(App[None]):
 
     def show(self, *views: RunView, cursor: float | None = None) -> None:
         self.views, self.cursor = views, cursor
-        self.panel.show(Snapshot(views, cursor))
+        self.panel.show(Snapshot(views, cursor, x=cursor))
 
     @on(messages.Pointed)
     def _pointed(self, event: messages.Pointed) -> None:
         self.pointed.append(event.step)
         self.show(*self.views, cursor=event.step)
 
-    @on(messages.Say)
-    def _said(self, event: messages.Say) -> None:
+    @on(messages.ShowStatus)
+    def _said(self, event: messages.ShowStatus) -> None:
         self.said.append(event.line)
 
 

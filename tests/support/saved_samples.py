@@ -10,7 +10,7 @@ import numpy as np
 from genui.formats import codec
 from genui.formats import recipe as saved
 from genui.formats.codec import Sample
-from genui.formats.recipe import Machine, View
+from genui.formats.recipe import ExportView, Machine
 from genui.protocol import (
     AddNoise,
     Axis,
@@ -70,7 +70,7 @@ def text_frames(*texts: str) -> list[TextFrame]:
     ]
 
 
-def image_recipe(view: View | None = None) -> saved.TraceRecipe:
+def image_recipe(view: ExportView | None = None) -> saved.TraceRecipe:
     result = saved.result_of(image_frames())
     return saved.recipe_of(START, STARTED, MACHINE, result, view=view)
 
@@ -81,7 +81,7 @@ def text_recipe(*texts: str) -> saved.TraceRecipe:
     return saved.recipe_of(start, msgspec.structs.replace(STARTED, init=None), MACHINE, result)
 
 
-def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
+def written(tmp_path: Path, kind: str, view: ExportView | None = None) -> Path:
     path = tmp_path / f"x.{kind}"
     samples = [Sample(7, "A", image_frames())]
     path.write_bytes(codec.encode(path.suffix, samples, image_recipe(view)))

@@ -15,7 +15,7 @@ from genui.base import paths
 from genui.runs import control, launch
 from genui.runs.coordinator import Coordinator
 from genui.runs.layout import RunDir, RunLock, read_info, read_status, write_status
-from genui.runs.sweep import SweepReader, View
+from genui.runs.sweep import SweepReader, SweepState
 
 EVERY = 10
 """Steps between two evaluations."""
@@ -48,7 +48,7 @@ class World:
         self.most = max(self.most, len(self._live))
         self._set(run, state="running")
 
-    def carry_out(self, folder: RunDir) -> View:
+    def carry_out(self, folder: RunDir) -> SweepState:
         """Be the coordinator of a sweep until it ends; return what became of it."""
         if self.coordinator >= 0:  # of one that was started
             os.close(self.coordinator)

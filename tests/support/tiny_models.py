@@ -1,6 +1,7 @@
 """Models with real weights that no training made: small enough to generate in a moment."""
 
 import json
+import string
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from torch import nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer, train_bpe
-from genui.engine.models.denoisers import build_image_denoiser
+from genui.engine.models.denoisers import EDMDenoiser, build_image_denoiser
+from genui.engine.models.dit import Network
 from genui.engine.models.transformer import build_transformer
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.protocol.kinds import KINDS
@@ -43,7 +45,7 @@ def write_drawing_run(name: str) -> RunDir:
     return run
 
 
-def _make_drawer() -> tuple[DiffusionRecipe, nn.Module, dict]:
+def _make_drawer() -> tuple[DiffusionRecipe, EDMDenoiser[Network], dict]:
     changes = {"layers": "1", "width": "32", "heads": "2"}
     changes |= {"patch": "8", "caption_width": "16", "sample_captions": "cat"}
     recipe = override(find_recipe("icons"), changes)
@@ -121,11 +123,51 @@ def write_video(weights: Path) -> None:
     _write(weights / "film", recipe, _scattered(model, 0.1), {"words": vocabulary.words})
 
 
+def write_autoencoder(weights: Path) -> None:
+    """`codes`, which codes images."""
+    from genui.kinds.latent.network import Autoencoder, autoencoder_config
+    from genui.kinds.latent.recipe import AutoencoderRecipe
+
+    torch.manual_seed(0)
+    changes = {"width": "4", "blocks": "1", "deep_blocks": "1"}
+    recipe = override(find_recipe("autoencoder-128"), changes)
+    assert isinstance(recipe, AutoencoderRecipe)
+    _write(weights / "codes", recipe, Autoencoder(autoencoder_config(recipe)), {})
+
+
+def write_student(weights: Path) -> None:
+    """`pupil`, which draws in few steps what `shapes` draws in more."""
+    from genui.kinds.student.network import read_next_level
+
+    torch.manual_seed(0)
+    taught, model, words = _make_drawer()
+    teacher = model_metadata(taught, 1, model, words)
+    read_next_level(model)
+    recipe = override(find_recipe("fashion-student"), {"dataset": "icons", "teacher": "shapes"})
+    _write(weights / "pupil", recipe, _scattered(model, 0.1), words | {"teacher": teacher})
+
+
+def write_diffused_text(weights: Path) -> None:
+    """`anagrams`, which writes text in any order."""
+    from genui.kinds.text_diffusion.network import build_text_denoiser
+
+    torch.manual_seed(0)
+    small = {"layers": "1", "width": "32", "heads": "2", "context": "64", "ngram_rows": "256"}
+    recipe = override(find_recipe("masked-shakespeare"), small)
+    tokenizer = CharTokenizer("\n" + string.printable[:95])
+    model = build_text_denoiser(recipe, tokenizer.size)
+    extra = {"tokenizer": tokenizer.to_dict()}
+    _write(weights / "anagrams", recipe, _scattered(model, 0.3), extra)
+
+
 OF_KINDS = {
     "tunes": (("transformer", "music"), write_music),
     "clothes": (("gan", "image"), write_gan),
     "talk": (("diffusion", "audio"), write_voice),
     "film": (("diffusion", "video"), write_video),
+    "codes": (("autoencoder", "image"), write_autoencoder),
+    "pupil": (("student", "image"), write_student),
+    "anagrams": (("discrete-diffusion", "text"), write_diffused_text),
 }
 """Models of kinds that can be removed, which import what they need when they are written."""
 

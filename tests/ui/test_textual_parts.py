@@ -10,8 +10,10 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
+import private_textual
 import pytest
 from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
@@ -22,11 +24,15 @@ from textual.dom import DOMNode
 from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message_pump import MessagePump
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
 import genui
 from genui.ui import textual_parts
+
+PACKAGE = Path(genui.__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 class Part(NamedTuple):
@@ -65,6 +71,10 @@ PARTS = [
     Part(WriterThread, "stop", "to send only cells that changed", LinuxDriver.close),
     Part(XTermParser, "feed", "to read keys", LinuxDriver.run_input_thread),
     Part(XTermParser, "tick", "to read keys", LinuxDriver.run_input_thread),
+    Part(Screen, "_compositor", "to read a screen, in tests"),
+    Part(Screen, "_compositor_refresh", "to paint once, in tests", Screen._on_timer_update),
+    Part(Screen, "_on_timer_update", "to paint without waiting for it, in tests"),
+    Part(App, "_update_mouse_over", "to paint later, in tests", Screen._compositor_refresh),
 ]
 
 
@@ -86,9 +96,11 @@ def test_textual_has_the_part(part: Part) -> None:
         assert part.name in uses, f"{part.used_by.__qualname__} uses no more {label}"
 
 
-def test_all_parts_are_in_the_table() -> None:
-    used = set(private_names(Path(textual_parts.__file__)))
-    assert used <= {part.name for part in PARTS}
+@pytest.mark.parametrize("module", [textual_parts, private_textual])
+def test_all_parts_are_in_the_table(module: ModuleType) -> None:
+    assert module.__file__
+    missing = set(private_names(Path(module.__file__))) - {part.name for part in PARTS}
+    assert not missing, f"PARTS of this file has no row for {missing}"
 
 
 def private_names(file: Path) -> Iterator[str]:
@@ -103,10 +115,11 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name not in tuples
 
 
-def files_with_textual() -> list[Path]:
-    root = Path(genui.__file__).parent
-    files = [file for file in sorted(root.rglob("*.py")) if "textual" in file.read_text()]
-    return [file for file in files if file != Path(textual_parts.__file__)]
+def files_with_textual(*folders: Path) -> list[Path]:
+    """Of genui, or of these folders, but for the two that may use private parts."""
+    found = (file for folder in folders or [PACKAGE] for file in sorted(folder.rglob("*.py")))
+    own = (textual_parts.__file__, private_textual.__file__, __file__)
+    return [file for file in found if "textual" in file.read_text() and str(file) not in own]
 
 
 def names_made(tree: ast.AST) -> Iterator[str]:
@@ -121,7 +134,7 @@ def names_made(tree: ast.AST) -> Iterator[str]:
 
 
 def test_no_other_file_imports_a_private_module_of_textual() -> None:
-    for file in files_with_textual():
+    for file in files_with_textual(PACKAGE, TESTS):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -139,6 +152,13 @@ def test_no_other_file_reads_a_private_attribute_that_is_not_genuis_own() -> Non
         used = set(private_names(file))
         foreign = (used - own) | (used & of_textual - made_here)
         assert not foreign, f"{file} uses {foreign}, which belong in textual_parts.py"
+
+
+def test_no_test_reads_a_private_part_of_a_screen_or_an_app() -> None:
+    screens = {part.name for part in PARTS if part.owner in (App, Screen)} | {"_exception"}
+    for file in files_with_textual(TESTS):
+        foreign = set(private_names(file)) & screens
+        assert not foreign, f"{file} uses {foreign}, which belong in private_textual.py"
 
 
 def test_no_class_of_another_file_overrides_a_private_method_of_textual() -> None:

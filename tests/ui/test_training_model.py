@@ -65,6 +65,29 @@ def test_what_is_validated_comes_first_and_what_is_pinned_before_it() -> None:
     assert keys(every, "VAL|gp") == ["acc", "gpu"]
 
 
+def test_a_few_metrics_that_differ_in_a_number_share_a_plot() -> None:
+    exposed = [f"exposure/{times}" for times in (0, 1, 16)]
+    many = [f"layer/{number}/norm" for number in range(3)] + [f"heads/{n}" for n in range(9)]
+    plots = make_plots(["loss", *exposed, "val_loss", "other/1", "bleu/1", "val_bleu/1", *many])
+    assert [plot.metrics for plot in plots][:4] == [
+        ("loss", "val_loss"), tuple(exposed), ("other/1",), ("bleu/1", "val_bleu/1")
+    ]  # fmt: skip
+    assert all(len(plot.metrics) == 1 for plot in plots[4:])
+    run, plot = run_of("plays", **{name: points(0, 5, 10) for name in exposed}), plots[1]
+    alone = board_of(run).lines(plot)
+    assert [(line.label, line.look.hue) for line in alone] == [("0", 0), ("1", 1), ("16", 2)]
+    other = run_of("other", **{exposed[0]: points(0, 5)})
+    both = board_of(run, other).lines(plot)
+    assert [line.label for line in both] == ["plays 0", "other 0", "plays 1", "plays 16"]
+    assert [line.look.dashed for line in both] == [False, False, True, True]
+
+
+def test_the_energy_comes_last_unless_it_is_pinned() -> None:
+    every = make_plots(["joules_estimate", "grad_norm", "lr"])
+    assert keys(every) == ["grad_norm", "lr", "joules_estimate"]
+    assert keys(every, pins=("joules_estimate",)) == ["joules_estimate", "grad_norm", "lr"]
+
+
 @pytest.mark.parametrize("text", ["(", "[z-a]", "*", "(?P<", "\x1b[31m("])
 def test_a_wrong_filter_is_one_line_that_names_it(text: str) -> None:
     with pytest.raises(MisuseError, match="is not a regular expression") as raised:
@@ -127,6 +150,8 @@ def test_a_step_is_found_again_on_another_axis() -> None:
     assert board.places.step_at(10.0, "time") == 5
     assert board.places.step_at(13.0, "time") == 5  # at or before
     assert board.places.step_at(-1.0, "time") == 0
+    board.change(cursor=12.0)
+    assert (board.snapshot.cursor, board.snapshot.x) == (5, 10.0)
 
 
 def test_a_view_follows_the_newest_in_leaps() -> None:
@@ -341,7 +366,7 @@ def test_zoom_halves_and_doubles_what_is_in_sight_about_the_cursor() -> None:
 
 def test_pan_moves_what_is_in_sight_by_a_quarter_and_not_beyond_the_ends() -> None:
     board = board_of(run_of("plays"))
-    with pytest.raises(MisuseError, match="all of it is shown"):
+    with pytest.raises(MisuseError, match="all points are shown"):
         board.move(moves.pan, -1, sight(board))
     board.take(moves.look_at(board.state, (50.0, 90.0)))
     for direction, view in ((-1, (40.0, 80.0)), (1, (50.0, 90.0)), (1, (60.0, 100.0))):
@@ -494,7 +519,7 @@ def test_a_curve_has_the_axis_that_its_metric_was_defined_with() -> None:
 def test_a_log_without_times_has_no_other_axis() -> None:
     steps, values, times = points(0, 10)
     board = board_of(run_of("plays", loss=(steps, values, times * np.nan)))
-    with pytest.raises(MisuseError, match="this run has steps only"):
+    with pytest.raises(MisuseError, match="this run has only steps as its x axis"):
         board.nudge("axis")
     assert board.axis == "step"
 

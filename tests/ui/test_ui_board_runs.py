@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import stage
 from acting import Opener, board_of, home_of, seen, until, until_seen
+from waiting import wait_for
 
 from genui.base.errors import GenuiError
 from genui.runs.layout import RunDir
@@ -19,7 +20,7 @@ from genui.ui.app import WatchApp, run_watch
 from genui.ui.home_panes import TrainingPane
 from genui.ui.training import screen
 from genui.ui.training.curves import CurveGrid
-from genui.ui.training.state import ViewState, remember
+from genui.ui.training.state import ViewState, recall, remember
 from genui.ui.watcher import WatchTarget
 
 
@@ -57,11 +58,14 @@ async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Ope
         await until_seen(pilot, "one run must be shown: add another first")
         await pilot.press("escape")
         await until_seen(pilot, "loss  2.500")
+        await pilot.press("plus")
+        await until(pilot, lambda: board_of(pilot).board.state.view is not None)
+        board_of(pilot).post_message(messages.OpenRun(made("newest", 1.5)))  # started from it
+        await until(pilot, lambda: labels(pilot) == ["newest", "old"])
+        assert board_of(pilot).board.state.view is None  # it is in sight
 
 
-async def test_a_narrow_legend_has_whole_values_of_the_first_run(
-    open_watch: Opener,
-) -> None:
+async def test_a_narrow_legend_has_whole_values_of_the_first_run(open_watch: Opener) -> None:
     for name, loss in (("a-long-name-of-a-run", 1.5), ("another-long-name", 2.5)):
         run = made(name, loss, age=loss)
         row = {"step": 100, "time": time.time(), "val_loss": 3.5, "a": 1.0, "b": 1.0}
@@ -72,17 +76,6 @@ async def test_a_narrow_legend_has_whole_values_of_the_first_run(
         await pilot.press("down", "space", "escape")
         await until_seen(pilot, "loss train ━ 1.500 val ╌+ 3.500 ─")
         await until_seen(pilot, "lr ━ 0.5000 ◆ 0.5000 ─")
-
-
-async def test_a_run_started_from_another_is_in_sight(open_watch: Opener) -> None:
-    made("old", 2.5, age=60)
-    async with open_watch() as pilot:
-        await pilot.press("plus")
-        await until(pilot, lambda: board_of(pilot).board.state.view is not None)
-        new = made("new", 1.5)
-        board_of(pilot).post_message(messages.OpenRun(new))
-        await until(pilot, lambda: labels(pilot) == ["new", "old"])
-        assert board_of(pilot).board.state.view is None
 
 
 async def test_the_list_of_runs_is_filtered(open_watch: Opener) -> None:
@@ -111,6 +104,7 @@ async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> No
         await pilot.press("left", "board.log_y", "board.smooth", "tab", "slash", *"l", "enter")
         await until(pilot, lambda: len(labels(pilot)) == 2)
         left = board_of(pilot).board.state
+        await until(pilot, lambda: b"log_y" in b"".join(map(Path.read_bytes, views())))
     async with open_watch(key="here") as pilot:
         assert board_of(pilot).board.state == left
         await until_seen(pilot, "lr (learning rate)  ━ new 0.5000  ◆ old 0.5000")
@@ -119,19 +113,12 @@ async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> No
         assert left.view is not None
         assert left.pins == ("lr",)
         curve = board_of(pilot).query_one(CurveGrid).cells[0].curve
-        assert curve.log_y
-        assert curve.cursor == left.cursor
+        assert curve.options.log_y
+        assert curve.options.cursor == left.cursor
         assert curve.span() == left.view
     async with open_watch(key="elsewhere") as pilot:
         await until_seen(pilot, "loss  1.500")
         assert labels(pilot) == ["loss"]
-
-
-async def test_the_view_is_written_while_the_app_runs(open_watch: Opener) -> None:
-    made("new", 1.5)
-    async with open_watch(key="here") as pilot:
-        await pilot.press("board.log_y")
-        await until(pilot, lambda: b"log_y" in b"".join(map(Path.read_bytes, views())))
 
 
 async def test_a_slow_write_of_the_view_does_not_replace_a_later_one(
@@ -157,6 +144,7 @@ async def test_a_slow_write_of_the_view_does_not_replace_a_later_one(
         await pilot.press("board.smooth")
         left = board_of(pilot).board.state
     assert ended.wait(60)
+    wait_for(lambda: recall("here") == left)  # the later write may still be on its way
     async with open_watch(key="here") as pilot:
         assert board_of(pilot).board.state == left
         assert left.smoothing
@@ -168,25 +156,21 @@ def views() -> list[Path]:
     return list((paths.state_dir() / "views").glob("*.json"))
 
 
-async def test_a_run_that_is_deleted_keeps_its_curves(open_watch: Opener) -> None:
-    run = made("plays", 1.5)
-    async with open_watch() as pilot:
-        await until_seen(pilot, "loss  1.500")
-        shutil.rmtree(run.path)
-        await until_seen(pilot, "cannot read")
-        assert "loss  1.500" in seen(pilot)
-        assert "1 column =" in seen(pilot)
-        await pilot.press("end", "plus", "board.log_y")
-        await until_seen(pilot, "loss  1.500")
-
-
-async def test_a_log_that_is_replaced_is_read_anew(open_watch: Opener) -> None:
+async def test_a_log_that_is_replaced_is_read_anew_and_one_that_is_deleted_keeps_its_curves(
+    open_watch: Opener,
+) -> None:
     run = made("plays", 1.5)
     async with open_watch() as pilot:
         await until_seen(pilot, "loss  1.500")
         aside = run.path / "aside"
-        aside.write_text('{"step": 1, "time": 1, "loss": 7.25}\n')
+        rows = [{"step": step, "time": step, "loss": 7.25} for step in range(1, 101)]
+        aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.replace(aside, run.metrics)
+        await until_seen(pilot, "loss  7.250")
+        shutil.rmtree(run.path)
+        await until_seen(pilot, "cannot read")
+        assert "1 column =" in seen(pilot)
+        await pilot.press("end", "plus", "board.log_y")
         await until_seen(pilot, "loss  7.250")
 
 
@@ -205,9 +189,19 @@ async def test_the_first_run_is_the_one_that_home_shows_next(shipped, open_app: 
         await until_seen(pilot, "train 2.500")
 
 
-async def test_without_any_run_it_waits_for_one(open_watch: Opener) -> None:
+async def test_without_any_run_keys_about_curves_say_so_and_it_waits_for_one(
+    open_watch: Opener,
+) -> None:
     async with open_watch() as pilot:
         await until_seen(pilot, "No log yet")
+        for key in ("enter", "down", "board.pin"):
+            await pilot.press(key)
+            await until_seen(pilot, "there are no curves yet")
+            await pilot.press("escape")
+        assert not board_of(pilot).board.state.alone
+        await pilot.press("slash")
+        await until_seen(pilot, "type to filter metrics")
+        await pilot.press("escape")
         made("plays", 1.5)
         await until_seen(pilot, "loss  1.500")
 

@@ -7,70 +7,42 @@ import stage
 from acting import Opener, board_of, seen, until, until_seen
 from board_acting import log, many, titles
 
-from genui.runs.layout import RunLock
+from genui.runs import control
+from genui.runs.layout import RunDir
 from genui.ui.training.curves import PIN, CurveGrid
 from genui.ui.training.panels import SideColumn
 from genui.ui.widgets.settings import SettingsPanel
 
 
-async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> None:
-    run = stage.make_run(name="plays", step=100, steps=400)
-    with RunLock(run):
-        stage.set_state(run, "running", 100, 400)
-        async with open_watch() as pilot:
-            await until_seen(pilot, "keeps running after you quit")
-            log(run, {"step": 101, "loss": 0.125})
-            await until_seen(pilot, "━ train 0.1250")
-            assert re.search(r"updated \d+\.\d s ago", seen(pilot))
-
-
-async def test_an_order_is_left_for_the_first_run(open_watch: Opener) -> None:
-    from genui.runs import control
-
-    run = stage.make_run(name="plays", step=100, steps=400)
-    with RunLock(run):
-        stage.set_state(run, "running", 100, 400)
-        async with open_watch() as pilot:
-            await until_seen(pilot, "running")
-            await pilot.press("ctrl+s")
-            await until_seen(pilot, "checkpoint requested")
-            assert [order.command for order in control.poll(run)] == ["checkpoint"]
-
-
-async def test_the_footer_offers_what_the_run_obeys(open_watch: Opener) -> None:
-    run = stage.make_run(name="plays", step=100, steps=400)
-    with RunLock(run):
-        stage.set_state(run, "running", 100, 400)
-        async with open_watch(size=(80, 24)) as pilot:
-            await until_seen(pilot, "space pause  ^x stop")
-            stage.set_state(run, "finished", 400, 400)
-            await until_seen(pilot, "✓ finished")
-            footer = seen(pilot).splitlines()[-1]
-            assert "pause" not in footer
-            assert "n run from here  ←→ cursor" in footer
-            assert footer.rstrip().endswith("q quit")
-
-
-async def test_values_for_which_there_is_no_room_are_left_out_whole(open_watch: Opener) -> None:
-    run = stage.make_run(name="plays", step=300)
-    with RunLock(run):
-        stage.set_state(run, "running", 300, 400)
-        async with open_watch(size=(80, 24)) as pilot:
-            await until_seen(pilot, "tok/s")
-            await pilot.press("left")
-            await until_seen(pilot, "cursor step")
-            line = next(line for line in seen(pilot).splitlines() if "cursor step" in line)
-            assert "s ago" in line
-            assert "…" not in line
-            assert "tok/s" not in line
-
-
-async def test_the_share_of_the_peak_is_beside_the_speed(open_watch: Opener) -> None:
-    run = stage.make_run(name="plays", step=300)
-    with RunLock(run):
-        stage.set_state(run, "running", 300, 400)
-        async with open_watch(size=(120, 24)) as pilot:
-            await until_seen(pilot, "5.8k tok/s  41 % of peak FLOP/s  updated")
+async def test_a_run_that_trains_is_followed_and_steered_until_it_has_finished(
+    run: RunDir, open_watch: Opener
+) -> None:
+    """Values and keys for which there is no room are left out whole."""
+    async with open_watch() as pilot:
+        await until_seen(pilot, "keeps running after you quit")
+        log(run, {"step": 101, "loss": 0.125})
+        await until_seen(pilot, "━ train 0.1250")
+        assert re.search(r"updated \d+\.\d s ago", seen(pilot))
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, "checkpoint requested")
+        assert [order.command for order in control.poll(run)] == ["checkpoint"]
+        await pilot.resize_terminal(120, 24)
+        await until_seen(pilot, "5.8k tok/s  41 % of peak FLOP/s  updated")
+        await pilot.resize_terminal(80, 24)
+        await until_seen(pilot, "space pause  ^x stop")
+        assert "tok/s" in seen(pilot)
+        await pilot.press("left")
+        await until_seen(pilot, "cursor step")
+        line = next(line for line in seen(pilot).splitlines() if "cursor step" in line)
+        assert "s ago" in line
+        assert "…" not in line
+        assert "tok/s" not in line
+        stage.set_state(run, "finished", 400, 400)
+        await until_seen(pilot, "✓ finished")
+        footer = seen(pilot).splitlines()[-1]
+        assert "pause" not in footer
+        assert "n run from here  ←→ cursor" in footer
+        assert footer.rstrip().endswith("q quit")
 
 
 async def test_a_line_above_the_footer_takes_no_curve_away(open_watch: Opener) -> None:
@@ -84,17 +56,6 @@ async def test_a_line_above_the_footer_takes_no_curve_away(open_watch: Opener) -
         await until_seen(pilot, "tab next")
         assert "page" not in seen(pilot)
         assert "6 curves" in seen(pilot)
-
-
-async def test_keys_about_curves_say_that_there_are_none(open_watch: Opener) -> None:
-    async with open_watch() as pilot:
-        for key in ("enter", "down", "board.pin"):
-            await pilot.press(key)
-            await until_seen(pilot, "there are no curves yet")
-            await pilot.press("escape")
-        assert not board_of(pilot).board.state.alone
-        await pilot.press("slash")
-        await until_seen(pilot, "type to filter metrics")
 
 
 async def test_values_of_too_many_metrics_are_said_to_be_left_out(
@@ -124,18 +85,6 @@ async def test_any_metric_is_typed_as_the_x_axis_and_drawn_over_a_curve(open_wat
         )
 
 
-async def test_a_setting_is_changed_or_typed_by_its_own_key(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=100)
-    async with open_watch() as pilot:
-        board, panel = board_of(pilot).board, board_of(pilot).query_one(SettingsPanel)
-        await pilot.press("board.guides")
-        await until(pilot, lambda: board.state.guides and not panel.display)
-        await pilot.press("board.grid", "ctrl+k", "ctrl+u", *"2x3", "enter")
-        await until(pilot, lambda: board.state.grid == (2, 3) and not panel.display)
-        await pilot.press("o", "runs.sort_by", "ctrl+k", "ctrl+u", *"step", "enter")
-        await until(pilot, lambda: board.state.table.sort == "step" and not panel.display)
-
-
 async def test_damage_in_the_log_is_said_quietly(open_watch: Opener) -> None:
     run = stage.make_run(name="plays", step=100)
     with run.metrics.open("a") as file:
@@ -145,9 +94,28 @@ async def test_damage_in_the_log_is_said_quietly(open_watch: Opener) -> None:
         await until_seen(pilot, "1 line could not be read · steps 40–100 written again · 3 curves")
 
 
-async def test_the_palette_and_the_help_have_its_keys(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=100)
+async def test_the_mouse_sets_the_cursor_and_another_theme_the_colours_in_the_borders(
+    open_watch: Opener,
+) -> None:
+    stage.make_run(name="plays", step=1000)
     async with open_watch() as pilot:
+        cells = board_of(pilot).query_one(CurveGrid).cells
+        await pilot.click(cells[1].curve, offset=(20, 3))
+        await until_seen(pilot, "cursor step")
+        cursor = board_of(pilot).board.state.cursor
+        assert [cell.curve.options.cursor for cell in cells] == [cursor] * 3
+        await pilot.mouse_down(cells[0].curve, offset=(20, 3))
+        await pilot.mouse_up(cells[0].curve, offset=(20, 3))
+        cell = board_of(pilot).query_one(CurveGrid).cells[0]
+
+        def colour_of_the_sign() -> str:
+            strip = cell.render_lines(cell.outer_size.region)[0]
+            return next(str(part.style and part.style.color) for part in strip if "━ " in part.text)
+
+        before = colour_of_the_sign()
+        pilot.app.theme = "genui-light"
+        await pilot.pause()
+        await until(pilot, lambda: colour_of_the_sign() != before)
         await pilot.press("question_mark")
         await until_seen(pilot, "Keys of Training screen")
         assert "Zoom" in seen(pilot)
@@ -157,18 +125,6 @@ async def test_the_palette_and_the_help_have_its_keys(open_watch: Opener) -> Non
         await until_seen(pilot, f"{PIN} loss")
         await pilot.press("ctrl+p", *"theme")
         await until_seen(pilot, "Choose a theme")
-
-
-async def test_the_mouse_sets_the_cursor_and_zooms(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=1000)
-    async with open_watch() as pilot:
-        cells = board_of(pilot).query_one(CurveGrid).cells
-        await pilot.click(cells[1].curve, offset=(20, 3))
-        await until_seen(pilot, "cursor step")
-        cursor = board_of(pilot).board.state.cursor
-        assert [cell.curve.cursor for cell in cells] == [cursor] * 3
-        await pilot.mouse_down(cells[0].curve, offset=(20, 3))
-        await pilot.mouse_up(cells[0].curve, offset=(20, 3))
 
 
 async def test_the_border_of_the_panel_is_dragged_and_keeps_its_place(open_watch: Opener) -> None:
@@ -196,7 +152,9 @@ async def test_the_border_of_the_panel_is_dragged_and_keeps_its_place(open_watch
         await until(pilot, lambda: side.region.width > wide)
 
 
-async def test_a_clicked_footer_and_tab_do_what_the_key_does(open_watch: Opener) -> None:
+async def test_a_clicked_footer_and_tab_do_what_the_key_does_and_each_setting_has_a_key(
+    open_watch: Opener,
+) -> None:
     stage.make_run(name="plays", step=100)
     async with open_watch() as pilot:
         footer = seen(pilot).splitlines()[-1]
@@ -209,18 +167,10 @@ async def test_a_clicked_footer_and_tab_do_what_the_key_does(open_watch: Opener)
         side = tabs.index(" Sample ")
         await pilot.click(".side-tabs", offset=(tabs.index(" Config ") - side + 2, 0))
         await until_seen(pilot, "learning_rate")
-
-
-async def test_another_theme_changes_the_colours_in_the_borders(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=300)
-    async with open_watch() as pilot:
-        cell = board_of(pilot).query_one(CurveGrid).cells[0]
-
-        def colour_of_the_sign() -> str:
-            strip = cell.render_lines(cell.outer_size.region)[0]
-            return next(str(part.style and part.style.color) for part in strip if "━ " in part.text)
-
-        before = colour_of_the_sign()
-        pilot.app.theme = "genui-light"
-        await pilot.pause()
-        await until(pilot, lambda: colour_of_the_sign() != before)
+        board, panel = board_of(pilot).board, board_of(pilot).query_one(SettingsPanel)
+        await pilot.press("board.guides")
+        await until(pilot, lambda: board.state.guides and not panel.display)
+        await pilot.press("board.grid", "ctrl+k", "ctrl+u", *"2x3", "enter")
+        await until(pilot, lambda: board.state.grid == (2, 3) and not panel.display)
+        await pilot.press("o", "runs.sort_by", "ctrl+k", "ctrl+u", *"step", "enter")
+        await until(pilot, lambda: board.state.table.sort == "step" and not panel.display)

@@ -28,7 +28,7 @@ from genui.ui import keys
 from genui.ui.branches import BranchesScreen, tree_lines
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.records import last_path
-from genui.ui.widgets.image import ColumnView
+from genui.ui.widgets.columns import ColumnView
 
 
 def canvas(pilot: Pilot[None]) -> TracePane:
@@ -59,17 +59,7 @@ def test_a_tree_is_drawn_by_how_deep_its_entries_are() -> None:
     assert tree_lines([]) == []
 
 
-async def test_without_a_branch_the_window_says_what_to_press(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app(size=(80, 24)) as pilot:
-        await pilot.press("3", "b")
-        await until_seen(pilot, "No branches yet: press space")
-        await pilot.press("enter", "c", "d", "escape")
-        await until(pilot, lambda: not isinstance(pilot.app.screen, BranchesScreen))
-
-
-async def test_branches_are_listed_as_a_tree_and_enter_goes_to_one_with_its_seed(
+async def test_branches_are_a_tree_of_which_one_is_shown_compared_and_exported(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -91,6 +81,14 @@ async def test_branches_are_listed_as_a_tree_and_enter_goes_to_one_with_its_seed
         await pilot.press("enter")
         await until(pilot, lambda: pane.controller.seed == 7)
         assert pane.controller.tree.shown is pane.controller.tree.branches[1]
+        await pilot.press("b", "c")
+        await until(pilot, lambda: "this is the branch that is shown" in fault(pilot))
+        await pilot.press("up", "c")
+        await until_seen(pilot, "they differ from step 12 on")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        await pilot.press("b", "home", "x")
+        await until_seen(pilot, "icons-1.png")
 
 
 async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app: Opener) -> None:
@@ -194,11 +192,8 @@ async def test_a_saved_tree_is_beside_its_model_and_says_so(
         assert path.parent == paths.data_dir() / "traces" / "icons"
         assert "saved 3 branches:" in seen(pilot)
         tree = load_tree(path)
-        assert [(b.parent, b.step, b.label) for b in tree.branches] == [
-            (-1, 0, "seed 1"),
-            (0, 12, "seed 7"),
-            (1, 15, "seed 9"),
-        ]
+        grown = [(-1, 0, "seed 1"), (0, 12, "seed 7"), (1, 15, "seed 9")]
+        assert [(b.parent, b.step, b.label) for b in tree.branches] == grown
         assert (tree.current, tree.playhead) == (2, 20)
         assert tree.fingerprint == "0123456789abcdef"
         assert tree.machine.precision == "bf16"
@@ -222,7 +217,7 @@ async def test_a_saved_tree_is_beside_its_model_and_says_so(
         assert len(pane.controller.tree.branches) == 6
 
 
-async def test_every_tree_of_the_pane_is_saved_from_the_window(
+async def test_every_tree_of_the_pane_is_saved_from_the_window_which_says_what_to_press(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -231,6 +226,10 @@ async def test_every_tree_of_the_pane_is_saved_from_the_window(
         await pilot.press("x")
         await until_seen(pilot, "nothing to export yet")
         assert list_trees() == []
+        await pilot.press("b")
+        await until_seen(pilot, "No branches yet: press space")
+        await pilot.press("enter", "c", "d", "escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, BranchesScreen))
         pane = await grow(pilot)
         await pilot.press("r")
         await until(pilot, lambda: len(pane.controller.tree.branches) == 4)
@@ -297,19 +296,6 @@ async def test_other_weights_than_it_was_saved_with_are_named(
         home_of(pilot).open_saved(path, "canvas")
         await until_seen(pilot, f"({text})")
         assert "0123456789abcdef" in seen(pilot)
-
-
-async def test_branches_compare_and_export_from_the_window(shipped: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await grow(pilot)
-        await pilot.press("b", "c")
-        await until(pilot, lambda: "this is the branch that is shown" in fault(pilot))
-        await pilot.press("up", "c")
-        await until_seen(pilot, "they differ from step 15 on")
-        await pilot.press("escape")
-        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
-        await pilot.press("b", "home", "x")
-        await until_seen(pilot, "icons-1.png")
 
 
 async def test_every_action_of_the_panes_there_are_is_in_the_palette(

@@ -36,17 +36,13 @@ async def test_an_image_of_yours_to_begin_from(
         assert shown(pilot).request.init is None
 
 
-async def test_without_a_path_it_begins_from_a_training_image(shipped, open_app: Opener) -> None:
+async def test_it_begins_from_a_training_image_or_adds_noise_to_it_until_a_step(
+    shipped, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "canvas.image", "enter", "enter")
         await until_seen(pilot, "12/12")
         assert "a training image, 0.6" in seen(pilot)
-
-
-async def test_noise_is_added_to_a_training_image_and_taken_away_from_a_step(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
         await pilot.press("3", "canvas.drown")
         await until_seen(pilot, "noisy 20/20")
         assert shown(pilot).request.forward
@@ -67,17 +63,6 @@ async def test_noise_is_added_to_a_training_image_and_taken_away_from_a_step(
 
 
 # --- grids ----------------------------------------------------------------------------
-
-
-async def test_a_form_filled_in_at_once_is_done(shipped, open_app: Opener) -> None:
-    """Both Enters are there before the focus has moved, as over a link that stalls."""
-    async with open_app() as pilot:
-        await pilot.press("3", "canvas.grid")
-        await until_seen(pilot, "along y")
-        for _ in range(2):
-            pilot.app.post_message(events.Key("enter", None))
-        await until(pilot, lambda: pane_of(pilot).trace is not None)
-        assert len(shown(pilot).request.grid) == 2
 
 
 async def test_a_grid_has_its_values_along_the_edges(shipped, open_app: Opener) -> None:
@@ -121,9 +106,18 @@ def test_what_a_grid_cannot_be_is_one_line(along_x: str, along_y: str, line: str
         parse_axes(along_x, along_y)
 
 
-async def test_what_a_grid_cannot_be_is_said_in_place(shipped, open_app: Opener) -> None:
+async def test_a_form_of_a_grid_filled_in_at_once_is_done_and_what_it_cannot_be_is_said(
+    shipped, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "canvas.grid")
         await answered(pilot, "sead 1..4")
         await answered(pilot, "")
         await until(pilot, lambda: "no setting 'sead': did you mean 'seed'?" in fault(pilot))
+        await pilot.press("escape")
+        await pilot.press("3", "canvas.grid")
+        await until_seen(pilot, "along y")
+        for _ in range(2):
+            pilot.app.post_message(events.Key("enter", None))
+        await until(pilot, lambda: pane_of(pilot).trace is not None)
+        assert len(shown(pilot).request.grid) == 2

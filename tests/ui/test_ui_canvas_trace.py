@@ -16,7 +16,10 @@ from genui.ui.windows import MaskScreen
 # --- what is shown --------------------------------------------------------------------
 
 
-async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
+async def test_o_goes_round_the_three_images_and_home_shows_what_was_made(
+    shipped,
+    open_app: Opener,
+) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "right", "right")
         await until_seen(pilot, "predicted 2/20")
@@ -32,10 +35,6 @@ async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
         await pilot.press("right_square_bracket")
         await until_seen(pilot, "predicted 2/20")
         assert large._rgb.tobytes() == frame.denoised
-
-
-async def test_home_shows_what_was_made_whatever_was_looked_at(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
         await drawn_to(pilot)
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: view_of(pilot).part == "noise")
@@ -44,7 +43,10 @@ async def test_home_shows_what_was_made_whatever_was_looked_at(shipped, open_app
         await until(pilot, lambda: view_of(pilot).part == "denoised")
 
 
-async def test_back_on_home_the_caption_fits_the_smaller_pane(shipped, open_app: Opener) -> None:
+async def test_back_on_home_and_after_the_lab_the_caption_fits_its_place(
+    shipped,
+    open_app: Opener,
+) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot)
         await until(pilot, lambda: pane_of(pilot)._clock is None)  # nothing else is painted
@@ -56,12 +58,6 @@ async def test_back_on_home_the_caption_fits_the_smaller_pane(shipped, open_app:
 
         # Without room for both, the caption is whole and the name of the image is left out.
         await until(pilot, lambda: "20/20 │" in caption() and "predicted" not in caption())
-
-
-async def test_from_the_lab_the_scale_and_the_caption_are_those_of_the_whole_screen(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
         await drawn_to(pilot)
         await until_seen(pilot, "32×32 at 2×")
         await pilot.press("1")
@@ -71,7 +67,10 @@ async def test_from_the_lab_the_scale_and_the_caption_are_those_of_the_whole_scr
         await until_seen(pilot, "predicted 20/20")
 
 
-async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: Opener) -> None:
+async def test_p_puts_three_images_side_by_side_and_the_inspector_gives_way_to_the_image(
+    shipped,
+    open_app: Opener,
+) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "left", "canvas.layout")
         three = list(pane_of(pilot).query(".view ImageView").results(image.ImageView))
@@ -90,6 +89,12 @@ async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: O
         # The others are small beside the large one where there is room.
         others = pane_of(pilot).query_one(CanvasInspector).query(".other ImageView")
         assert [p.scale_text for p in others.results(image.ImageView)] == ["32×32 at 1×"] * 2
+        await drawn_to(pilot)
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: "Noise schedule" not in seen(pilot))
+        assert view_of(pilot).query_one(".large", image.ImageView).size.width > 50
+        await pilot.resize_terminal(80, 24)
+        await until_seen(pilot, "Noise schedule")
 
 
 async def test_the_schedule_is_the_branch_s_own(shipped, open_app: Opener) -> None:
@@ -103,30 +108,25 @@ async def test_the_schedule_is_the_branch_s_own(shipped, open_app: Opener) -> No
         sigmas = dict(zip(line.steps.tolist(), line.values.tolist(), strict=True))
         assert sigmas[20] == pytest.approx(sigmas[8])
         assert sigmas[19] < sigmas[20] > sigmas[21]
-        assert curve.cursor == 32
+        assert curve.options.cursor == 32
         # The axis is that of the whole branch at every step, so that the cursor stays in it.
         await pilot.press("home", "right")
-        await until(pilot, lambda: curve.cursor == 1)
-        assert curve.view == (0, 32)
-
-
-async def test_the_inspector_gives_way_where_it_would_make_the_image_smaller(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await drawn_to(pilot)
-        await pilot.resize_terminal(60, 20)
-        await until(pilot, lambda: "Noise schedule" not in seen(pilot))
-        assert view_of(pilot).query_one(".large", image.ImageView).size.width > 50
-        await pilot.resize_terminal(80, 24)
-        await until_seen(pilot, "Noise schedule")
+        await until(pilot, lambda: curve.options.cursor == 1)
+        assert curve.options.view == (0, 32)
 
 
 # --- forks ----------------------------------------------------------------------------
 
 
-async def test_noise_is_added_back_to_a_step_and_denoised_again(shipped, open_app: Opener) -> None:
+async def test_noise_is_added_back_to_an_earlier_step_and_denoised_again(
+    shipped,
+    open_app: Opener,
+) -> None:
     async with open_app() as pilot:
+        await drawn_to(pilot, "canvas.noise")
+        await answered(pilot, "20")
+        await until(pilot, lambda: "expected a step from 0 to 19" in fault(pilot))
+        await pilot.press("escape")
         await drawn_to(pilot, "canvas.noise")
         await until_seen(pilot, "step 0 has σ 40".replace(" ", "\N{NO-BREAK SPACE}"))
         assert "step 10 has σ 1.2".replace(" ", "\N{NO-BREAK SPACE}") in seen(pilot)
@@ -134,15 +134,6 @@ async def test_noise_is_added_back_to_a_step_and_denoised_again(shipped, open_ap
         await until_seen(pilot, "30/30")
         assert edits(pilot) == [(20, AddNoise(to=10))]
         assert "branch 2 of 2 · new noise at step 10" in seen(pilot)
-
-
-async def test_a_step_that_cannot_be_gone_back_to_is_refused_in_place(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await drawn_to(pilot, "canvas.noise")
-        await answered(pilot, "20")
-        await until(pilot, lambda: "expected a step from 0 to 19" in fault(pilot))
 
 
 async def test_another_caption_from_a_step_on(shipped, open_app: Opener) -> None:
@@ -160,7 +151,8 @@ async def test_another_caption_from_a_step_on(shipped, open_app: Opener) -> None
 
 
 async def test_a_setting_midway_forks_and_at_the_end_begins_again(
-    shipped, open_app: Opener
+    shipped,
+    open_app: Opener,
 ) -> None:
     async with open_app() as pilot:
         pane = pane_of(pilot)
@@ -171,24 +163,6 @@ async def test_a_setting_midway_forks_and_at_the_end_begins_again(
         await pilot.press("plus")
         await until(pilot, lambda: len(pane.controller.tree.branches) == 3)
         assert shown(pilot).request.edits == ()
-
-
-async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "canvas.sampler", "canvas.eta")
-        await until_seen(pilot, "eta applies to DPM++ and DDIM only")
-        assert "eta" not in settings(pilot)
-        await pilot.press("canvas.sampler", "canvas.sampler")
-        await until(pilot, lambda: settings(pilot).get("eta") == "0")
-        await pilot.press("canvas.eta")
-        await answered(pilot, "0.5")
-        await until(pilot, lambda: pane_of(pilot).controller.settings.eta == 0.5)
-
-
-async def test_a_negative_prompt_is_asked_for_and_leads_to_another_trace(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
         await drawn_to(pilot, "left", "left", "canvas.negative")
         await until_seen(pilot, "Negative prompt")
         await answered(pilot, " grey ")
@@ -199,6 +173,27 @@ async def test_a_negative_prompt_is_asked_for_and_leads_to_another_trace(
         assert edit.settings.negative == "grey"  # type: ignore[union-attr]
         assert settings(pilot)["negative"] == "grey"
         await until_seen(pilot, "not “grey”")
+
+
+async def test_eta_is_offered_where_the_sampler_has_it_and_a_grid_has_no_mask(
+    shipped,
+    open_app: Opener,
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3", "canvas.sampler", "canvas.eta")
+        await until_seen(pilot, "eta applies to DPM++ and DDIM only")
+        assert "eta" not in settings(pilot)
+        await pilot.press("canvas.sampler", "canvas.sampler")
+        await until(pilot, lambda: settings(pilot).get("eta") == "0")
+        await pilot.press("canvas.eta")
+        await answered(pilot, "0.5")
+        await until(pilot, lambda: pane_of(pilot).controller.settings.eta == 0.5)
+        await pilot.press("3", "canvas.grid")
+        await answered(pilot, "seed 1..4")
+        await answered(pilot, "none")
+        await until_seen(pilot, "20/20")
+        await pilot.press("canvas.mask")
+        await until_seen(pilot, "a mask needs a single image")
 
 
 # --- the mask -------------------------------------------------------------------------
@@ -215,8 +210,15 @@ def test_a_large_image_is_shrunk_to_paint_on_it() -> None:
     assert shrink(same) is same
 
 
-async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:
+async def test_a_painted_mask_is_drawn_again_and_esc_leaves_it(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
+        await drawn_to(pilot, "canvas.mask", "space", "escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, MaskScreen))
+        assert len(pane_of(pilot).controller.tree.branches) == 1
+        await pilot.resize_terminal(70, 18)
+        await pilot.press("canvas.mask")
+        await until_seen(pilot, "painting a mask needs 42×23 cells")
+        await pilot.resize_terminal(120, 40)
         await drawn_to(pilot, "canvas.mask")
         await until_seen(pilot, "0 of 1024 pixels are painted")
         await pilot.press("enter")
@@ -233,26 +235,6 @@ async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:
         assert edits(pilot) == [(20, AddNoise(to=10, mask=mask))]
         assert (len(mask), sum(mask)) == (1024, 15)
         assert "mask, new noise at step 10" in seen(pilot)
-
-
-async def test_esc_leaves_the_mask_and_nothing_is_forked(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await drawn_to(pilot, "canvas.mask", "space", "escape")
-        await until(pilot, lambda: not isinstance(pilot.app.screen, MaskScreen))
-        assert len(pane_of(pilot).controller.tree.branches) == 1
-        await pilot.resize_terminal(70, 18)
-        await pilot.press("canvas.mask")
-        await until_seen(pilot, "painting a mask needs 42×23 cells")
-
-
-async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "canvas.grid")
-        await answered(pilot, "seed 1..4")
-        await answered(pilot, "none")
-        await until_seen(pilot, "20/20")
-        await pilot.press("canvas.mask")
-        await until_seen(pilot, "a mask needs a single image")
 
 
 # --- all of it ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from acting import SIZES, Opener, each_size, home_of, seen, until, until_seen
 from fake_session import FakeSession, Listener
 from msgspec.structs import replace
 
-from genui.protocol import Patch, Say, SetSeed, SetSettings, TextSettings
+from genui.protocol import Patch, SendMessage, SetSeed, SetSettings, TextSettings
 from genui.runs.models import ModelInfo
 from genui.ui.generate.chat import ChatController
 from genui.ui.generate.pane import TracePane
@@ -91,18 +91,18 @@ def test_messages_follow_answers_and_another_one_is_a_branch(chat: Chat) -> None
     assert controller.trace is not None
     assert controller.trace.unanswered[1].text == "More"
     chat.play()
-    assert chat.edits == [(6, Say("More"))]
+    assert chat.edits == [(6, SendMessage("More"))]
     assert (controller.trace.total, controller.trace.position) == (12, 12)
     assert controller.trace.unanswered == ()
     controller.take_line("Stop")
     chat.play()
-    assert chat.edits == [(6, Say("More")), (12, Say("Stop"))]
+    assert chat.edits == [(6, SendMessage("More")), (12, SendMessage("Stop"))]
     # One after the other they are one line of the tree; from the same step they are branches.
     assert chat.lines == [("seed 1", 0), ("“More”", 0), ("“Stop”", 0)]
     controller.seek(6)
     controller.take_line("Less")
     chat.play()
-    assert chat.edits == [(6, Say("Less"))]
+    assert chat.edits == [(6, SendMessage("Less"))]
     assert chat.lines == [("seed 1", 0), ("“More”", 1), ("“Stop”", 1), ("“Less”", 1)]
     controller.take_line("  ")
     assert "the message is empty" in chat.listener.lines[-1]
@@ -121,7 +121,7 @@ def test_r_answers_the_last_message_again(chat: Chat, monkeypatch: pytest.Monkey
     for _ in range(2):  # again and again, always beside the first answer
         controller.reseed()
         chat.play()
-        assert chat.edits == [(6, Say("More")), (6, SetSeed(7))]
+        assert chat.edits == [(6, SendMessage("More")), (6, SetSeed(7))]
         assert controller.trace is not None
         assert controller.trace.total == 12
     assert controller.tree.shown is not None
@@ -146,7 +146,7 @@ def test_settings_changed_after_an_answer_hold_from_the_next_message_on(chat: Ch
     assert "from the next message on" in chat.listener.lines[-1]
     controller.take_line("More")
     chat.play()
-    assert chat.edits == [(6, Say("More")), (6, SetSettings(warm))]
+    assert chat.edits == [(6, SendMessage("More")), (6, SetSettings(warm))]
 
 
 # --- the pane -----------------------------------------------------------------------------

@@ -35,7 +35,9 @@ def looks(pilot: Pilot[None], word: str) -> Style:
     pytest.fail(f"{word!r} is not on the screen:\n{seen(pilot)}")
 
 
-async def test_words_are_coloured_by_their_kind(shipped, open_app: Opener) -> None:
+async def test_words_are_coloured_by_their_kind_and_by_surprise_at_a_key(
+    shipped, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await write(pilot, 9)
         await pilot.press("right")
@@ -43,11 +45,6 @@ async def test_words_are_coloured_by_their_kind(shipped, open_app: Opener) -> No
         assert len(set(kinds.values())) == 4
         assert looks(pilot, "return").bold
         assert looks(pilot, "so").italic
-
-
-async def test_a_key_turns_the_colours_to_surprise_and_back(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await write(pilot, 9)
         by_kind = looks(pilot, "return").color
         await pilot.press("text.highlight")
         assert not looks(pilot, "return").bold
@@ -119,11 +116,19 @@ async def test_the_middle_streams_between_what_stands_around_the_gap(
         assert prose.text == "x = \nprint(x)"
 
 
-async def test_code_has_settings_of_its_own_and_each_kind_keeps_them(
+async def test_code_has_settings_of_its_own_and_may_be_written_without_the_grammar(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
         pane = await write(pilot, 3)
+        await until(pilot, lambda: grammar(pane) == "Python")
+        await pilot.press("text.grammar")
+        await until(pilot, lambda: grammar(pane) == "off")
+        assert isinstance(pane.controller.settings, TextSettings)
+        assert pane.controller.settings.grammar == "none"
+        await until_seen(pilot, "no grammar")  # the branch
+        await pilot.press("text.grammar")
+        await until(pilot, lambda: grammar(pane) == "Python")
         assert pane.controller.settings == KINDS["transformer", "code"].defaults
         await pilot.press("minus")
         cooler = pane.controller.settings
@@ -139,18 +144,3 @@ def grammar(pane: TracePane) -> str:
     """The row of the Settings panel."""
     rows = pane.query_one(".settings RowList", RowList).rows
     return next(row.right for row in rows if row.key == "grammar")
-
-
-async def test_without_the_grammar_it_may_write_what_is_no_python(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        pane = await write(pilot, 3)
-        await until(pilot, lambda: grammar(pane) == "Python")
-        await pilot.press("text.grammar")
-        await until(pilot, lambda: grammar(pane) == "off")
-        assert isinstance(pane.controller.settings, TextSettings)
-        assert pane.controller.settings.grammar == "none"
-        await until_seen(pilot, "no grammar")  # the branch
-        await pilot.press("text.grammar")
-        await until(pilot, lambda: grammar(pane) == "Python")

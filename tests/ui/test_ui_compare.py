@@ -39,8 +39,8 @@ from genui.ui.traces.compare import (
     image_difference,
     request_for_model,
 )
-from genui.ui.traces.trees import Trace
-from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
+from genui.ui.traces.trees import ShownTrace
+from genui.ui.widgets.dialogs import ChooseScreen, FormScreen
 
 # --- pure -------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ def test_another_model_is_asked_for_the_text_of_a_token_chosen_by_hand() -> None
         settings=TextSettings(),
         edits=(at(1, WriteToken(7)), at(2, SetSeed(5))),
     )
-    trace: Trace[TextFrame] = Trace(request=request, first=1)
+    trace: ShownTrace[TextFrame] = ShownTrace(request=request, first=1)
     trace.frames = [word(1, 1, "a"), word(2, 7, "b")]
     asked = request_for_model(trace, "other")
     assert (asked.model, asked.prompt, asked.seed) == ("other", "p", 3)
@@ -115,8 +115,8 @@ def test_another_model_is_asked_for_the_text_of_a_token_chosen_by_hand() -> None
 def columns(*computed: int, total: int = 10) -> SharedTimeline:
     """Texts that have come so far."""
     request = Start(trace=0, model="m", prompt="", seed=1, settings=TextSettings())
-    traces: list[Trace[TextFrame]] = [
-        Trace(request=request, first=1, total=total) for _ in computed
+    traces: list[ShownTrace[TextFrame]] = [
+        ShownTrace(request=request, first=1, total=total) for _ in computed
     ]
     for trace, steps in zip(traces, computed, strict=True):
         trace.frames = [word(n, n) for n in range(1, steps + 1)]
@@ -193,7 +193,7 @@ async def compare_first(pilot: Pilot[None]) -> CompareScreen:
     return await opened(pilot)
 
 
-async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
+async def test_two_branches_say_where_they_part_and_tab_and_digits_move_the_focus(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -211,6 +211,15 @@ async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
         await pilot.press("left")
         await until_seen(pilot, "no pixel differs")
         assert screen.timeline.position == 11
+        await until_seen(pilot, "▸ seed 8")
+        await pilot.press("tab")
+        await until_seen(pilot, "▸ seed 1")
+        await pilot.press("tab")
+        await until_seen(pilot, "▸ seed 8")
+        await pilot.press("2")
+        await until_seen(pilot, "▸ seed 1")
+        await pilot.press("9")
+        assert "▸ seed 1" in seen(pilot)
 
 
 async def test_they_move_in_step_and_esc_leaves_the_pane_where_it_was_got_to(
@@ -304,21 +313,6 @@ async def test_a_killed_worker_is_told_and_space_goes_on(shipped: Path, open_app
         await until(pilot, lambda: screen.timeline.position == 20)
 
 
-async def test_tab_and_digits_move_the_focus(shipped: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await forked(pilot)
-        await compare_first(pilot)
-        await until_seen(pilot, "▸ seed 8")
-        await pilot.press("tab")
-        await until_seen(pilot, "▸ seed 1")
-        await pilot.press("tab")
-        await until_seen(pilot, "▸ seed 8")
-        await pilot.press("2")
-        await until_seen(pilot, "▸ seed 1")
-        await pilot.press("9")
-        assert "▸ seed 1" in seen(pilot)
-
-
 async def test_with_nothing_to_compare_with_the_window_says_how_to_get_it(
     shipped: Path, open_app: Opener
 ) -> None:
@@ -335,26 +329,12 @@ async def test_with_nothing_to_compare_with_the_window_says_how_to_get_it(
 
 async def side_by_side(pilot: Pilot[None], count: str) -> CompareScreen:
     await pilot.press("2", "text.side")
-    await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
+    await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
     await pilot.press("backspace", *count, "enter")
     return await opened(pilot)
 
 
-async def test_continuations_come_from_seeds_that_follow_one_another(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        screen = await side_by_side(pilot, "4")
-        await until(pilot, lambda: screen.timeline.position == 400)
-        assert [trace.request.seed for trace in screen.timeline.traces] == [1, 2, 3, 4]
-        async for size in each_size(pilot):
-            await until_seen(pilot, "they differ from step 1 on")
-            await until_seen(pilot, "step 400/400")
-            label = "seed {}" if size[0] > 80 else " {} ─"  # four columns of 80: the number alone
-            assert all(label.format(n) in seen(pilot) for n in (2, 3, 4))
-
-
-async def test_one_that_is_in_the_pane_already_is_not_written_again(
+async def test_enter_takes_a_column_into_the_pane_and_what_is_there_is_not_written_again(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -363,13 +343,8 @@ async def test_one_that_is_in_the_pane_already_is_not_written_again(
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 400)
         screen = await side_by_side(pilot, "2")
         assert screen.timeline.traces[0] is pane.trace
-
-
-async def test_enter_takes_a_column_into_the_pane_with_its_frames(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        pane = text(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         screen = await side_by_side(pilot, "3")
         await until(pilot, lambda: screen.timeline.position == 400)
         taken = screen.timeline.traces[2]
@@ -385,11 +360,20 @@ async def test_enter_takes_a_column_into_the_pane_with_its_frames(
         await until(pilot, lambda: fork.computed == 400)
 
 
-async def test_how_many_is_asked_again_where_it_is_no_such_number(
+async def test_continuations_come_from_as_many_seeds_as_are_asked_for(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app(worker=FAST) as pilot:
         await pilot.press("2", "text.side")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         await pilot.press("backspace", "7", "enter")
         await until_seen(pilot, "'7': expected a number from 2 to 6")
+        await pilot.press("escape")
+        screen = await side_by_side(pilot, "4")
+        await until(pilot, lambda: screen.timeline.position == 400)
+        assert [trace.request.seed for trace in screen.timeline.traces] == [1, 2, 3, 4]
+        async for size in each_size(pilot):
+            await until_seen(pilot, "they differ from step 1 on")
+            await until_seen(pilot, "step 400/400")
+            label = "seed {}" if size[0] > 80 else " {} ─"  # four columns of 80: the number alone
+            assert all(label.format(n) in seen(pilot) for n in (2, 3, 4))

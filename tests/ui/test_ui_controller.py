@@ -29,7 +29,7 @@ from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import NO_MODEL, Opening, TraceController
 from genui.ui.traces.export import tree_of
 from genui.ui.traces.image import ImageController, parse_opening
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 
 
 def model(name: str, medium: str = "image", family: str = "diffusion") -> ModelInfo:
@@ -60,7 +60,7 @@ class Stage:
         self.controller = self.listener.controller = make(self.session, self.listener)
 
     @property
-    def trace(self) -> Trace[Any]:
+    def trace(self) -> ShownTrace[Any]:
         trace = self.controller.trace
         assert trace is not None
         return trace
@@ -273,6 +273,12 @@ def test_a_setting_that_the_sampler_or_the_model_has_not_is_refused(images: Stag
     controller.settings = replace(controller.settings, sampler="heun")
     assert "eta applies to DPM++ and DDIM only" in controller.refusal("eta")
     assert "emoji has no guide model" in controller.refusal("autoguidance")
+    assert controller.refusal("watermark") == ""
+    assert "no watermark is on" in controller.refusal("watermark_key")
+    controller.settings = replace(controller.settings, watermark="noise")
+    assert controller.refusal("watermark_key") == ""
+    controller.model = model("video", "video")
+    assert "own models of images" in controller.refusal("watermark")
     controller.settings = replace(controller.settings, sampler="ddim")
     assert controller.refusal("eta") == controller.refusal("guidance") == ""
 

@@ -122,7 +122,9 @@ def test_what_cannot_be_typed_has_no_command(change: str) -> None:
         format_command(start, IMAGE)
 
 
-async def test_y_copies_the_text_the_prompt_or_the_command(shipped, open_app: Opener) -> None:
+async def test_y_copies_the_text_or_the_command_and_slash_searches_the_text(
+    shipped, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await pilot.press("2")
         await pilot.app.run_action("screen.copy")
@@ -140,6 +142,25 @@ async def test_y_copies_the_text_the_prompt_or_the_command(shipped, open_app: Op
         await pilot.press("end", "enter")
         await until_seen(pilot, "copied the command")
         assert pilot.app.clipboard.startswith("genui generate shakespeare --prompt")
+        await pilot.press("2", "end")
+        prose = home_of(pilot).query_one(Prose)
+        await until(pilot, lambda: prose.token_count > 20)
+        word = prose.text.split()[0].lower()
+        count = prose.text.lower().count(word)
+        await pilot.press("slash", *word)
+        await until_seen(pilot, f"match 1 of {count}")
+        here, others = prose.get_component_rich_style("rows--hit-here"), []
+        for line in range(len(prose._flow)):
+            others += [text for text, style, _ in prose._draw_line(line) if style == here]
+        assert "".join(others).lower() == word
+        await pilot.press("enter", "up")
+        assert f"match 1 of {count}" in seen(pilot)
+        await pilot.press(*"zq")
+        await until_seen(pilot, "in this text")
+        await pilot.press("escape")
+        assert not prose._hits
+        assert pilot.app.focused is not None
+        assert pilot.app.focused.id == "text"
 
 
 async def test_y_copies_the_command_that_trains_a_run(shipped, open_app: Opener) -> None:
@@ -172,29 +193,6 @@ def test_a_copy_is_sent_even_if_the_terminal_is_slow(monkeypatch: pytest.MonkeyP
 
 
 # --- Searching --------------------------------------------------------------------------------
-
-
-async def test_slash_searches_the_text(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "end")
-        prose = home_of(pilot).query_one(Prose)
-        await until(pilot, lambda: prose.token_count > 20)
-        word = prose.text.split()[0].lower()
-        count = prose.text.lower().count(word)
-        await pilot.press("slash", *word)
-        await until_seen(pilot, f"match 1 of {count}")
-        here, others = prose.get_component_rich_style("rows--hit-here"), []
-        for line in range(len(prose._flow)):
-            others += [text for text, style, _ in prose._draw_line(line) if style == here]
-        assert "".join(others).lower() == word
-        await pilot.press("enter", "up")
-        assert f"match 1 of {count}" in seen(pilot)
-        await pilot.press(*"zq")
-        await until_seen(pilot, "in this text")
-        await pilot.press("escape")
-        assert not prose._hits
-        assert pilot.app.focused is not None
-        assert pilot.app.focused.id == "text"
 
 
 async def test_slash_searches_the_models_from_any_pane_and_the_branches(

@@ -38,7 +38,7 @@ class Owner(App[None]):
     def on_curve_viewed(self, message: Curve.Viewed) -> None:
         self.viewed.append(message.view)
         if self.follows:
-            self.curve.view = message.view
+            self.curve.set(view=message.view)
 
 
 def lines_of(curve: Curve) -> list[str]:
@@ -74,7 +74,7 @@ async def test_a_click_picks_the_x_under_it_and_changes_nothing_by_itself() -> N
         assert frame is not None
         await pilot.click(Curve, offset=(frame.left + frame.cols // 2, 5))
         assert app.picked == [pytest.approx(500, abs=app.curve.column())]
-        assert app.curve.cursor is None
+        assert app.curve.options.cursor is None
         assert app.viewed == []
 
 
@@ -98,8 +98,8 @@ async def test_the_wheel_asks_to_zoom_about_the_pointer() -> None:
         assert view is not None
         assert view[1] - view[0] == pytest.approx(800)
         assert (at - view[0]) / 800 == pytest.approx(at / 1000)
-        assert app.curve.view is None
-        app.curve.view = view
+        assert app.curve.options.view is None
+        app.curve.set(view=view)
         await pilot.pause()
         await scrolled(pilot, column, up=False)
         assert app.viewed[-1] is None
@@ -118,18 +118,18 @@ async def test_a_drag_pans_as_far_as_there_is_data_and_picks_nothing() -> None:
     app.follows = True
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
-        app.curve.view = (400.0, 600.0)
+        app.curve.set(view=(400.0, 600.0))
         await pilot.pause()
         await dragged(pilot, (40, 8), (30, 8))
-        moved, frame = app.curve.view, app.curve.frame
+        moved, frame = app.curve.options.view, app.curve.frame
         assert moved is not None
         assert frame is not None
         assert moved[0] == pytest.approx(400 + 10 * 200 / frame.cols)
         for _ in range(4):
             await dragged(pilot, (10, 8), (58, 8))
-        assert app.curve.view == pytest.approx((0, 200))
+        assert app.curve.options.view == pytest.approx((0, 200))
         assert app.picked == []
-        assert app.curve.span() == app.curve.view
+        assert app.curve.span() == app.curve.options.view
 
 
 async def test_a_double_click_asks_for_everything() -> None:
@@ -137,11 +137,11 @@ async def test_a_double_click_asks_for_everything() -> None:
     app.follows = True
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
-        app.curve.view = (400.0, 600.0)
+        app.curve.set(view=(400.0, 600.0))
         await pilot.pause()
         await pilot.click(Curve, offset=(30, 8), times=2)
         assert app.viewed[-1] is None
-        assert app.curve.view is None
+        assert app.curve.options.view is None
         assert len(app.picked) == 1
 
 
@@ -167,7 +167,7 @@ async def test_a_view_shows_its_stretch_and_none_follows_the_newest() -> None:
     curve = app.curve
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, curve)
-        curve.view = (900.0, 1000.0)
+        curve.set(view=(900.0, 1000.0))
         await pilot.pause()
         assert curve.span() == (900, 1000)
         assert "940" in lines_of(curve)[-1]
@@ -175,7 +175,7 @@ async def test_a_view_shows_its_stretch_and_none_follows_the_newest() -> None:
         curve.set_series({"loss": (longer, np.ones(3000))})
         await pilot.pause()
         assert curve.span() == (900, 1000)
-        curve.view = None
+        curve.set(view=None)
         await pilot.pause()
         assert curve.span()[1] >= 2999
 
@@ -195,7 +195,7 @@ async def test_the_read_out_tells_the_values_at_the_cursor() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
         assert "━ loss ⠒" not in lines_of(app.curve)[0]
-        app.curve.cursor = 200.0
+        app.curve.set(cursor=200.0)
         await pilot.pause()
         assert lines_of(app.curve)[0].strip() == "step 200  ━ loss 2.104"
 
@@ -204,7 +204,7 @@ async def test_the_axis_is_told_in_its_unit() -> None:
     app = shown()
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
-        app.curve.unit = "s"
+        app.curve.set(unit="s")
         await pilot.pause()
         assert "10:00" in lines_of(app.curve)[-1]
         assert app.curve.caption == "1 column = 18 s, min–max"
@@ -214,12 +214,12 @@ async def test_a_column_on_a_logarithmic_axis_grows_with_x() -> None:
     app = shown()
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
-        app.curve.log_x = True
+        app.curve.set(log_x=True)
         await pilot.pause()
         assert app.curve.span() == (1, 1000)
-        app.curve.cursor = 10.0
+        app.curve.set(cursor=10.0)
         near = app.curve.column()
-        app.curve.cursor = 100.0
+        app.curve.set(cursor=100.0)
         assert app.curve.column() == pytest.approx(10 * near)
 
 
@@ -227,7 +227,7 @@ async def test_what_was_written_again_is_shown_and_named() -> None:
     app = shown()
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
-        app.curve.overlaps = [(400, 500)]
+        app.curve.set(overlaps=[(400, 500)])
         await pilot.pause()
         assert "↺═" in lines_of(app.curve)[-2]
         assert "↺ written again" in lines_of(app.curve)[0]
@@ -255,10 +255,10 @@ async def test_what_is_set_together_is_drawn_once(monkeypatch: pytest.MonkeyPatc
         await ready(pilot, curve)
         draw, drawn = curve.draw, []
         monkeypatch.setattr(curve, "draw", lambda *size: drawn.append(size) or draw(*size))
-        curve.view, curve.cursor, curve.unit, curve.log_y = (100.0, 200.0), 150.0, "s", True
+        curve.set(view=(100.0, 200.0), cursor=150.0, unit="s", log_y=True)
         await pilot.pause()
         assert len(drawn) == 1
-        curve.cursor = 160.0
+        curve.set(cursor=160.0)
         curve.set_series({"loss": (STEPS, LOSS + 1)})
         await pilot.pause()
         assert len(drawn) == 2
@@ -268,7 +268,7 @@ async def test_what_is_set_together_is_drawn_once(monkeypatch: pytest.MonkeyPatc
 async def test_series_that_hold_nothing_to_draw_are_no_trouble(log: bool) -> None:
     app = shown()
     curve = app.curve
-    curve.log_x = curve.log_y = log
+    curve.set(log_x=log, log_y=log)
     async with app.run_test(size=SIZE) as pilot:
         for values in (np.full(5, np.nan), np.zeros(5), np.full(5, -np.inf), np.array([1e300] * 5)):
             curve.set_series({"x": (np.zeros(5), values)}, {"x": "smoothed"})

@@ -13,7 +13,7 @@ from genui.kinds.image import CAPTIONS
 from genui.ui import demo
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.lists import RowList
 
 
@@ -26,7 +26,7 @@ def pane(pilot: Pilot[None], name: str) -> TracePane:
     return home_of(pilot).query_one(f"#{name}", TracePane)
 
 
-def shown_steps(trace: Trace[Any] | None) -> int:
+def shown_steps(trace: ShownTrace[Any] | None) -> int:
     return trace.position if trace is not None else 0
 
 
@@ -34,20 +34,16 @@ def moving(pilot: Pilot[None], name: str) -> bool:
     return shown_steps(pane(pilot, name).trace) > 0
 
 
-async def test_an_image_and_a_text_play_by_themselves(shipped: Path, open_app: Opener) -> None:
+async def test_an_image_and_a_text_play_until_a_key_takes_over_and_leaves_what_is_shown(
+    shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "END_TICKS", 10_000)
     async with open_app() as pilot:
         await until(pilot, lambda: moving(pilot, "canvas") and moving(pilot, "text"))
         model = pane(pilot, "canvas").controller.model
         assert model is not None
         assert model.name == "icons"
         assert pane(pilot, "canvas").controller.prompt in CAPTIONS
-
-
-async def test_a_key_takes_over_and_leaves_what_is_shown(
-    shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo, "END_TICKS", 10_000)
-    async with open_app() as pilot:
         await until(pilot, lambda: moving(pilot, "canvas"))
         await pilot.press("down")
         home = home_of(pilot)

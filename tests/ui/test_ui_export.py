@@ -80,7 +80,9 @@ async def closed(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: pilot.app.screen is home_of(pilot))
 
 
-async def test_the_window_lists_every_format_of_the_medium(shipped: Path, open_app: Opener) -> None:
+async def test_every_format_is_listed_and_a_png_is_the_image_at_the_playhead_with_its_recipe(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
     at_playhead = "predicted x₀, without noise at step 20"
     async with open_app() as pilot:
         await drawn(pilot)
@@ -91,12 +93,8 @@ async def test_the_window_lists_every_format_of_the_medium(shipped: Path, open_a
                 assert words in shown
             assert "icons-1.png" in shown
             assert "esc cancel" in shown
-
-
-async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
-    shipped: Path, open_app: Opener, folder: Path
-) -> None:
-    async with open_app() as pilot:
+        await pilot.press("escape")
+        await closed(pilot)
         pane = await drawn(pilot)
         await pilot.press("left", "left", "right_square_bracket")
         trace = pane.trace
@@ -105,7 +103,7 @@ async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
         await window(pilot)
         await pilot.press("enter")
         await closed(pilot)
-        await until_seen(pilot, "genui replay icons-1.png")
+        await until_seen(pilot, "V or `genui verify icons-1.png`")
         found = read(folder / "icons-1.png")
         recipe = found.recipe
         assert to_start(recipe) == as_saved(trace.request)
@@ -137,6 +135,26 @@ async def test_strips_and_moving_images_carry_the_recipe(
             assert pane.trace is not None
             assert to_start(found.recipe) == as_saved(pane.trace.request)
             assert len(frames_in(found)) == images
+
+
+async def test_a_signs_what_has_room_for_a_signature(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    pytest.importorskip("c2pa")
+    async with open_app() as pilot:
+        await drawn(pilot)
+        await window(pilot, "png")
+        await pilot.press("a")
+        await until_seen(pilot, "signed · it contains its recipe")
+        await pilot.press("enter")
+        await closed(pilot)
+        assert b"org.genui.recipe" in (folder / "icons-1.png").read_bytes()
+        await window(pilot, "trace")
+        await pilot.press("a")
+        await until_seen(pilot, "a .trace cannot be signed")
+        await pilot.press("enter")
+        await closed(pilot)
+        assert read(folder / "icons-1.trace").recipe.model == "icons"
 
 
 async def test_text_is_written_whole_with_the_recipe_of_its_branch(
@@ -204,7 +222,7 @@ async def test_two_edits_at_once_are_saved_and_come_back_as_one_branch(
         assert again.trace.request == pane.trace.request
 
 
-async def test_an_unfinished_trace_is_finished_first_if_one_says_so(
+async def test_an_unfinished_trace_is_finished_first_or_written_as_far_as_it_is(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
     async with open_app() as pilot:
@@ -223,10 +241,6 @@ async def test_an_unfinished_trace_is_finished_first_if_one_says_so(
         assert read(folder / "icons-1.png").recipe.view.steps == (3,)
         assert pane.trace is not None
         assert pane.trace.position == 3
-
-
-async def test_or_written_as_far_as_it_is(shipped: Path, open_app: Opener, folder: Path) -> None:
-    async with open_app() as pilot:
         pane = home_of(pilot).query_one("#text", TracePane)
         await pilot.press("2", "right", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 2)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -31,6 +32,22 @@ def all_freed(references: list[weakref.ref[object]]) -> Callable[[], bool]:
     return freed
 
 
+def name_keepers(references: list[weakref.ref[object]]) -> str:
+    """The way from what should be gone to what keeps it: the nearest first."""
+    kept: list[object] = [part for reference in references if (part := reference()) is not None]
+    known, lines = {id(kept)}, list[str]()
+    while kept and len(lines) < 200:
+        part = kept.pop(0)
+        known.add(id(part))
+        keepers = [each for each in gc.get_referrers(part) if id(each) not in known]
+        keepers = [each for each in keepers if not isinstance(each, FrameType)]
+        known.update(map(id, keepers))
+        lines.append(f"{type(part)} {str(part)[:80]!r} is kept by:")
+        lines += [f"    {type(each)} {str(each)[:120]!r}" for each in keepers]
+        kept += keepers
+    return "\n".join(lines)
+
+
 @pytest.mark.parametrize("key", ["?", "f1", "ctrl+p", "n", "m"])
 async def test_a_closed_window_is_freed_with_all_that_it_has_drawn(
     shipped: object, open_app: Opener, key: str
@@ -42,7 +59,9 @@ async def test_a_closed_window_is_freed_with_all_that_it_has_drawn(
         references = refer(pilot.app.screen)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home)
-        await until(pilot, all_freed(references))
+        for part in pilot.app, home, *home.walk_children(Widget):
+            part.call_later(lambda: None)  # each keeps its last message, and with it who sent it
+        await until(pilot, all_freed(references), tell=lambda: name_keepers(references))
 
 
 def test_a_closed_app_is_freed(shipped: object, open_app: Opener) -> None:

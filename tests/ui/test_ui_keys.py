@@ -3,14 +3,16 @@
 import asyncio
 import importlib
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from acting import Opener, home_of, key_event, seen, until, until_seen
 from textual import events
 from textual.app import App
+from textual.binding import Binding
 from textual.color import Color
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Markdown, MarkdownViewer
 
@@ -22,12 +24,18 @@ from genui.protocol.manual import topics
 from genui.ui import keys
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
+from genui.ui.home import HomeScreen
+from genui.ui.home_panes import ModelsPane, TrainingPane
 from genui.ui.key_help import HelpScreen, help_text
-from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.manual import topic_of
 from genui.ui.screens import Palette, PaletteScreen
+from genui.ui.training.controls import RunControls
+from genui.ui.training.screen import TrainingScreen
+from genui.ui.training.table import RunTable
 from genui.ui.widgets.bars import FooterLine, fit_keys
+from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.lists import RowList
+from genui.ui.widgets.settings import SettingsPanel
 
 
 def test_no_pane_has_a_key_twice() -> None:
@@ -35,8 +43,35 @@ def test_no_pane_has_a_key_twice() -> None:
         own = [k for key in keys.of_pane(pane) for k in key.keys.split(",") if k]
         if pane != "app":
             own += [k for key in keys.common(pane) for k in key.keys.split(",")]
-        assert len(own) == len(set(own)), pane
-    assert len({key.id for key in keys.APP_KEYS}) == len(keys.APP_KEYS)
+        twice = {key for key in own if own.count(key) > 1}
+        assert not twice, f"two rows of {pane} in genui/ui/keys.py have {twice}: give one another"
+    ids = [key.id for key in keys.APP_KEYS]
+    assert not {id for id in ids if ids.count(id) > 1}
+
+
+def test_a_kind_replaces_no_key_of_the_app_or_of_another_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quit_key = keys.find_key("app.quit")
+    rows = [
+        replace(quit_key, description="another"),
+        *(replace(quit_key, id="mine.key", description=text) for text in ("first", "second")),
+    ]
+    monkeypatch.setattr(keys, "KINDS", {("mine", "key"): SimpleNamespace(keys=lambda: rows)})
+    assert keys.find_key("app.quit") == quit_key
+    assert keys.find_key("mine.key").description == "first"
+
+
+@pytest.mark.parametrize(
+    "widget", [HomeScreen, ModelsPane, TrainingPane, TrainingScreen, RunTable, SettingsPanel]
+)
+def test_every_key_of_a_widget_has_an_action(widget: type[Widget]) -> None:
+    rows = [row for row in widget.BINDINGS if isinstance(row, Binding) and "." not in row.action]
+    assert rows
+    for row in rows:
+        name = f"action_{row.action.partition('(')[0]}"
+        known = hasattr(widget, name) or hasattr(RunControls, name)  # which a run's host has too
+        assert known, f"{row.id} of genui/ui/keys.py needs {name} in {widget.__name__}"
 
 
 MEANINGS = {
@@ -69,9 +104,11 @@ MEANINGS = {
     "f1": {"manual"},
     "ctrl+p": {"app.command_palette"},
     "q": {"quit"},
+    "V": {"verify"},
     "i": {"details", "into"},
     "d": {"delete_run"},
     "m": {"messages"},
+    "D": {"drafts"},
     "F": {"favourites"},
     "G": {"generate", "generate_row"},
 }
@@ -89,7 +126,7 @@ def test_a_key_of_the_grammar_means_the_same_in_every_pane() -> None:
             else:  # beside the grammar there are no other letters
                 assert not (len(key) == 1 and key.isalpha()), row.id
     listed = {key for group in keys.GRAMMAR for key in group.split(",")}
-    assert MEANINGS.keys() - {"i", "d", "F", "G"} <= listed
+    assert MEANINGS.keys() - {"i", "d", "D", "F", "G", "V"} <= listed
 
 
 def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
@@ -99,7 +136,7 @@ def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
         "n": "answer leave", "y": "answer agree",
     }  # fmt: skip
     for module in (
-        *("branches", "compare", "export", "windows", "widgets.dialogs"),
+        *("branches", "compare", "drafts", "export", "windows", "widgets.dialogs"),
         *(f"training.{name}" for name in ("alerts", "panels", "table", "console", "config")),
     ):
         for name, kind in vars(importlib.import_module(f"genui.ui.{module}")).items():
@@ -122,7 +159,10 @@ def test_the_footer_never_loses_help_and_quit(width: int) -> None:
         assert sum(len(k.shown) + len(k.description) + 3 for k in shown) <= width
 
 
-async def test_the_help_shows_the_keys_of_the_focused_pane(shipped, open_app: Opener) -> None:
+async def test_the_help_has_the_keys_of_a_pane_and_leads_to_its_page_of_the_manual(
+    shipped,
+    open_app: Opener,
+) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "question_mark")
         await until_seen(pilot, "Keys of Canvas")
@@ -131,6 +171,22 @@ async def test_the_help_shows_the_keys_of_the_focused_pane(shipped, open_app: Op
         await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))
         await until_seen(pilot, "Denoise")
         assert "Keys of Canvas" not in seen(pilot)
+        await pilot.press("escape")
+        await pilot.press("2", "question_mark")
+        await until_seen(pilot, "Keys of Text")
+        await pilot.press("f1")  # from the keys of a pane to its page
+        await until_seen(pilot, "Manual: Text")
+        viewer = pilot.app.screen.query_one(MarkdownViewer)
+        await viewer.go("settings.md")  # as a link on the page does
+        await until_seen(pilot, "Manual: Settings of a generation")
+        await pilot.press("left")
+        await until_seen(pilot, "Manual: Text")
+        await pilot.press("i", "down", "enter")  # the topics: start, then models
+        await until_seen(pilot, "Manual: Models")
+        await pilot.press("t")
+        await until_seen(pilot, "Ⅱ Limitations")  # a heading further down
+        await pilot.press("t")
+        assert "Ⅱ Limitations" not in seen(pilot)
 
 
 @pytest.mark.parametrize("width", [60, 81])
@@ -183,25 +239,6 @@ def test_the_manual_of_a_medium_that_has_its_own_page(marks: Kind) -> None:
 @pytest.mark.parametrize("scope", keys.titles())
 def test_every_place_has_a_page_of_the_manual(scope: str) -> None:
     assert topic_of(scope) in topics()
-
-
-async def test_the_manual_turns_pages_and_goes_back(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "question_mark")
-        await until_seen(pilot, "Keys of Text")
-        await pilot.press("f1")  # from the keys of a pane to its page
-        await until_seen(pilot, "Manual: Text")
-        viewer = pilot.app.screen.query_one(MarkdownViewer)
-        await viewer.go("settings.md")  # as a link on the page does
-        await until_seen(pilot, "Manual: Settings of a generation")
-        await pilot.press("left")
-        await until_seen(pilot, "Manual: Text")
-        await pilot.press("i", "down", "enter")  # the topics: start, then models
-        await until_seen(pilot, "Manual: Models")
-        await pilot.press("t")
-        await until_seen(pilot, "Ⅱ Limitations")  # a heading further down
-        await pilot.press("t")
-        assert "Ⅱ Limitations" not in seen(pilot)
 
 
 async def test_the_manual_closes_while_a_page_is_being_made(shipped, open_app: Opener) -> None:
@@ -347,7 +384,7 @@ async def test_keys_are_handled_as_they_were_typed_while_the_app_is_busy(open_ap
     handled: list[str] = []
     ready = asyncio.Event()
 
-    class Slow(LifecycleGuard, Screen[None]):
+    class Slow(Window[None]):
         async def on_mount(self) -> None:
             await ready.wait()
 
@@ -374,9 +411,9 @@ async def test_keys_are_handled_as_they_were_typed_while_the_app_is_busy(open_ap
 
 
 async def test_keys_typed_ahead_are_for_what_the_keys_before_have_opened_or_closed(
-    shipped, open_app: Opener
+    shipped,
+    open_app: Opener,
 ) -> None:
-    """In one burst, as they wait on a busy machine: the help opens, and no line takes its key."""
     async with open_app() as pilot:
         app = pilot.app
         assert isinstance(app, GenuiApp)
@@ -387,13 +424,6 @@ async def test_keys_typed_ahead_are_for_what_the_keys_before_have_opened_or_clos
             await pilot.press("escape")
             await until(pilot, lambda: app.screen is home_of(pilot))
             assert app.tour is None
-
-
-async def test_keys_typed_at_once_reach_what_has_the_focus_after_a_line(
-    shipped, open_app: Opener
-) -> None:
-    """Enter in the filter opens the row that it has found, and Space plays there."""
-    async with open_app() as pilot:
         home = home_of(pilot)
         pane = home.query_one("#text", TracePane)
         for key in ("slash", *"shakespeare", "enter", "space"):

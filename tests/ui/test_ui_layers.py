@@ -58,7 +58,7 @@ async def test_the_cursor_moves_the_layers_to_the_nearest_checkpoint() -> None:
 @pytest.mark.parametrize(
     ("recipe", "checkpoint", "line"),
     [
-        ("icons", True, "Layers are of runs of text models"),
+        ("icons", True, "Only runs of text models show layers"),
         ("shakespeare", False, "No checkpoint yet"),
     ],
 )
@@ -67,7 +67,7 @@ async def test_a_run_without_layers_says_why(recipe: str, checkpoint: bool, line
         app = app_of(pilot)
         view = look(stage.make_run(recipe, step=40, checkpoint=checkpoint))
         app.show(with_info(view, format="wandb"))
-        await until_seen(pilot, "Layers are of runs of text models")
+        await until_seen(pilot, "Only runs of text models show layers")
         app.show(look(stage.make_run("shakespeare", step=40)))
         await until_seen(pilot, "genui watch runs no model")
         app.session = FakeSession(app)  # type: ignore[attr-defined, arg-type]

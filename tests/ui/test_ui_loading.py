@@ -15,7 +15,7 @@ from genui.runs.models import ModelInfo
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.compare import Column, Columns
 from genui.ui.traces.controller import TraceController
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 
 BIG = ModelInfo(
     ref="big", name="big", family="pretrained", medium="text", dataset="", parameters=1, step=0,
@@ -62,7 +62,7 @@ class Stage:
         self.listener.controller = self.controller
 
     @property
-    def trace(self) -> Trace[TextFrame]:
+    def trace(self) -> ShownTrace[TextFrame]:
         assert self.controller.trace is not None
         return self.controller.trace
 

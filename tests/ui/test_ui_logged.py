@@ -111,13 +111,15 @@ async def test_a_click_in_a_curve_with_its_own_axis_is_a_step_for_the_others() -
         await until(pilot, lambda: own.curve.frame is not None)
         assert own.curve.frame is not None
         await pilot.click(own.curve, offset=(own.curve.frame.left + own.curve.frame.cols // 2, 3))
-        await until(pilot, lambda: loss.curve.cursor is not None)
-        assert own.curve.cursor == pytest.approx(200, abs=20)  # of 400 frames
-        assert loss.curve.cursor == board.state.cursor == pytest.approx(2, abs=0.2)  # of 4 steps
+        await until(pilot, lambda: loss.curve.options.cursor is not None)
+        assert own.curve.options.cursor == pytest.approx(200, abs=20)  # of 400 frames
+        assert (
+            loss.curve.options.cursor == board.state.cursor == pytest.approx(2, abs=0.2)
+        )  # of 4 steps
         await pilot.press("right")
-        await until(pilot, lambda: (loss.curve.cursor or 0.0) > 2.2)
-        assert own.curve.cursor is not None
-        assert own.curve.cursor > 220
+        await until(pilot, lambda: (loss.curve.options.cursor or 0.0) > 2.2)
+        assert own.curve.options.cursor is not None
+        assert own.curve.options.cursor > 220
 
 
 def test_a_setting_hides_what_the_tool_says_under_its_name(tmp_path: Path) -> None:

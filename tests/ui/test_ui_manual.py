@@ -36,7 +36,7 @@ async def test_words_are_found_in_all_pages_and_enter_opens_the_place(
         assert "match 1 of" in seen(pilot)
 
 
-async def test_letters_in_the_search_are_text_and_esc_goes_back_to_the_page(
+async def test_letters_in_the_search_are_text_and_n_goes_from_match_to_match(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -51,12 +51,6 @@ async def test_letters_in_the_search_are_text_and_esc_goes_back_to_the_page(
         assert screen.query_one(FilterLine).has_focus
         await pilot.press("escape", "escape")
         assert pilot.app.screen is not screen
-
-
-async def test_n_goes_to_the_next_match_and_shift_n_to_the_one_before(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
         rows = await searched(pilot, "guidance")
         await until(pilot, lambda: any(row.left == "commands" for row in rows.rows))
         pages = [row.left for row in rows.rows]

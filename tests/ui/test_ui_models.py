@@ -7,6 +7,7 @@ import pytest
 import stage
 from acting import Opener, home_of, seen, until, until_seen
 from PIL import Image
+from private_textual import drawn_lines
 from textual.widgets import Static
 
 from genui.runs.layout import RunLock
@@ -21,7 +22,8 @@ from genui.ui.widgets.prose import Prose
 
 
 async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
-    shipped, open_app: Opener
+    shipped,
+    open_app: Opener,
 ) -> None:
     stage.make_run(name="cats", recipe="emoji", state="failed", step=120, error="loss is NaN")
     async with open_app() as pilot:
@@ -41,6 +43,12 @@ async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
         assert "tiny-shakespeare · public domain" in card  # on the screen it is wrapped
         await pilot.press("i")
         await until(pilot, lambda: "Invents words now and then." not in seen(pilot))
+        rows = home_of(pilot).query_one(RowList)
+        rows.chosen = "pull:smollm2"
+        await until_seen(pilot, "genui pull smollm2")
+        assert "chat" in seen(pilot)
+        await pilot.press("enter")
+        await until_seen(pilot, "in a shell: genui pull smollm2")
 
 
 async def test_the_card_offers_a_training_of_models_that_can_be_trained_on_alone() -> None:
@@ -52,10 +60,32 @@ async def test_the_card_offers_a_training_of_models_that_can_be_trained_on_alone
     assert "n train" in str(model_card(dataclasses.replace(model, trains=True)))
 
 
-async def test_a_notice_longer_than_its_place_leaves_its_middle_out(
-    shipped, open_app: Opener
+async def test_what_a_model_drew_is_above_its_card(shipped: Path, open_app: Opener) -> None:
+    red = Image.new("RGB", (64, 32), (250, 10, 10))
+    red.save(shipped / "emoji" / "sample.png")
+    (shipped / "icons" / "sample.png").write_bytes(b"no image")
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(ModelsPane)
+        thumbnail = pane.query_one(".thumbnail", Static)
+        pane.query_one(RowList).chosen = "model:emoji"
+        await until(pilot, lambda: thumbnail.has_class("-shown") and thumbnail.size.height > 2)
+        strip = drawn_lines(pilot.app.screen)[thumbnail.region.y]
+        colours = {segment.style.bgcolor for segment in strip if segment.style is not None}
+        assert any(colour and colour.triplet == (250, 10, 10) for colour in colours)
+        pane.query_one(RowList).chosen = "model:icons"
+        await until(pilot, lambda: not thumbnail.has_class("-shown"))
+
+
+async def test_a_broken_run_is_listed_with_its_fault_and_a_long_notice_leaves_its_middle_out(
+    shipped,
+    open_app: Opener,
 ) -> None:
-    async with open_app(size=(80, 24)) as pilot:
+    run = stage.make_run(name="torn")
+    run.run_json.write_text("{")
+    async with open_app(size=(80, 24)) as pilot:  # without the Training pane, which says it too
+        await until_seen(pilot, "damaged")
+        card = home_of(pilot).query_one(".card-text", Static)
+        assert "run.json" in str(card.content)  # on the screen its path is wrapped
         home_of(pilot).say("saved " + "/a-long-folder" * 30 + "/cat.png", "note")
         await until_seen(pilot, "/cat.png")
         line = pilot.app.screen.query_one(StatusLine)
@@ -66,32 +96,10 @@ async def test_a_notice_longer_than_its_place_leaves_its_middle_out(
         await until_seen(pilot, "or esc")
 
 
-async def test_what_a_model_drew_is_above_its_card(shipped: Path, open_app: Opener) -> None:
-    red = Image.new("RGB", (64, 32), (250, 10, 10))
-    red.save(shipped / "emoji" / "sample.png")
-    (shipped / "icons" / "sample.png").write_bytes(b"no image")
-    async with open_app() as pilot:
-        pane = home_of(pilot).query_one(ModelsPane)
-        thumbnail = pane.query_one(".thumbnail", Static)
-        pane.query_one(RowList).chosen = "model:emoji"
-        await until(pilot, lambda: thumbnail.has_class("-shown") and thumbnail.size.height > 2)
-        strip = pilot.app.screen._compositor.render_strips()[thumbnail.region.y]
-        colours = {segment.style.bgcolor for segment in strip if segment.style is not None}
-        assert any(colour and colour.triplet == (250, 10, 10) for colour in colours)
-        pane.query_one(RowList).chosen = "model:icons"
-        await until(pilot, lambda: not thumbnail.has_class("-shown"))
-
-
-async def test_a_broken_run_folder_is_listed_with_its_fault(shipped, open_app: Opener) -> None:
-    run = stage.make_run(name="torn")
-    run.run_json.write_text("{")
-    async with open_app(size=(80, 24)) as pilot:  # without the Training pane, which says it too
-        await until_seen(pilot, "damaged")
-        card = home_of(pilot).query_one(".card-text", Static)
-        assert "run.json" in str(card.content)  # on the screen its path is wrapped
-
-
-async def test_enter_opens_a_model_in_the_pane_of_its_medium(shipped, open_app: Opener) -> None:
+async def test_enter_opens_a_model_in_the_pane_of_its_medium_also_from_the_filter(
+    shipped,
+    open_app: Opener,
+) -> None:
     async with open_app() as pilot:
         home = home_of(pilot)
         rows = home.query_one(RowList)
@@ -105,28 +113,7 @@ async def test_enter_opens_a_model_in_the_pane_of_its_medium(shipped, open_app: 
         await pilot.press("enter")
         assert home.current == "text"
         await until(pilot, lambda: "return 2 * r" in home.query_one(Prose).text)
-
-
-async def test_the_filter_is_a_regular_expression(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("slash", *"^image")
-        await until_seen(pilot, "2 of 4")
-        assert "shakespeare" not in _list(pilot)
-        rows = home_of(pilot).query_one(RowList)
-        first = rows.chosen
-        await pilot.press("down")
-        assert pilot.app.focused is rows
-        assert rows.chosen != first
-        assert "shakespeare" not in _list(pilot)
-        await pilot.press("escape")
-        assert "shakespeare" in _list(pilot)
-
-
-async def test_enter_in_the_filter_opens_what_is_highlighted_and_the_filter_is_gone(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        home = home_of(pilot)
+        await pilot.press("1")
         await pilot.press("slash", *"emoj")
         await until_seen(pilot, "1 of 4")
         await pilot.press("x", "enter")  # nothing matches
@@ -142,6 +129,38 @@ async def test_enter_in_the_filter_opens_what_is_highlighted_and_the_filter_is_g
         assert not home.query_one(ModelsPane).has_class("-editing")
 
 
+async def test_the_filter_is_a_regular_expression_and_takes_every_key(
+    shipped,
+    open_app: Opener,
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("slash", *"^image")
+        await until_seen(pilot, "2 of 4")
+        assert "shakespeare" not in _list(pilot)
+        rows = home_of(pilot).query_one(RowList)
+        first = rows.chosen
+        await pilot.press("down")
+        assert pilot.app.focused is rows
+        assert rows.chosen != first
+        assert "shakespeare" not in _list(pilot)
+        await pilot.press("escape")
+        assert "shakespeare" in _list(pilot)
+        await pilot.press("slash", "left_parenthesis")
+        await until_seen(pilot, "not a regular expression")
+        assert "shakespeare" in _list(pilot)
+        await pilot.press("escape")
+        assert "not a regular expression" not in seen(pilot)
+        await pilot.press("slash")
+        pilot.app.screen.focused.value = "a{99999999999}"  # type: ignore[union-attr]
+        await until_seen(pilot, "not a regular expression")
+        await pilot.press("escape")
+        await pilot.press("slash", *"q2nz")
+        home = home_of(pilot)
+        assert home.view == "home"
+        assert home.query_one("ModelsPane LineInput").value == "q2nz"  # type: ignore[attr-defined]
+        assert pilot.app.is_running
+
+
 async def test_of_several_that_match_the_best_name_is_chosen(
     shipped: Path, open_app: Opener
 ) -> None:
@@ -152,26 +171,6 @@ async def test_of_several_that_match_the_best_name_is_chosen(
         await until(pilot, lambda: rows.chosen == "model:python")
         await pilot.press(*["backspace"] * 4, *"recurr")
         await until(pilot, lambda: rows.chosen == "model:shakespeare-gru")
-
-
-async def test_a_bad_regular_expression_is_named_and_changes_nothing(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("slash", "left_parenthesis")
-        await until_seen(pilot, "not a regular expression")
-        assert "shakespeare" in _list(pilot)
-        await pilot.press("escape")
-        assert "not a regular expression" not in seen(pilot)
-
-
-async def test_keys_are_not_eaten_while_typing(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("slash", *"q2nz")
-        home = home_of(pilot)
-        assert home.view == "home"
-        assert home.query_one("ModelsPane LineInput").value == "q2nz"  # type: ignore[attr-defined]
-        assert pilot.app.is_running
 
 
 @pytest.mark.parametrize(
@@ -232,7 +231,9 @@ def test_a_quality_too_long_for_its_row_loses_its_last_words_and_not_its_number(
 # --- many runs ----------------------------------------------------------------------------------
 
 
-async def test_many_runs_leave_room_for_the_models(shipped, open_app: Opener) -> None:
+async def test_many_runs_leave_room_for_the_models_and_the_filter_looks_at_all(
+    shipped, open_app: Opener
+) -> None:
     live = stage.make_run(name="live", state="running", step=3)
     for number in range(28):
         stage.make_run(name=f"old-{number}", state="finished", step=2, checkpoint=False)
@@ -244,23 +245,15 @@ async def test_many_runs_leave_room_for_the_models(shipped, open_app: Opener) ->
             assert names[:2] == ["RUNS", "live"]
             assert names.index("23 more") == 7  # after the five newest
             assert "icons" in seen(pilot)
+            await pilot.press("slash", *"old-0")  # folded
+            await until(pilot, lambda: [row.left for row in rows.rows] == ["RUNS", "old-0"])
+            await pilot.press("enter")
+            await until(pilot, lambda: len(rows.rows) > 2)
+            assert "old-0" in [row.left for row in rows.rows]
             rows.chosen = "more"
             await pilot.press("enter")
             await until(pilot, lambda: home_of(pilot).board is not None)
             await until_seen(pilot, "old-0")
-
-
-async def test_the_filter_looks_at_runs_that_are_folded(shipped, open_app: Opener) -> None:
-    for number in range(8):
-        stage.make_run(name=f"old-{number}", state="finished", step=2, checkpoint=False)
-    async with open_app() as pilot:
-        await until_seen(pilot, "3 more")
-        await pilot.press("slash", *"old-0")
-        rows = home_of(pilot).query_one(RowList)
-        await until(pilot, lambda: [row.left for row in rows.rows] == ["RUNS", "old-0"])
-        await pilot.press("enter")
-        await until(pilot, lambda: any(row.left == "old-0" for row in rows.rows))
-        assert len(rows.rows) > 2
 
 
 async def test_the_training_pane_shows_one_that_trains_until_enter_is_pressed(
@@ -282,13 +275,3 @@ async def test_the_training_pane_shows_one_that_trains_until_enter_is_pressed(
             home.watcher.refresh()
             await pilot.pause(0.5)
             assert home.watched == first
-
-
-async def test_the_chat_model_is_listed_before_it_is_there(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        rows = home_of(pilot).query_one(RowList)
-        rows.chosen = "pull:smollm2"
-        await until_seen(pilot, "genui pull smollm2")
-        assert "chat" in seen(pilot)
-        await pilot.press("enter")
-        await until_seen(pilot, "in a shell: genui pull smollm2")

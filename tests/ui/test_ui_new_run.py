@@ -21,12 +21,11 @@ from genui.ui import new_run
 from genui.ui.home_panes import ModelsPane
 from genui.ui.new_run import (
     NewRunScreen,
-    complete_path,
     complete_setting,
     describe_setting,
     parse_minutes,
 )
-from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.inputs import LineInput, complete_path
 from genui.ui.widgets.lists import RowList
 
 QUICK = next(iter(RECIPES))
@@ -97,15 +96,6 @@ async def test_an_error_is_seen_beside_its_field_at_80_by_24(shipped, open_app: 
         assert not paths.runs_dir().exists()
 
 
-async def test_a_lower_terminal_scrolls_to_the_error(shipped, open_app: Opener) -> None:
-    async with open_app(size=(80, 14)) as pilot:
-        await pilot.press("n")
-        await until_seen(pilot, "New run")
-        await pilot.press("up", "tab", "tab", "tab", "tab", *"x", "ctrl+s")
-        await until_seen(pilot, "'x': expected KEY=VALUE")
-        assert form(pilot).query_one(".window").show_vertical_scrollbar
-
-
 async def test_a_recipe_is_found_by_a_part_of_its_name(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("n")
@@ -123,7 +113,7 @@ async def test_a_recipe_is_found_by_a_part_of_its_name(shipped, open_app: Opener
         await until(pilot, lambda: "did you mean 'prose'?" in fault(pilot))
 
 
-async def test_the_form_counts_the_tables_of_n_grams(
+async def test_the_form_counts_the_tables_of_n_grams_and_a_lower_terminal_scrolls_to_the_error(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans(monkeypatch)
@@ -135,15 +125,13 @@ async def test_the_form_counts_the_tables_of_n_grams(
         await until(pilot, lambda: form(pilot).recipe.name == "shakespeare")
         await until_seen(pilot, "layers 6")
         assert "n-grams" not in seen(pilot)
-
-
-async def test_the_form_says_what_the_training_takes(
-    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plans(monkeypatch, Plan(measuring=True), Plan(seconds=60, now=60, source="20 steps measured"))
-    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("escape")
+        await pilot.resize_terminal(80, 14)
         await pilot.press("n")
-        await until_seen(pilot, "about 1 minute on this machine (20 steps measured)")
+        await until_seen(pilot, "New run")
+        await pilot.press("up", "tab", "tab", "tab", "tab", *"x", "ctrl+s")
+        await until_seen(pilot, "'x': expected KEY=VALUE")
+        assert form(pilot).query_one(".window").show_vertical_scrollbar
 
 
 async def test_a_measurement_says_how_long_it_still_takes(
@@ -244,11 +232,15 @@ def test_a_time_is_minutes(text: str, minutes: float) -> None:
     assert parse_minutes(text) == minutes
 
 
-async def test_what_cannot_start_is_said_and_makes_no_run(
+async def test_what_the_training_takes_is_said_and_what_cannot_start_makes_no_run(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plans(monkeypatch, Plan(fault="no NotoColorEmoji.ttf found: install it"))
+    plans(monkeypatch, Plan(measuring=True), Plan(seconds=60, now=60, source="20 steps measured"))
     async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "about 1 minute on this machine (20 steps measured)")
+        await pilot.press("escape")
+        plans(monkeypatch, Plan(fault="no NotoColorEmoji.ttf found: install it"))
         await pilot.press("n")
         line = "cannot start: no NotoColorEmoji.ttf found"
         await until_seen(pilot, line)

@@ -44,7 +44,9 @@ def test_opening_and_quitting_imports_nothing_heavy() -> None:
     assert before_paint == after == "[]"
 
 
-async def test_four_panes_share_120_by_40(shipped, open_app: Opener) -> None:
+async def test_four_panes_share_120_by_40_and_a_resized_terminal_is_laid_out_again(
+    shipped, open_app: Opener
+) -> None:
     async with open_app(size=(120, 40)) as pilot:
         panes = {p.pane: p.region for p in home_of(pilot).query(Pane)}
         assert set(panes) == {"models", "training", "text", "canvas"}
@@ -54,6 +56,18 @@ async def test_four_panes_share_120_by_40(shipped, open_app: Opener) -> None:
         # Room for a 32×32 image at one column a pixel.
         assert panes["canvas"].width >= 36
         assert panes["canvas"].height >= 20
+        for size, panes in (((80, 24), 1), ((30, 8), 0), ((200, 60), 4), ((120, 40), 4)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda panes=panes: len(visible(pilot)) == panes)
+        for digit, pane in (("2", "text"), ("3", "canvas")):
+            await pilot.press(digit)
+            assert visible(pilot) == [pane]
+        await pilot.press("escape")
+        assert len(visible(pilot)) == 4
+        await pilot.press("z")
+        assert visible(pilot) == ["canvas"]
+        await pilot.press("1")
+        assert len(visible(pilot)) == 4
 
 
 async def test_one_pane_at_80_by_24_the_others_as_tabs(shipped, open_app: Opener) -> None:
@@ -72,8 +86,13 @@ async def test_one_pane_at_80_by_24_the_others_as_tabs(shipped, open_app: Opener
         assert visible(pilot) == ["models"]
 
 
-async def test_a_tiny_terminal_says_what_is_needed_and_can_be_left(open_app: Opener) -> None:
-    async with open_app(size=(40, 10), lists=False) as pilot:
+async def test_nothing_at_all_says_what_to_press_and_a_tiny_terminal_what_is_needed(
+    open_app: Opener,
+) -> None:
+    async with open_app(lists=False) as pilot:
+        await until_seen(pilot, "press n to train")
+        assert "Press n to start one" in seen(pilot)
+        await pilot.resize_terminal(40, 10)
         await until_seen(pilot, "needs 60×16")
         assert "40×10" in seen(pilot)
         assert visible(pilot) == []
@@ -81,51 +100,19 @@ async def test_a_tiny_terminal_says_what_is_needed_and_can_be_left(open_app: Ope
     assert pilot.app.return_code == 0
 
 
-async def test_a_resized_terminal_is_laid_out_again(shipped, open_app: Opener) -> None:
-    async with open_app(size=(120, 40)) as pilot:
-        for size, panes in (((80, 24), 1), ((30, 8), 0), ((200, 60), 4), ((120, 40), 4)):
-            await pilot.resize_terminal(*size)
-            await until(pilot, lambda panes=panes: len(visible(pilot)) == panes)
-
-
-async def test_digits_fill_the_screen_and_escape_goes_back(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        for digit, pane in (("2", "text"), ("3", "canvas")):
-            await pilot.press(digit)
-            assert visible(pilot) == [pane]
-        await pilot.press("escape")
-        assert len(visible(pilot)) == 4
-        await pilot.press("z")
-        assert visible(pilot) == ["canvas"]
-        await pilot.press("1")
-        assert len(visible(pilot)) == 4
-
-
-async def test_nothing_at_all_says_what_to_press(open_app: Opener) -> None:
-    async with open_app(lists=False) as pilot:
-        await until_seen(pilot, "press n to train")
-        assert "Press n to start one" in seen(pilot)
-
-
-async def test_the_hint_goes_with_the_first_action_and_stays_away(
+async def test_the_hint_goes_with_the_first_action_and_the_theme_is_remembered(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
         await until_seen(pilot, "Enter opens it")
         await pilot.press("2", "right")
         await until(pilot, lambda: "Enter opens it" not in seen(pilot))
-        await pilot.app.workers.wait_for_complete()
-    async with open_app() as pilot:
-        await until(pilot, lambda: "cpu bf16" in seen(pilot))
-        assert "Enter opens it" not in seen(pilot)
-
-
-async def test_the_theme_is_remembered(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
         pilot.app.theme = "genui-light"
         await pilot.pause()
         await pilot.app.workers.wait_for_complete()
     async with open_app() as pilot:
+        await until(pilot, lambda: "cpu bf16" in seen(pilot))
+        assert "Enter opens it" not in seen(pilot)
         assert pilot.app.theme == "genui-light"
 
 

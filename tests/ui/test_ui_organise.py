@@ -54,31 +54,29 @@ async def test_a_run_is_renamed_tagged_and_noted_and_undo_brings_the_name_back(
         await until(pilot, lambda: "wider" not in seen(pilot))
 
 
-async def test_keys_are_heard_while_something_is_undone(shipped, open_app: Opener) -> None:
+async def test_keys_are_heard_while_something_is_undone_and_an_error_of_it_is_one_line(
+    shipped, open_app: Opener
+) -> None:
+    async def fail() -> str:
+        raise RuntimeError("two\nlines")
+
     done = asyncio.Event()
 
     async def undo() -> str:
         await done.wait()
         return "as it was"
 
-    async with open_app() as pilot:
+    async with open_app((160, 40)) as pilot:
+        pilot.app.post_message(messages.Undoable(fail))
+        await pilot.pause()
+        await pilot.press("u")
+        await until_seen(pilot, "unexpected RuntimeError: two lines; this is a bug")
         pilot.app.post_message(messages.Undoable(undo))
         await pilot.pause()
         await pilot.press("u", "2")
         await until(pilot, lambda: home_of(pilot).view == "text")
         done.set()
         await until_seen(pilot, "as it was")
-
-
-async def test_an_unexpected_error_of_undo_is_one_line(shipped, open_app: Opener) -> None:
-    async def undo() -> str:
-        raise RuntimeError("two\nlines")
-
-    async with open_app((160, 40)) as pilot:
-        pilot.app.post_message(messages.Undoable(undo))
-        await pilot.pause()
-        await pilot.press("u")
-        await until_seen(pilot, "unexpected RuntimeError: two lines; this is a bug")
 
 
 async def test_a_deleted_run_can_be_brought_back_until_the_app_closes(

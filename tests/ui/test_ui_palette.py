@@ -18,6 +18,7 @@ from genui.ui import messages
 from genui.ui.app import GenuiApp
 from genui.ui.home import HomeScreen
 from genui.ui.home_panes import TrainingPane, list_screens
+from genui.ui.lifecycle import is_usable
 from genui.ui.screens import AppScreen, Palette, PaletteScreen, PaneScreen
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.widgets.dialogs import ThemeScreen
@@ -110,34 +111,35 @@ async def test_a_command_whose_screen_was_left_is_not_done(shipped, open_app: Op
         assert pilot.app.screen is home_of(pilot)
 
 
-async def test_without_a_run_there_is_nothing_to_steer(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        listed = await titles(Palette(home_of(pilot), None))
-        assert "Training: log axis" in listed
-        assert not {"Training: pause/resume", "Training: stop"} & {*listed}
-
-
-@pytest.mark.parametrize("view", ["home", *list_screens()])
-async def test_two_enters_at_once_do_a_command_once(
-    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch, view: str
+async def test_two_enters_at_once_do_a_command_once_on_every_screen(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[Screen] = []
     monkeypatch.setattr(AppScreen, "action_help", lambda self: done.append(self))
     async with open_app() as pilot:
-        home_of(pilot).action_view(view)
-        await until(pilot, lambda: isinstance(pilot.app.screen, PaneScreen) == (view != "home"))
-        front = pilot.app.screen
-        await pilot.press("ctrl+p", *"everywhere: help")
-        await until_seen(pilot, "The keys of this pane")
-        at_once(pilot, "enter", "enter")
-        await until(pilot, lambda: bool(done))
-        await pilot.pause(0.1)
-        assert done == [front]
-        assert pilot.app.screen is front
+        for view in ("home", *list_screens()):
+            home_of(pilot).action_view(view)
+            is_pane = view != "home"
+            await until(pilot, lambda is_pane=is_pane: is_pane_screen(pilot) == is_pane)
+            front = pilot.app.screen
+            done.clear()
+            await pilot.press("ctrl+p", *"everywhere: help")
+            await until_seen(pilot, "The keys of this pane")
+            at_once(pilot, "enter", "enter")
+            await until(pilot, lambda: bool(done))
+            await pilot.pause(0.1)
+            assert done == [front], view
+            assert pilot.app.screen is front
 
 
-async def test_what_is_typed_with_the_key_that_opens_the_palette_is_searched_and_done(
-    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+def is_pane_screen(pilot: Pilot[None]) -> bool:
+    return isinstance(pilot.app.screen, PaneScreen)
+
+
+async def test_what_is_typed_with_the_key_that_opens_the_palette_waits_for_it(
+    shipped,
+    open_app: Opener,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done: list[Screen] = []
     monkeypatch.setattr(HomeScreen, "action_help", lambda self: done.append(self))
@@ -145,12 +147,6 @@ async def test_what_is_typed_with_the_key_that_opens_the_palette_is_searched_and
         at_once(pilot, "ctrl+p", *"help", "enter")
         await until(pilot, lambda: bool(done))
         assert pilot.app.screen is home_of(pilot)
-
-
-async def test_a_page_down_before_the_list_is_laid_out_waits_for_it(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
         at_once(pilot, "ctrl+p", "down", "down", "pagedown")
 
         def moved() -> bool:
@@ -169,28 +165,10 @@ async def test_the_palette_is_not_opened_twice_if_a_screen_opens_over_it(open_ap
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, PaletteScreen))
         home_of(pilot).open_board()  # as of a key before, answered late
-        await until(pilot, lambda: isinstance(app.screen, TrainingScreen) and app.screen.usable)
+        await until(pilot, lambda: isinstance(app.screen, TrainingScreen) and is_usable(app.screen))
         await pilot.press("ctrl+p")
         assert isinstance(app.screen, TrainingScreen)
-        assert app._exception is None
-
-
-async def test_pages_of_a_list_without_room_are_no_fault(
-    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("genui.ui.app.MAX_KEY_DELAY", HOLD)
-    async with open_app() as pilot:
-        await pilot.press("ctrl+p")
-        palette = pilot.app.screen
-        assert isinstance(palette, PaletteScreen)
-        rows = palette.query_one(CommandList)
-        await until(pilot, lambda: rows.option_count > 3)
-        await pilot.press("down", "down")
-        rows.styles.display = "none"
-        await pilot.pause()
-        await pilot.press("pagedown", "pageup")
-        await pilot.pause(2 * HOLD)
-        assert pilot.app._exception is None
+        assert not app.return_code
 
 
 async def test_letters_typed_while_the_commands_are_prepared_are_searched(
@@ -208,7 +186,7 @@ async def test_letters_typed_while_the_commands_are_prepared_are_searched(
         await until_seen(pilot, "Open model icons")
 
 
-async def test_the_palette_has_a_command_a_line_the_last_ones_first(
+async def test_the_palette_has_a_command_a_line_that_can_be_done_the_last_ones_first(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -220,6 +198,8 @@ async def test_the_palette_has_a_command_a_line_the_last_ones_first(
         listed = await titles(palette)
         assert listed[:2] == ["Text: side by side", "Canvas: add noise"]
         assert len(listed) == len(set(listed))
+        assert "Training: log axis" in listed  # and there is no run to steer
+        assert not {"Training: pause/resume", "Training: stop"} & {*listed}
         hits = [hit async for hit in palette.discover()]
         assert all(hit.help is None and "\n" not in str(hit.prompt) for hit in hits)
         assert str(hits[1].prompt).startswith("Add noise back")
@@ -305,10 +285,26 @@ async def test_a_theme_is_tried_as_it_is_chosen_and_esc_brings_the_first_back(
         await until(pilot, lambda: pilot.app.theme == before)
 
 
-async def test_a_search_that_ends_as_the_palette_closes_is_no_fault(open_app: Opener) -> None:
+async def test_a_search_that_ends_late_and_pages_of_a_list_without_room_are_no_fault(
+    open_app: Opener,
+    shipped,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("genui.ui.app.MAX_KEY_DELAY", HOLD)
     async with open_app(lists=False) as pilot:
         await pilot.press("ctrl+p")
         palette = pilot.app.screen
         assert isinstance(palette, PaletteScreen)
         await pilot.app.pop_screen()
         await palette._watch__show_busy()  # Textual calls it as soon as it can
+        await pilot.press("ctrl+p")
+        palette = pilot.app.screen
+        assert isinstance(palette, PaletteScreen)
+        rows = palette.query_one(CommandList)
+        await until(pilot, lambda: rows.option_count > 3)
+        await pilot.press("down", "down")
+        rows.styles.display = "none"
+        await pilot.pause()
+        await pilot.press("pagedown", "pageup")
+        await pilot.pause(2 * HOLD)
+        assert not pilot.app.return_code

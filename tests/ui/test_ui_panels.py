@@ -181,8 +181,6 @@ def test_measures_lie_at_the_steps_that_were_trained_then() -> None:
     assert x is not None
     assert np.isnan(x[0])  # before the first step
     np.testing.assert_allclose(x[1:], [0, 25.5, 100])
-    assert clock.place_of(40) == 40
-    assert Clock(view, "time").place_of(40) == 40
     assert clock.extent() == (0, 100)
 
 
@@ -196,7 +194,6 @@ def test_a_clock_that_is_not_known_or_was_set_back_breaks_nothing() -> None:
     assert np.isfinite(x).all()
     nothing = Clock(dataclasses.replace(measured(), series={}), "step")
     assert nothing.places(np.array([NOW])) is None
-    assert nothing.place_of(1) is None
     assert nothing.extent() is None
 
 

@@ -24,7 +24,7 @@ async def test_the_steps_of_a_log_are_chosen_in_a_form_and_read_again(tmp_path: 
     async with running(WatchApp(watch_target([path], None)), (120, 40)) as pilot:
         board = board_of(pilot)
         await until(pilot, lambda: steps(board) == [0, 1])
-        await until_seen(pilot, "unsure of the steps: s, steps")
+        await until_seen(pilot, "steps are uncertain: s, steps")
         await pilot.press("s", "up", "enter")  # the last row
         await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         await pilot.press(*"a,b", "enter", "enter")
@@ -42,7 +42,7 @@ async def test_the_steps_of_a_recorded_run_are_chosen_for_the_next(tmp_path: Pat
     run = create_script_run("night", "ticks", {"printed lines": ["unsure: no step is printed"]})
     run.metrics.write_text('{"step": 1, "loss": 0.5}\n')
     async with running(WatchApp(watch_target(None, run)), (80, 24)) as pilot:
-        await until_seen(pilot, "unsure of the steps")
+        await until_seen(pilot, "steps are uncertain")
         board_of(pilot).ask_lines()
         await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         await pilot.press(*"count", "enter", "enter")

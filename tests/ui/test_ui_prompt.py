@@ -69,7 +69,9 @@ def test_the_known_words_are_listed_those_of_examples_first() -> None:
     assert describe_words("", Vocabulary()) == ""
 
 
-async def test_the_caption_line_says_what_it_is_and_completes(shipped, open_app: Opener) -> None:
+async def test_the_caption_line_completes_and_a_caption_from_here_is_checked_in_the_window(
+    shipped, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot)
         await pilot.press("e", "ctrl+u", *"red h")
@@ -85,10 +87,6 @@ async def test_the_caption_line_says_what_it_is_and_completes(shipped, open_app:
         await pilot.press(*"blue heart", "enter")
         await until_seen(pilot, "“blue heart”")
         assert "esc cancel" not in seen(pilot)
-
-
-async def test_a_caption_from_here_is_checked_in_the_window(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
         await drawn_to(pilot, "left", "left", "canvas.recaption")
         await until_seen(pilot, "Caption from step 18 on")
         assert "⏎ generate · esc cancel" in seen(pilot)

@@ -20,7 +20,7 @@ from genui.ui.demo import Preview, list_demonstrations
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
 from genui.ui.traces.records import last_path, record_path
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.image import ImageView
 
 RECORDS = [path for path in map(record_path, ("canvas", "text", "training")) if path.is_file()]
@@ -48,7 +48,7 @@ def pane(pilot: Pilot[None], name: str) -> TracePane:
     return home_of(pilot).query_one(f"#{name}", TracePane)
 
 
-def trace(pilot: Pilot[None], name: str) -> Trace[Any]:
+def trace(pilot: Pilot[None], name: str) -> ShownTrace[Any]:
     shown = pane(pilot, name).trace
     assert shown is not None
     return shown
@@ -59,7 +59,9 @@ async def all_shown(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: seen(pilot).count("· recorded") == len(list_demonstrations()))
 
 
-async def test_on_a_busy_machine_each_pane_plays_a_record(recorded: Path, open_app: Opener) -> None:
+async def test_on_a_busy_machine_each_pane_plays_a_record_until_a_key_leaves_the_last_frames(
+    recorded: Path, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await all_shown(pilot)
         previews = [preview.controller.trace for preview in home_of(pilot).query(Preview)]
@@ -70,6 +72,10 @@ async def test_on_a_busy_machine_each_pane_plays_a_record(recorded: Path, open_a
             assert shown.id == 0  # the worker was asked for nothing
         assert "busy" in seen(pilot)
         assert "space plays live" in seen(pilot)
+        await pilot.press("down")
+        assert not home_of(pilot).demo.playing
+        for name in ("text", "canvas"):
+            assert trace(pilot, name).finished
 
 
 async def test_a_key_plays_a_record_live_with_the_same_inputs(
@@ -95,15 +101,6 @@ async def test_what_the_user_asks_for_takes_the_place_of_a_record(
         await pilot.press("down", "up", "space")  # the video model is highlighted
         await until(pilot, lambda: trace(pilot, "canvas").source == "user")
         assert len(pane(pilot, "canvas").controller.tree.branches) == 1
-
-
-async def test_a_key_leaves_the_last_frames(recorded: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await all_shown(pilot)
-        await pilot.press("down")
-        assert not home_of(pilot).demo.playing
-        for name in ("text", "canvas"):
-            assert trace(pilot, name).finished
 
 
 async def test_after_two_minutes_the_last_frames_stand_still(

@@ -153,7 +153,7 @@ async def test_runs_over_each_other_show_their_samples_at_the_same_step() -> Non
     async with opened(SamplesPanel()) as pilot:
         app_of(pilot).show(look(first), look(second), cursor=80)
         await until_seen(pilot, "as verse was at 60")
-        assert "plays  no sample by then" in seen(pilot)
+        assert "plays  no sample so far" in seen(pilot)
         app_of(pilot).show(look(first), look(second), cursor=150)
         await until_seen(pilot, "as plays was at 100")
         assert "as verse was at 60" in seen(pilot)

@@ -5,7 +5,7 @@ import pytest
 from genui import protocol
 from genui.protocol import AddNoise, Denoise, EditAt, ImageFrame, ImageSettings, SetSettings
 from genui.protocol.edits import schedule_step
-from genui.ui.traces.trees import Trace, adds_noise, known_sigmas
+from genui.ui.traces.trees import ShownTrace, adds_noise, known_sigmas
 
 
 def start(*edits: tuple[int, protocol.Edit], **more: object) -> protocol.Start:
@@ -54,6 +54,6 @@ def test_levels_are_learnt_from_frames() -> None:
         ImageFrame(trace=1, step=step, sigma=40.0 - step, width=1, height=1, x=b"", denoised=b"")
         for step in range(3)
     ]
-    traces = [Trace(request=start(init="cat.png", strength=0.6), first=0, frames=frames)]
+    traces = [ShownTrace(request=start(init="cat.png", strength=0.6), first=0, frames=frames)]
     assert known_sigmas(traces, 20) == {8: 40.0, 9: 39.0, 10: 38.0}
     assert known_sigmas(traces, 10) == {}

@@ -13,7 +13,7 @@ from genui.runs.layout import RunDir, RunLock
 from genui.ui import new_run
 from genui.ui.new_run import NewRunScreen
 from genui.ui.training.screen import TrainingScreen
-from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.dialogs import FormScreen
 
 
 async def board(pilot: Pilot[None]) -> TrainingScreen:
@@ -50,7 +50,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
     async with open_watch() as pilot:
         await board(pilot)
         await pilot.press("board.rate")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         await until_seen(pilot, "Now: 0.003")
         for typed, line in (
             ("fast", "'fast' is not a number"),
@@ -67,7 +67,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
         control.record(run, 101, "set_lr", "learning rate 0.003 → 0.0003")
         await until_seen(pilot, "learning rate 0.003 → 0.0003 at step 101")
         await pilot.press("board.rate")  # the rate in force now is offered
-        await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         value = pilot.app.screen.query_one("LineInput").value  # type: ignore[attr-defined]
         assert value == "0.0003"
 
@@ -75,7 +75,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
 # --- another run from a checkpoint ------------------------------------------------------
 
 
-async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
+async def test_another_run_starts_from_the_checkpoint_before_the_cursor_if_it_fits_the_weights(
     open_watch: Opener, run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[dict[str, str], str, str]] = []
@@ -84,10 +84,19 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
         asked.append((overrides, name, start_from))
         return stage.make_run(recipe.name, name, step=1)
 
-    monkeypatch.setattr(new_run, "launch", launch)
     for step in (40, 80):
         run.checkpoint(step).write_bytes(stage.safetensors("shakespeare", step))
     async with open_watch() as pilot:
+        await board(pilot)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
+        field = pilot.app.screen.query_one("#field-set")
+        field.value = "width=128"  # type: ignore[attr-defined]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "width=128 does not fit the weights" in fault(pilot))
+        assert len(list(run.path.parent.iterdir())) == 1
+        await pilot.press("escape")
+        monkeypatch.setattr(new_run, "launch", launch)
         screen = await board(pilot)
         screen.change(cursor=79.0)
         await pilot.press("n")
@@ -99,17 +108,3 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
         await until(pilot, lambda: bool(asked))
         assert asked == [({"batch": "8"}, "mine", str(run.checkpoint(40)))]
         await until(pilot, lambda: screen.board.runs.listed[0].info.name == "mine")
-
-
-async def test_what_does_not_fit_the_weights_is_refused_in_place(
-    open_watch: Opener, run: RunDir
-) -> None:
-    async with open_watch() as pilot:
-        await board(pilot)
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
-        field = pilot.app.screen.query_one("#field-set")
-        field.value = "width=128"  # type: ignore[attr-defined]
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "width=128 does not fit the weights" in fault(pilot))
-        assert len(list(run.path.parent.iterdir())) == 1

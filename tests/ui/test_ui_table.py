@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import stage
-from acting import Opener, board_of, seen, until, until_seen
+from acting import Opener, board_of, each_size, seen, until, until_seen
 from sweep_world import install
 from textual.pilot import Pilot
 
@@ -138,19 +138,19 @@ async def test_the_table_is_as_it_was_in_the_next_app(array: Path) -> None:
         await until_seen(pilot, "└")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-async def test_the_table_and_its_charts_fit(array: Path, size: tuple[int, int]) -> None:
-    async with watch(array).run_test(size=size) as pilot:
+async def test_the_table_and_its_charts_fit(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
         await pilot.press("o")
         await until(pilot, lambda: read(pilot))
-        await until_seen(pilot, "min val_loss")
-        for _ in range(3):
-            await pilot.press("unbound.runs.chart", "right", "down")
-            lines = seen(pilot).splitlines()
-            assert len(lines) == size[1]
-            assert lines[1].startswith("╭─ Runs  50")
-            assert any("╰" in line and "/50" in line for line in lines[-3:])
-        await until(pilot, lambda: board_of(pilot).board.state.table.chart == "")
+        async for size in each_size(pilot):
+            await until_seen(pilot, "min val_loss")
+            for _ in range(3):
+                await pilot.press("unbound.runs.chart", "right", "down")
+                lines = seen(pilot).splitlines()
+                assert len(lines) == size[1]
+                assert lines[1].startswith("╭─ Runs  50")
+                assert any("╰" in line and "/50" in line for line in lines[-3:])
+            await until(pilot, lambda: board_of(pilot).board.state.table.chart == "")
 
 
 async def test_a_log_that_grows_moves_up_under_the_cursor(array: Path) -> None:
@@ -221,7 +221,7 @@ async def test_a_sweep_is_shown_alone_stopped_and_resumed(
         await until_seen(pilot, "mean min val_loss 1.430 ± 0.071")
         await until_seen(pilot, "stopped, 3 of 4 trials have ended")
         await pilot.press("unbound.runs.resume_sweep")
-        await until_seen(pilot, "sweep wide goes on: 1 of its trials are left")
+        await until_seen(pilot, "sweep wide continues: 1 of its trials are left")
         await pilot.press("unbound.runs.stop_sweep")
         await until_seen(pilot, "Stop the sweep wide?")
         await pilot.press("y")

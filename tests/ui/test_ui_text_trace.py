@@ -49,8 +49,9 @@ async def write(pilot: Pilot[None], tokens: int = 5) -> TracePane:
 # --- the cursor -------------------------------------------------------------------------
 
 
-async def test_the_token_at_the_playhead_is_marked_and_what_follows_stays(
-    shipped, open_app: Opener
+async def test_the_token_at_the_playhead_is_marked_and_in_home_the_arrows_scroll(
+    shipped,
+    open_app: Opener,
 ) -> None:
     async with open_app() as pilot:
         await pilot.press("2", "down")
@@ -66,6 +67,18 @@ async def test_the_token_at_the_playhead_is_marked_and_what_follows_stays(
             assert "Token 3" in seen(pilot)
         await pilot.press("home")
         assert styled(pilot, "reverse") == ""
+        pane = pane_of(pilot)
+        await pilot.press("2", "space")
+        await until_seen(pilot, "400/400 tok")
+        await pilot.press("escape")
+        prose = pane.query_one(Prose)
+        await until(pilot, lambda: prose.scroll_offset.y > 0)
+        before = prose.scroll_offset.y
+        await pilot.press("up")
+        assert prose.scroll_offset.y == before - 1
+        assert pane.query_one(Candidates).selected is None
+        await pilot.press("enter")
+        await until(pilot, lambda: pane.zoomed)
 
 
 async def test_while_it_plays_and_in_home_there_is_no_cursor(shipped, open_app: Opener) -> None:
@@ -151,22 +164,6 @@ async def test_two_tokens_tried_in_one_place_are_branches_beside_each_other(
         branches = pane.controller.tree.branches
         assert [branch.label for branch in branches] == ["seed 1", "‘the’ at 5", "‘my’ at 5"]
         assert branches[1].parent == branches[2].parent == branches[0].number
-
-
-async def test_in_home_the_arrows_scroll_and_enter_opens(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = pane_of(pilot)
-        await pilot.press("2", "space")
-        await until_seen(pilot, "400/400 tok")
-        await pilot.press("escape")
-        prose = pane.query_one(Prose)
-        await until(pilot, lambda: prose.scroll_offset.y > 0)
-        before = prose.scroll_offset.y
-        await pilot.press("up")
-        assert prose.scroll_offset.y == before - 1
-        assert pane.query_one(Candidates).selected is None
-        await pilot.press("enter")
-        await until(pilot, lambda: pane.zoomed)
 
 
 # --- one's own words --------------------------------------------------------------------
@@ -348,7 +345,7 @@ async def test_the_parts_of_a_logit_lead_to_the_attention_of_a_head(
 ) -> None:
     async with open_app() as pilot:
         pane = await write(pilot)
-        await pilot.press("left_square_bracket")
+        await pilot.press("left_square_bracket", "left_square_bracket")
         async for _ in each_size(pilot):
             await until_seen(pilot, "sum +3.00")
             await until_seen(pilot, "input and edits +0.25")

@@ -130,31 +130,31 @@ def test_each_sentence_fits_in_two_lines_of_80_columns() -> None:
 # --- The whole tour -----------------------------------------------------------------------------
 
 
+BEFORE_TRAINING = (
+    (1, "The models are listed", "space"),
+    (2, "2 fills the screen", "2"),
+    (3, "Space pauses", "left"),
+    (4, "↑↓ choose another token", "down", "enter"),
+    (5, "s goes to the settings", "s", "right"),
+    (6, "3 is the Canvas", "3", "e", *"heart", "enter"),
+    (7, "← goes back towards the noise", "left"),
+    (8, "The caption named no colours", "r"),
+    (9, "c, then Enter", "c", "enter"),
+)
+"""The steps, each with its sentence and the keys that it names."""
+
+
 async def test_the_whole_tour_by_its_own_keys(
     shipped: Path, open_app: Opener, trainer: Trainer
 ) -> None:
     async with open_app(size=(80, 24)) as pilot:
         await pilot.press("f2")
-        await at(pilot, 1, "The models are listed")
         home_of(pilot).query_one(ModelsPane).query_one(RowList).chosen = "model:shakespeare"
-        await pilot.press("space")
-        await at(pilot, 2, "2 fills the screen")
-        await pilot.press("2")
-        await at(pilot, 3, "Space pauses")
-        await text_seen_finished(pilot)
-        await pilot.press("left")
-        await at(pilot, 4, "↑↓ choose another token")
-        await pilot.press("down", "enter")
-        await at(pilot, 5, "s goes to the settings")
-        await pilot.press("s", "right")
-        await at(pilot, 6, "3 is the Canvas")
-        await pilot.press("3", "e", *"heart", "enter")
-        await at(pilot, 7, "← goes back towards the noise")
-        await pilot.press("left")
-        await at(pilot, 8, "The caption named no colours")
-        await pilot.press("r")
-        await at(pilot, 9, "c, then Enter")
-        await pilot.press("c", "enter")
+        for number, begin, *pressed in BEFORE_TRAINING:
+            await at(pilot, number, begin)
+            if number == 3:
+                await text_seen_finished(pilot)
+            await pilot.press(*pressed)
         await at(pilot, 10, "Esc closes this. Now train a model: n")
         await strip_shown(pilot)  # in a window too
         await pilot.press("escape")
@@ -258,7 +258,7 @@ async def test_the_keys_are_those_of_the_user(shipped: Path, open_app: Opener) -
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text('"models.play" = "P"\n"tour.skip" = "f6"\n"app.home" = "f2"\n')
     async with open_app() as pilot:
-        await until(pilot, lambda: bool(home_of(pilot).user_keys))
+        await until(pilot, lambda: bool(home_of(pilot).shell.user_keys))
         await pilot.press("app.tour")
         await until_seen(pilot, "then P: it writes a play")
         await until_seen(pilot, "f6 skip")

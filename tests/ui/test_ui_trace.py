@@ -1,12 +1,14 @@
 """The playhead, without a worker or a screen."""
 
 import pytest
+from msgspec.structs import replace
 
 from genui import protocol
+from genui.base.energy import Energy, EnergyPart
 from genui.base.errors import MisuseError
 from genui.base.schema import settings_of
-from genui.protocol import ImageSettings, TextSettings
-from genui.ui.traces.trees import Trace
+from genui.protocol import ImageSettings, SetSeed, TextSettings
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.inputs import escape_newlines, unescape_newlines
 
 
@@ -16,11 +18,11 @@ def image(step: int) -> protocol.ImageFrame:
     )
 
 
-def begun(total: int = 20) -> Trace[protocol.ImageFrame]:
+def begun(total: int = 20) -> ShownTrace[protocol.ImageFrame]:
     request = protocol.Start(
         trace=0, model="m", prompt="p", seed=1, settings=ImageSettings(steps=total)
     )
-    trace: Trace[protocol.ImageFrame] = Trace(request=request, first=0, total=total)
+    trace: ShownTrace[protocol.ImageFrame] = ShownTrace(request=request, first=0, total=total)
     trace.seek(1)
     assert trace.next_request() == "start"
     trace.id = 1
@@ -36,6 +38,25 @@ def begun(total: int = 20) -> Trace[protocol.ImageFrame]:
 
 def idle(reason: str, step: int = 0, total: int = 20) -> protocol.Idle:
     return protocol.Idle(trace=1, step=step, steps=1, seconds=0.1, total=total, reason=reason)  # type: ignore[arg-type]
+
+
+def test_a_trace_says_what_its_own_steps_cost() -> None:
+    def took(joules: float) -> Energy:
+        part = EnergyPart(device="the processor", method="a", joules=joules, is_estimate=True)
+        return Energy((part,))
+
+    trace = begun()
+    trace.play()
+    assert trace.cost_text("step") == ""
+    trace.spend(protocol.Spent(trace=1, steps=4, energy=took(2.0)))
+    assert trace.cost_text("step") == "500 mJ/step estimate"
+    trace.idle(replace(idle("cancelled", 5), energy=took(3.0)))
+    trace.idle(replace(idle("finished", 20), energy=took(9.0)))
+    assert trace.cost_text("step") == "12 J estimate"
+    assert trace.fork(2, SetSeed(5)).energy == Energy()
+    trace.spend(protocol.Spent(trace=1, steps=4, energy=took(2.0)))
+    trace.lose()
+    assert trace.cost_text("step") == "12 J estimate"
 
 
 def test_nothing_is_asked_until_something_is_wanted() -> None:

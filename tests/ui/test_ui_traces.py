@@ -9,26 +9,28 @@ from acting import SLOW, Opener, fault, home_of, process, seen, session_of, unti
 
 from genui.protocol import SAMPLERS, ImageFrame
 from genui.ui.generate.pane import TracePane
-from genui.ui.session import launch_process
-from genui.ui.traces.trees import Trace
+from genui.ui.session import Launch, launch_process
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.prose import Prose
 
 KILLED = "the worker was killed (signal 9); started another — press space to continue"
 
 
-def text_trace(pilot) -> Trace:
+def text_trace(pilot) -> ShownTrace:
     trace = home_of(pilot).query_one("#text", TracePane).trace
     assert trace is not None
     return trace
 
 
-def image_trace(pilot) -> Trace:
+def image_trace(pilot) -> ShownTrace:
     trace = home_of(pilot).query_one("#canvas", TracePane).trace
     assert trace is not None
     return trace
 
 
-async def test_text_streams_with_the_odds_beside_it(shipped, open_app: Opener) -> None:
+async def test_text_streams_with_the_odds_beside_it_and_is_stepped_forward_and_back(
+    shipped, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await pilot.press("2", "space")
         await until_seen(pilot, "400/400 tok")
@@ -37,20 +39,21 @@ async def test_text_streams_with_the_odds_beside_it(shipped, open_app: Opener) -
         assert prose.token_count == 400
         assert "entropy" in seen(pilot)
         assert "kept" in seen(pilot)
-
-
-async def test_one_token_forward_and_back(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
+        await pilot.press("home")
         prose = home_of(pilot).query_one(Prose)
         await pilot.press("2", "right", "right", "right")
-        await until(pilot, lambda: prose.token_count == 3)
-        assert prose.text == "ROMEO:\nWhat light is "
+        await until(pilot, lambda: prose.text == "ROMEO:\nWhat light is ")
         await pilot.press("left")
         assert prose.text == "ROMEO:\nWhat light "
         await pilot.press("home")
         assert prose.text == "ROMEO:\n"
         await pilot.press("end")
         await until(pilot, lambda: prose.token_count == 400)
+        await pilot.press("2", "e", "ctrl+u", *"A\\nB", "enter")
+        await until(pilot, lambda: text_trace(pilot).started)
+        assert text_trace(pilot).request.prompt == "A\nB"
+        await pilot.press("e", *"unwanted", "escape")
+        assert text_trace(pilot).request.prompt == "A\nB"
 
 
 async def test_images_step_forward_from_the_worker_and_back_from_memory(
@@ -75,9 +78,20 @@ async def test_images_step_forward_from_the_worker_and_back_from_memory(
         await pilot.press("end")
         await until_seen(pilot, "predicted 20/20")
         assert trace.computed == 20
+        pane = home_of(pilot).query_one("#canvas", TracePane)
+        names = []
+        await pilot.press("3")
+        for _ in SAMPLERS:
+            await pilot.press("canvas.sampler")
+            names.append(pane.controller.settings.sampler)
+        assert names == [*list(SAMPLERS)[1:], "dpmpp-2m"]
+        await pilot.press("3", "e", "ctrl+u", *"zebra", "enter")
+        await until_seen(pilot, "does not know 'zebra'")
 
 
-async def test_space_stops_the_worker_within_a_step_or_two(shipped, open_app: Opener) -> None:
+async def test_space_stops_the_worker_and_a_killed_one_costs_one_line(
+    shipped, open_app: Opener
+) -> None:
     async with open_app(worker=SLOW) as pilot:
         await pilot.press("2", "space")
         await until(pilot, lambda: len(text_trace(pilot).frames) >= 5)
@@ -89,21 +103,20 @@ async def test_space_stops_the_worker_within_a_step_or_two(shipped, open_app: Op
         held = trace.computed
         await pilot.press("space")
         await until(pilot, lambda: trace.computed > held)
-
-
-async def test_a_prompt_is_typed_with_new_lines(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "e", "ctrl+u", *"A\\nB", "enter")
-        await until(pilot, lambda: text_trace(pilot).started)
-        assert text_trace(pilot).request.prompt == "A\nB"
-        await pilot.press("e", *"unwanted", "escape")
-        assert text_trace(pilot).request.prompt == "A\nB"
-
-
-async def test_what_the_model_does_not_know_is_said(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "e", *"zebra", "enter")
-        await until_seen(pilot, "does not know 'zebra'")
+        await until(pilot, lambda: len(text_trace(pilot).frames) >= 5)
+        pid = session_of(pilot).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until_seen(pilot, KILLED)
+        trace = text_trace(pilot)
+        kept = list(trace.frames)
+        assert not trace.playing
+        await until(pilot, lambda: session_of(pilot).ready is not None)
+        assert session_of(pilot).pid != pid
+        await pilot.press("space")
+        await until(pilot, lambda: len(trace.frames) > len(kept))
+        assert trace.frames[: len(kept)] == kept
+        assert [frame.step for frame in trace.frames] == list(range(1, len(trace.frames) + 1))
 
 
 async def test_settings_are_typed_and_refused_in_place(shipped, open_app: Opener) -> None:
@@ -121,59 +134,17 @@ async def test_settings_are_typed_and_refused_in_place(shipped, open_app: Opener
         assert pane.controller.settings.top_k == 1
 
 
-async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = home_of(pilot).query_one("#canvas", TracePane)
-        names = []
-        await pilot.press("3")
-        for _ in SAMPLERS:
-            await pilot.press("canvas.sampler")
-            names.append(pane.controller.settings.sampler)
-        assert names == [*list(SAMPLERS)[1:], "dpmpp-2m"]
-
-
-async def test_brackets_change_the_large_image(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("tab", "tab", "tab", "right", "3")  # there is room for the name there
-        await until_seen(pilot, "predicted 1/20")
-        await pilot.press("right_square_bracket")
-        await until_seen(pilot, "noisy 1/20")
-
-
-async def test_a_killed_worker_costs_one_line(shipped, open_app: Opener) -> None:
-    async with open_app(worker=SLOW) as pilot:
-        await pilot.press("2", "space")
-        await until(pilot, lambda: len(text_trace(pilot).frames) >= 5)
-        pid = session_of(pilot).pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        await until_seen(pilot, KILLED)
-        trace = text_trace(pilot)
-        kept = list(trace.frames)
-        assert not trace.playing
-        await until(pilot, lambda: session_of(pilot).ready is not None)
-        assert session_of(pilot).pid != pid
-        await pilot.press("space")
-        await until(pilot, lambda: len(trace.frames) > len(kept))
-        assert trace.frames[: len(kept)] == kept
-        assert [frame.step for frame in trace.frames] == list(range(1, len(trace.frames) + 1))
-
-
 @pytest.mark.parametrize(
-    ("flags", "line"),
+    ("worker", "line"),
     [
-        (("--die-at-start",), "the worker did not start: no module named torch"),
-        (("--version", "99"), "the worker speaks protocol 99, this app 3; reinstall genui"),
+        (process("--die-at-start"), "the worker did not start: no module named torch"),
+        (process("--version", "99"), "the worker speaks protocol 99, this app 3; reinstall genui"),
+        (partial(launch_process, "/nowhere/python"), "the worker cannot be started"),
     ],
 )
 async def test_a_worker_that_cannot_serve_is_explained_once(
-    shipped, open_app: Opener, flags: tuple[str, ...], line: str
+    shipped, open_app: Opener, worker: Launch, line: str
 ) -> None:
-    async with open_app(worker=process(*flags)) as pilot:
+    async with open_app(worker=worker) as pilot:
         await until_seen(pilot, line)
         assert session_of(pilot).pid is None
-
-
-async def test_a_missing_interpreter_is_explained(shipped, open_app: Opener) -> None:
-    async with open_app(worker=partial(launch_process, "/nowhere/python")) as pilot:
-        await until_seen(pilot, "the worker cannot be started")

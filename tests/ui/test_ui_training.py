@@ -20,14 +20,23 @@ from genui.ui.widgets.image import ImageView
 from genui.ui.widgets.inputs import LineInput
 
 
-async def test_a_run_is_shown_with_its_curve_and_its_sample(shipped, open_app: Opener) -> None:
-    stage.make_run(name="plays", step=1240, steps=4000)
+async def test_a_run_that_has_ended_is_shown_and_takes_no_commands(
+    shipped, open_app: Opener
+) -> None:
+    run = stage.make_run(name="plays", step=1240, steps=4000)
     async with open_app() as pilot:
         await until_seen(pilot, "1,240")
         await until_seen(pilot, "KING RICHARD")
         screen = seen(pilot)
-        for text in ("/4,000", "31 %", "train 1.4", "last written"):
+        for text in ("/4,000", "31 %", "train 1.4", "last written", "stopped"):
             assert text in screen
+        assert "ETA" not in screen
+        await pilot.press("tab")
+        await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
+        for keys in (("ctrl+s",), ("escape", "ctrl+x")):
+            await pilot.press(*keys)
+            await until_seen(pilot, "this run is stopped: space resumes it")
+        assert control.poll(run) == []
 
 
 async def test_a_sample_of_images_is_drawn(shipped, open_app: Opener) -> None:
@@ -57,20 +66,7 @@ async def test_comma_and_full_stop_walk_through_the_samples(shipped, open_app: O
         ):
             await pilot.press(key)
             await until_seen(pilot, text)
-            await until(pilot, lambda cursor=cursor: curve.cursor == cursor)
-
-
-async def test_the_curve_follows_a_living_run(shipped, open_app: Opener) -> None:
-    run = stage.make_run(name="plays", step=100, steps=400)
-    with RunLock(run):
-        stage.set_state(run, "running", 100, 400)
-        async with open_app() as pilot:
-            await until_seen(pilot, "1 training")
-            await until_seen(pilot, "s ago")
-            with run.metrics.open("a") as file:
-                file.write(f'{{"step":101,"time":{time.time()},"loss":0.125}}\n')
-            stage.set_state(run, "running", 101, 400)
-            await until_seen(pilot, "0.125")
+            await until(pilot, lambda cursor=cursor: curve.options.cursor == cursor)
 
 
 async def test_before_the_first_step_it_says_what_takes_so_long(shipped, open_app: Opener) -> None:
@@ -82,46 +78,35 @@ async def test_before_the_first_step_it_says_what_takes_so_long(shipped, open_ap
             await until_seen(pilot, "measuring and sampling before the first step")
 
 
-async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) -> None:
-    run = stage.make_run(name="plays", step=100, steps=400)
-    with RunLock(run):
-        stage.set_state(run, "running", 100, 400)
-        async with open_app() as pilot:
-            pane = home_of(pilot).query_one(TrainingPane)
-            await pilot.press("tab")
-            await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
-            await pilot.press("space")
-            await until_seen(pilot, "pause requested")
-            assert control.poll(run) == [Control("pause")]
-            await pilot.press("ctrl+s")
-            await until_seen(pilot, "checkpoint requested")
-            assert control.poll(run) == [Control("checkpoint")]
-            await pilot.press("ctrl+x")
-            await until_seen(pilot, "Stop plays?")
-            await pilot.press("escape")
-            assert control.poll(run) == []
-            await pilot.press("ctrl+x", "y")
-            await until_seen(pilot, "stop requested")
-            assert control.poll(run) == [Control("stop")]
-            stage.set_state(run, "paused", 100, 400)
-            await until_seen(pilot, "paused")
-            await pilot.press("space")
-            await until_seen(pilot, "resume requested")
-            assert control.poll(run) == [Control("resume")]
-
-
-async def test_a_run_that_does_not_train_takes_no_commands(shipped, open_app: Opener) -> None:
-    run = stage.make_run(name="plays", state="stopped")
+async def test_a_run_that_trains_is_followed_and_takes_commands(
+    shipped, open_app: Opener, run: RunDir
+) -> None:
     async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TrainingPane)
+        await until_seen(pilot, "1 training")
+        await until_seen(pilot, "s ago")
+        with run.metrics.open("a") as file:
+            file.write(f'{{"step":101,"time":{time.time()},"loss":0.125}}\n')
+        stage.set_state(run, "running", 101, 400)
+        await until_seen(pilot, "0.125")
         await pilot.press("tab")
-        await until_seen(pilot, "stopped")
-        await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
-        assert "ETA" not in seen(pilot)
-        await pilot.press("ctrl+s")
-        await until_seen(pilot, "this run is stopped: space resumes it")
-        await pilot.press("escape", "ctrl+x")
-        await until_seen(pilot, "this run is stopped: space resumes it")
+        await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
+        for key, command in (("space", "pause"), ("ctrl+s", "checkpoint")):
+            await pilot.press(key)
+            await until_seen(pilot, f"{command} requested")
+            assert [each.command for each in control.poll(run)] == [command]
+        await pilot.press("ctrl+x")
+        await until_seen(pilot, "Stop plays?")
+        await pilot.press("escape")
         assert control.poll(run) == []
+        await pilot.press("ctrl+x", "y")
+        await until_seen(pilot, "stop requested")
+        assert control.poll(run) == [Control("stop")]
+        stage.set_state(run, "paused", 101, 400)
+        await until_seen(pilot, "paused")
+        await pilot.press("space")
+        await until_seen(pilot, "resume requested")
+        assert control.poll(run) == [Control("resume")]
 
 
 async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(

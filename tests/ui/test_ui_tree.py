@@ -3,9 +3,9 @@
 from genui import protocol
 from genui.protocol import AddNoise, EditAt, ImageSettings, SetPrompt, SetSeed, SetSettings
 from genui.protocol.edits import inputs_at
-from genui.ui.traces.trees import MAX_BRANCHES, Trace, Tree
+from genui.ui.traces.trees import MAX_BRANCHES, ShownTrace, Tree
 
-Images = Trace[protocol.ImageFrame]
+Images = ShownTrace[protocol.ImageFrame]
 
 
 def image(step: int, shade: int = 0) -> protocol.ImageFrame:
@@ -26,7 +26,7 @@ def begun(steps: int = 10) -> Images:
     request = protocol.Start(
         trace=0, model="m", prompt="p", seed=1, settings=ImageSettings(steps=steps)
     )
-    trace: Images = Trace(request=request, first=0, total=steps)
+    trace: Images = ShownTrace(request=request, first=0, total=steps)
     trace.seek(6)
     assert trace.next_request() == "start"
     trace.id = 1

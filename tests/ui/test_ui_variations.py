@@ -1,17 +1,22 @@
 """More like this one, kept ones, and: is it copied? In the app, on a worker that is not real."""
 
+import json
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
-from acting import Opener, each_size, home_of, seen, until, until_seen
+from acting import Opener, each_size, home_of, runs_with, seen, until, until_seen
 from PIL import Image
 from textual.pilot import Pilot
 
+from genui.base.shares import Share, ShareRow, ShareTable
 from genui.formats.trees import list_favourites
 from genui.protocol import AddNoise, SetSeed
+from genui.ui import windows
 from genui.ui.compare import COUNT, VariationsScreen
 from genui.ui.generate.pane import TracePane
+from genui.ui.widgets.prose import CodeProse
 from genui.ui.windows import FavouritesScreen, MetricsScreen, NearestScreen, table
 
 
@@ -106,7 +111,7 @@ async def test_farther_and_nearer_add_more_and_less_noise_and_r_makes_others(
         assert pane.trace.finished
 
 
-async def test_variations_of_a_text_are_a_list_that_says_where_they_go_on(
+async def test_variations_of_a_text_say_where_they_go_on_and_a_quotation_where_it_stands(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -126,6 +131,36 @@ async def test_variations_of_a_text_are_a_list_that_says_where_they_go_on(
             chosen.frames[: chosen.forked_at]
             == pane.controller.tree.branches[0].trace.frames[: chosen.forked_at]
         )
+        await shown(pilot, "shakespeare", "text")
+        pane = await shown(pilot, "shakespeare", "text")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        await pilot.press("text.nearest")
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "1 passage in four, 4 things")
+        prose = pane.query_one(CodeProse)
+        assert prose._text.shaded
+        await pilot.press("up")  # to the passage before the cursor, the only one
+        assert pane.trace is not None
+        await until(pilot, lambda: pane.trace is not None and pane.trace.position == 2)
+        await until_seen(pilot, "line 7")
+        await until_seen(pilot, "12% of held-out passages have one as long")
+        assert "…before it" in seen(pilot)
+        await pilot.press("text.nearest")
+        await until(pilot, lambda: not prose._text.shaded)
+
+
+async def test_a_word_beside_the_caption_says_whether_seeds_give_one_picture(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await shown(pilot, "emoji", "canvas")
+        await pilot.press("enter", "canvas.agreement")
+        await until_seen(pilot, "one picture · ")
+        await pilot.press("canvas.nearest")  # the window has its own answer
+        await until_seen(pilot, "nearest in four, 4 things")
+        await pilot.press("escape", "canvas.agreement")
+        await until(pilot, lambda: "one picture" not in seen(pilot))
+        assert pane.trace is not None
 
 
 async def test_with_nothing_to_vary_one_line_says_what_to_do(
@@ -180,7 +215,7 @@ async def test_a_favourite_is_kept_listed_opened_and_let_go(
         await until(pilot, lambda: len(list_favourites()) == 1)
 
 
-async def test_variations_go_on_a_contact_sheet(
+async def test_variations_go_on_a_contact_sheet_and_the_nearest_images_beside_the_sample(
     shipped: Path, open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -197,12 +232,8 @@ async def test_variations_go_on_a_contact_sheet(
         await until_seen(pilot, "variations-2.png")
         await pilot.press("backspace", *"variations", "full_stop", *"png", "enter")
         await until_seen(pilot, "exists already")
-
-
-async def test_the_nearest_training_images_stand_beside_the_sample(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         pane = await shown(pilot, "emoji", "canvas")
         await pilot.press("canvas.nearest")
         await until(pilot, lambda: isinstance(pilot.app.screen, NearestScreen))
@@ -224,19 +255,6 @@ async def test_the_nearest_training_images_stand_beside_the_sample(
         await until_seen(pilot, "nothing to compare with: zebras: no such file")
 
 
-async def test_a_quotation_is_marked_in_the_text_with_where_it_stands(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await shown(pilot, "shakespeare", "text")
-        await pilot.press("text.nearest")
-        await until_seen(pilot, "longest match")
-        await until_seen(pilot, "tokens 2–3, in four, 4 things")
-        text = seen(pilot)
-        assert "the training text, line 7" in text
-        assert "…before it" in text
-
-
 # --- the table of probes ------------------------------------------------------------------
 
 ROWS = [
@@ -249,7 +267,7 @@ ROWS = [
 MEASURER = """
 import json, sys, time
 print("torch says something", flush=True)
-print(json.dumps({"model": sys.argv[1], "done": 50, "of": 500}), flush=True)
+print(json.dumps({"progress": f"{sys.argv[1]}: 50/500 samples"}), flush=True)
 row = {"model": sys.argv[1], "family": "diffusion", "found": None, "minutes": 33.0}
 print(json.dumps({"row": row}), flush=True)
 if sys.argv[1] == "slow":
@@ -274,16 +292,67 @@ async def test_the_table_fills_and_says_what_it_measured(
         await until_seen(pilot, "measured with 500 samples each")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
-        screen = MetricsScreen(("slow",), measurer(tmp_path))
-        pilot.app.push_screen(screen)
+        pilot.app.push_screen(MetricsScreen(("slow",), measurer(tmp_path)))
         await until_seen(pilot, "33 min")
-        process = screen._process
-        assert process is not None
+        assert runs_with("slow")
         await pilot.press("escape")  # leaving ends the measuring
-        await until(pilot, lambda: process.returncode is not None)
-        assert process.returncode != 0
+        await until(pilot, lambda: not runs_with("slow"))
         pilot.app.push_screen(MetricsScreen(("bad",), measurer(tmp_path)))
         await until_seen(pilot, "bad: no classifier of icons is here")
+
+
+PROBER = """
+import json, sys
+if "canaries" in sys.argv:
+    sys.exit("genui: one: no canaries were planted in its text")
+share = {"hits": 3, "of": 20}
+table = {"title": "what came back", "columns": ["held out", "written"], "notes": ["chance too"],
+         "rows": [{"label": "30 or more", "shares": [{"hits": 0, "of": 20}, share]}]}
+print(json.dumps({"shares": table}), flush=True)
+"""
+
+
+async def test_what_a_text_model_remembers_is_asked_probe_by_probe(
+    shipped: Path, open_app: Opener, tmp_path: Path
+) -> None:
+    path = tmp_path / "probe.py"
+    path.write_text(PROBER)
+    async with open_app() as pilot:
+        argv = (sys.executable, str(path))
+        pilot.app.push_screen(MetricsScreen(("one",), argv, ("canaries", "extraction")))
+        await until_seen(pilot, "measured")
+        await until_seen(pilot, "chance too")
+        text = seen(pilot)
+        assert text.index("no canaries were planted") < text.index("what came back")
+        assert "15.0 %" in text
+
+
+SHARES = ShareTable(
+    title="who speaks next",
+    columns=("data", "top-p 0.8"),
+    rows=(ShareRow(label="ROMEO", shares=(Share(20, 1000), Share(30, 100))),),
+    notes=("▲ more than the data",),
+)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_a_probe_of_the_pane_draws_its_shares(
+    shipped: Path,
+    open_app: Opener,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+) -> None:
+    line = json.dumps({"shares": msgspec.to_builtins(SHARES)})
+    path = tmp_path / "measure.py"
+    path.write_text(f"import sys\nprint({line!r}.replace('next', ' '.join(sys.argv[1:])))\n")
+    monkeypatch.setattr(windows, "PROBER", (sys.executable, str(path)))
+    async with open_app(size=size) as pilot:
+        await shown(pilot, "shakespeare", "text")
+        await pilot.press("text.shares")
+        await until_seen(pilot, "--probe shares")
+        await until_seen(pilot, "30.0 %▲ █")
+        await until_seen(pilot, "▲ more than the data")
 
 
 def test_a_wide_table_has_a_line_a_model_and_a_narrow_one_a_column_a_model() -> None:
@@ -297,3 +366,16 @@ def test_a_wide_table_has_a_line_a_model_and_a_narrow_one_a_column_a_model() -> 
     assert any(line.startswith("coverage") and "0.950" in line for line in narrow)
     assert max(map(len, narrow)) <= 60
     assert "\x1b" not in "".join(wide + narrow)
+
+
+async def test_maps_of_words_take_the_place_of_the_image(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await shown(pilot, "emoji", "canvas")
+        await pilot.press("enter", "canvas.inside")
+        await until_seen(pilot, "attention to each word")
+        await until_seen(pilot, "disc")
+        await until_seen(pilot, "blue")
+        await pilot.press("canvas.inside")
+        await until_seen(pilot, "channels of x̂₀")
+        await pilot.press("canvas.inside")
+        await until(pilot, lambda: "channels of" not in seen(pilot))

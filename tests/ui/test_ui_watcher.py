@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from genui.logs.find import find_logs
-from genui.logs.text import JsonlTail
+from genui.logs.json_lines import JsonlTail
 from genui.ui import messages
 from genui.ui.watcher import RunView, Watcher
 
@@ -23,7 +23,7 @@ class Host:
 
     def post_message(self, message: Any) -> None:
         with self.changed:
-            if isinstance(message, messages.Say):
+            if isinstance(message, messages.ShowStatus):
                 self.said.append(message.line)
             elif isinstance(message, messages.RunChanged):
                 self.views[message.view.summary.run.path.name] = message.view

@@ -1,4 +1,4 @@
-"""What a conversion wrote, read back and compared with the model on a few inputs.
+"""Reads the result of a conversion back and compares it with the model on a few inputs.
 
 The library that the format is for reads it where it is installed, else genui itself if it can.
 """
@@ -40,15 +40,15 @@ LENGTH = 128
 """Of a row of random tokens."""
 
 TOLERANCES = {"fp32": 0.002, "fp16": 0.02, "bf16": 0.1, "q8_0": 0.2}
-"""The largest difference by the type of the weights, a root mean square: of logits as a part of
-their own standard deviation, of pixels from 0 to 1. Other code or other weights give about 1."""
+"""The largest difference by the type of the weights, a root mean square: for logits in units of
+their standard deviation, for pixels from 0 to 1. Other code or other weights give about 1."""
 
 SETTINGS = ImageSettings(steps=12, guidance=2.0)
 SEED = 1
 
 
 @dataclass(frozen=True)
-class Reader:
+class ConvertedModel:
     """A text model as it was read back."""
 
     title: str
@@ -61,8 +61,8 @@ class Reader:
 
 
 def check(model: ModelInfo, written: Path, dtype: str) -> str:
-    """A sentence that says by what it was read back, or why it was not: the memory is too small, or
-    the library for whose code it is is not installed.
+    """A sentence that names the library that read it back, or the reason why none did: the memory
+    is too small, or the library is not installed.
 
     Raises GenuiError, one line without the name of the file, if it cannot be read back or differs.
     """
@@ -84,19 +84,19 @@ def check(model: ModelInfo, written: Path, dtype: str) -> str:
         return f"not checked ({error})"
     except GenuiError:
         raise
-    except Exception as error:  # whatever a library raises
+    except Exception as error:  # a library may raise anything
         raise GenuiError(f"cannot be read back ({one_line(error)})") from None
 
 
 def _needed_library(written: Path) -> str:
-    """The library for which a folder has code of a network of ours; "" if it has none."""
+    """The library for which a folder has code of our network; "" if it has none."""
     if (written / "model_index.json").is_file():
         return "diffusers"
     config = written / "config.json"
     return "transformers" if config.is_file() and "auto_map" in _read_json(config) else ""
 
 
-def _check_text(own: TextGenerator, reader: Reader, tolerance: float) -> str:
+def _check_text(own: TextGenerator, reader: ConvertedModel, tolerance: float) -> str:
     model, rows = _by_genui(own), []
     for text in TEXTS:
         ids = model.token_ids(text)
@@ -127,17 +127,17 @@ def _compare(difference: float, what: str, tolerance: float) -> None:
 # --- Readers of text models -------------------------------------------------------------------
 
 
-def _reader(written: Path) -> Reader:
+def _reader(written: Path) -> ConvertedModel:
     is_folder = (written / "config.json").is_file()  # else a GGUF file or an adapter
     if is_folder and importlib.util.find_spec("transformers") is not None:
         return _by_transformers(written)
     return _by_genui(find_and_load(str(written)))
 
 
-def _by_genui(read: Generator) -> Reader:
+def _by_genui(read: Generator) -> ConvertedModel:
     assert isinstance(read, TextGenerator)
     encode, begin = read.tokenizer.encode, read.tokenizer.begin
-    return Reader(
+    return ConvertedModel(
         "genui",
         encode,
         lambda text: encode(text)[0] if begin is None else begin,
@@ -145,7 +145,7 @@ def _by_genui(read: Generator) -> Reader:
     )
 
 
-def _by_transformers(folder: Path) -> Reader:
+def _by_transformers(folder: Path) -> ConvertedModel:
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
     options = {"local_files_only": True, "dtype": torch.float32}
@@ -157,7 +157,7 @@ def _by_transformers(folder: Path) -> Reader:
             network = cls.from_pretrained(folder, **options)
     network.eval()
     tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    return Reader(
+    return ConvertedModel(
         f"transformers {version('transformers')}",
         lambda text: tokenizer(text, add_special_tokens=False).input_ids,
         lambda text: tokenizer(text).input_ids[0],
@@ -166,7 +166,7 @@ def _by_transformers(folder: Path) -> Reader:
 
 
 _PACKAGE = "genui_written"
-"""As what the code that was written is imported."""
+"""The module name under which the written code is imported."""
 
 
 @contextmanager

@@ -6,17 +6,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-from torch import Tensor
-
+from genui.base.errors import MisuseError
 from genui.engine.convert.code import write_code
-from genui.engine.convert.text import DTYPES, write_json
+from genui.engine.convert.text import write_json, write_safetensors
 from genui.engine.data.captions import RESERVED
 from genui.engine.data.tables import limitations
 from genui.engine.models.denoisers import build_image_denoiser
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.models.frozen import split_guide
-from genui.engine.sample.samplers import SIGMA_MAX
+from genui.engine.sample.sigmas import SIGMA_MAX
 from genui.engine.train.checkpoint import load_weights
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe, recipe_from_dict
@@ -30,12 +28,14 @@ PIPELINE = "pipeline"
 def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     """Write a diffusion model of ours as a folder that diffusers loads with trust_remote_code.
 
-    Its network, its levels of noise and its sampler DPM-Solver++ 2M are those of genui. Raises
-    GenuiError if the model is damaged.
+    It has genui's network, noise levels and sampler DPM-Solver++ 2M. Raises GenuiError if the model
+    is damaged, MisuseError if it was trained by flow matching.
     """
     tensors, described = load_weights(model.path)
     recipe = recipe_from_dict(described["recipe"])
     assert isinstance(recipe, DiffusionRecipe)
+    if recipe.objective != "edm":
+        raise MisuseError(f"{model.name}: only the objective edm is written for diffusers")
     own, _ = split_guide(tensors)
     network = build_image_denoiser(recipe, RESERVED + len(described["words"])).network
     unet = folder / "unet"
@@ -47,7 +47,7 @@ def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     shutil.copyfile(code, folder / f"{PIPELINE}.py")
     config = _network_config(recipe, asdict(network.config), described)  # type: ignore[arg-type]
     write_json(unet / "config.json", config)
-    _write_tensors(unet / "diffusion_pytorch_model.safetensors", own, dtype)
+    write_safetensors(unet / "diffusion_pytorch_model.safetensors", own, dtype)
     write_json(scheduler / "scheduler_config.json", _scheduler_config(recipe))
     index = {
         "_class_name": [PIPELINE, "GenuiPipeline"],
@@ -91,13 +91,6 @@ def _scheduler_config(recipe: DiffusionRecipe) -> dict[str, Any]:
     }
 
 
-def _write_tensors(file: Path, tensors: dict[str, Tensor], dtype: str) -> None:
-    """Write the network's tensors in a type of DTYPES."""
-    cast = {name: value.to(DTYPES[dtype]).contiguous() for name, value in tensors.items()}
-    safetensors.torch.save_file(cast, file, {"format": "pt"})
-    file.chmod(0o644)  # the library lets nobody else read it
-
-
 def _diffusers_version() -> str:
     """The installed version of diffusers; without one, the oldest that reads the folder."""
     try:
@@ -135,4 +128,6 @@ at a higher level of noise: set `sigma_min` of the scheduler to
 0.03 · (10 / steps)^3.5, at most 1.
 
 Limits: {limitations(recipe)}
+
+{model.training_cost}
 """

@@ -32,7 +32,7 @@ class GenuiConfig(PretrainedConfig):
 class GenuiForCausalLM(PreTrainedModel, GenerationMixin):
     """Token ids [B, T] to logits [B, T, vocab_size].
 
-    Nothing is cached: each new token reads the whole text, of which `generate` keeps as much as the
+    Nothing is cached: each new token reads the whole text; `generate` keeps as much of it as the
     network can read. Rows have no padding, so a batch needs texts of equal length.
     """
 

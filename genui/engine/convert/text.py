@@ -30,12 +30,13 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 CODE = "modeling_genui.py"
+WEIGHTS = "model.safetensors"
 
 
 def write_text_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     """Write a text model of ours as a folder that transformers loads with trust_remote_code.
 
-    Its logits are those of genui in fp32 to rounding. Raises GenuiError if the model is damaged, or
+    Its logits agree with genui's in fp32 to rounding. Raises GenuiError if the model is damaged, or
     its network has no code for transformers.
     """
     tensors, described = load_weights(model.path)
@@ -48,7 +49,8 @@ def write_text_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     except GenuiError as error:
         raise GenuiError(f"{model.ref}: {error}") from None
     write_json(folder / "config.json", _config(recipe, tokenizer, asdict(network.config), dtype))
-    write_safetensors(folder, {f"network.{name}": value for name, value in tensors.items()}, dtype)
+    named = {f"network.{name}": value for name, value in tensors.items()}
+    write_safetensors(folder / WEIGHTS, named, dtype)
     (folder / "tokenizer.json").write_text(serialise_tokenizer(tokenizer), encoding="utf-8")
     write_json(folder / "tokenizer_config.json", _tokenizer_config(recipe, tokenizer))
     write_json(folder / "generation_config.json", _end_ids(tokenizer) | {"use_cache": False})
@@ -56,10 +58,9 @@ def write_text_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def write_safetensors(folder: Path, tensors: dict[str, Tensor], dtype: str) -> None:
-    """Write `model.safetensors` with the tensors in a type of DTYPES."""
+def write_safetensors(file: Path, tensors: dict[str, Tensor], dtype: str) -> None:
+    """Write the tensors in a type of DTYPES."""
     cast = {name: value.to(DTYPES[dtype]).contiguous() for name, value in tensors.items()}
-    file = folder / "model.safetensors"
     safetensors.torch.save_file(cast, file, {"format": "pt"})
     file.chmod(0o644)  # the library lets nobody else read it
 
@@ -147,4 +148,6 @@ print(tokenizer.decode(model.generate(ids, max_new_tokens=100, do_sample=True)[0
 them: read them first.
 
 Limits: {limitations(recipe)}
+
+{model.training_cost}
 """

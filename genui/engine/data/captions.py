@@ -1,4 +1,4 @@
-"""Captions: the ten colours they can name, their words as token ids, and those of files.
+"""Captions: the ten colours that they can name, their words as token ids, and captions in files.
 
 Nothing in a file is trusted.
 """
@@ -115,8 +115,8 @@ class Vocabulary:
         return [word for word in split_words(caption) if word not in self._id_of]
 
     def remarks(self, captions: Iterable[str], length: int) -> list[str]:
-        """Lines on what a model that reads `length` words ignores: unknown words, words beyond
-        the length. Empty if every word is read."""
+        """Lines about the words that a model ignores if it reads `length` words: unknown words,
+        words beyond the length. Empty if every word is read."""
         captions = dict.fromkeys(captions)
         lines = []
         unknown = [word for caption in captions for word in self.unknown(caption)]
@@ -140,7 +140,7 @@ CaptionOf = Callable[[Path, Path], str]
 """(file, the dataset's folder) to the caption in the file's name, or ""."""
 
 
-class _Row(msgspec.Struct):
+class _MetadataLine(msgspec.Struct):
     """A line of metadata.jsonl. Other keys are ignored."""
 
     file_name: str
@@ -148,8 +148,7 @@ class _Row(msgspec.Struct):
 
 
 def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
-    """The folder that `--data` names. Raises MisuseError, which says what it `needs`, if it is not
-    a folder or cannot be read."""
+    """The folder that `--data` names. Raises MisuseError, with `needs`, if it cannot be read."""
     folder = Path(os.path.expanduser(path))
     # os.path and not Path: for a name that is too long it returns False and does not raise.
     if not os.path.exists(folder):
@@ -196,7 +195,7 @@ def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
     if not path.is_file():
         return None
     lines = read_regular(path, MAX_METADATA, "split the folder", MisuseError).splitlines()
-    decoder = msgspec.json.Decoder(_Row)
+    decoder = msgspec.json.Decoder(_MetadataLine)
     captions: dict[Path, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -16,7 +16,7 @@ MARK = re.compile(r"(\t?)GENUIMESSAGE(\d{1,9})END(\t?)")
 
 @lru_cache(maxsize=256)
 def fill_with_marks(template: str, roles: tuple[str, ...], begin: str, end: str) -> tuple[str, str]:
-    """The template filled with marks for messages of these roles, or "" and what is wrong."""
+    """The template filled with marks for messages of these roles, or "" and the fault."""
     messages = [
         {"role": role, "content": _MARK.format(number)}
         for role, number in zip(roles, itertools.count(), strict=False)

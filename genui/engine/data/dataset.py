@@ -1,7 +1,7 @@
 """The base of the tables of datasets; each medium's table is in the file of its medium."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,22 +20,22 @@ class Dataset:
     load: Callable[..., Any]
     """Reads the examples."""
     check: Callable[[], int] | None = None
-    """Says, before a run is made, what is missing on this machine: it returns how many bytes must
-    be downloaded, and raises GenuiError if the data cannot be had (no network, no font). None for
-    data that is always here."""
+    """Reports, before a run is made, what is missing on this machine: it returns how many bytes
+    must be downloaded, and raises GenuiError if the data cannot be had (no network, no font). None
+    for data that is always here."""
     download: Callable[[Report], object] | None = None
-    """Downloads what is missing, before `load` reads it. None for data that is always here."""
+    """Downloads missing files, before `load` reads them. None for data that is always here."""
     stand_in: Callable[..., Any] | None = None
     """A function like `load` that returns random examples, to measure the speed of a training
     whose data is not downloaded yet."""
 
     limitations: str = ""
-    """What a model that is trained on it cannot do, whatever its kind; "" if that says it all."""
+    """The limits of every model that is trained on it; "" if that says it all."""
     label_limitations: str = ""
     """The same for a classifier that learns its labels."""
 
     def missing_bytes(self) -> int:
-        """How many bytes must be downloaded. Raises GenuiError if the data cannot be had."""
+        """The number of bytes to download. Raises GenuiError if the data cannot be had."""
         return int(self.check()) if self.check else 0
 
     def read(self, *args: Any, preparation: Preparation = QUIET) -> Any:
@@ -43,7 +43,7 @@ class Dataset:
         try:
             if preparation.is_trial and self.stand_in:
                 return self.stand_in(*args)
-            if self.download and not args:  # else the user named a file
+            if self.download and preparation.may_download and not args:  # the user named no file
                 self.download(preparation.report)
             return self.load(*args)
         except GenuiError:
@@ -60,9 +60,12 @@ class Dataset:
 Row = TypeVar("Row", bound=Dataset)
 
 
-def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:
-    """A table of the built-in rows and those of plug-ins (`genui.base.plugins`)."""
-    return Table("genui.datasets", kind, index_by_name(rows), base=Dataset)
+def dataset_table(
+    kind: type[Row], rows: Iterable[Row], also: Callable[[], Mapping[str, Row]] = dict
+) -> Table[Row]:
+    """A table of the built-in rows and those of plug-ins (`genui.base.plugins`); `also` returns
+    rows that kinds bring."""
+    return Table("genui.datasets", kind, index_by_name(rows), base=Dataset, also=also)
 
 
 def find_dataset(table: Table[Row], name: str, things: str) -> Row:

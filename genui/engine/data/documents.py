@@ -112,13 +112,13 @@ def spread(file: File, count: int, most: int) -> Iterator[str]:
 # --- JSON lines, as datasets are published: {"text": …} ---------------------------------------
 
 
-class Row(msgspec.Struct):
+class DocumentLine(msgspec.Struct):
     """A line. Other keys are ignored."""
 
     text: str
 
 
-_DECODER = msgspec.json.Decoder(Row)
+_DECODER = msgspec.json.Decoder(DocumentLine)
 
 
 def _read_lines(file: File) -> Iterator[Batch[Piece]]:
@@ -223,9 +223,9 @@ FORMATS = (
 
 
 def find_source(path: Path) -> Source:
-    """The files that a file or folder stands for.
+    """The files that a file or folder gives.
 
-    What has no known suffix is taken for text. A path that is missing has one file of size 0.
+    A file without a known suffix counts as text. A path that is missing has one file of size 0.
     """
     return find_files(path, FORMATS, PLAIN)
 

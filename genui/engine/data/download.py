@@ -1,7 +1,7 @@
 """Downloads of files with a pinned checksum, made only when the data is needed.
 
 A download that breaks off leaves a `.part` file, and the next one continues it. Progress is
-reported as that of a preparation.
+reported as progress of a preparation.
 """
 
 import hashlib
@@ -66,9 +66,9 @@ def fetch(
 ) -> Path:
     """The file of that name in the downloads folder, downloaded from `url` if it is missing.
 
-    `digest(body)` is compared with `sha256`; it may be a digest of an archive's contents instead
-    of its bytes. Raises GenuiError if the download or the checksum fails, or if what has the name
-    is not a regular file or too large. A file with a wrong checksum is never kept.
+    `digest(body)` is compared with `sha256`; it may be a digest of an archive's contents instead of
+    its bytes. Raises GenuiError if the download or the checksum fails, or if there is something
+    else of that name or a file that is too large. A file with a wrong checksum is never kept.
     """
     target = paths.downloads_dir() / name
 
@@ -98,7 +98,7 @@ def fetch(
 
 
 def _download(name: str, url: str, file: IO[bytes], report: Report) -> None:
-    """Append what is missing of the file at `url`, or all of it if the server cannot continue.
+    """Append the missing bytes of the file at `url`, or all of it if the server cannot continue.
 
     Raises GenuiError for a failure of the network, and OSError for one of the disk.
     """

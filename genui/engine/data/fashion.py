@@ -69,7 +69,7 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
     "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
-"""Of the authors' .gz files; Debian's were compressed again and are not checked."""
+"""For the authors' .gz files; Debian's were compressed again and are not checked."""
 
 BYTES = {
     "train-images-idx3-ubyte": 26_421_880,

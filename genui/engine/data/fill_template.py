@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 SECONDS = 5  # of computing
 MEMORY = 1 << 29  # bytes of address space
-CHARACTERS = 1 << 20  # of what a template writes
+CHARACTERS = 1 << 20  # of the text that a template writes
 RANGE = 10_000
 TODAY = datetime.date(2024, 7, 26)
 """The date that every template sees, so that a chat replays: the default of Llama's templates."""
@@ -82,7 +82,7 @@ def main() -> None:
         reply = {"fault": "it needs too much memory"}
     except RecursionError:
         reply = {"fault": "it is nested too deeply"}
-    except Exception as error:  # whatever a template can raise
+    except Exception as error:  # a template can raise anything
         number = getattr(error, "lineno", None)
         line = f"line {number}: " if number else ""
         reply = {"fault": f"{line}{error}"[:200]}

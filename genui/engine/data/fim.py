@@ -7,11 +7,14 @@ text, so a short training can build on plain next-token prediction. Unlike in th
 marks the start of the middle, so that a small model need not infer where the gap begins.
 
     <|suffix|> suffix <|end|> prefix <|middle|> middle <|end|>
+
+Other models have other layouts: `Tokenizer.gap` says which one a prompt is written in.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -19,9 +22,6 @@ from genui.engine.data.tokenizer import Tokenizer, strip_last_space
 
 SPARE = 4
 """Extra tokens read for each piece: text that is cut and tokenised again rarely has fewer."""
-
-MARKS = 3
-"""Sentinel tokens of a gap."""
 
 LEAST = 16
 """Tokens of the shortest piece that gets a gap."""
@@ -58,19 +58,24 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
     return Gap(text[:start], text[start:end], text[end:])
 
 
-def format_gap(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int]:
-    """The prompt for filling a gap, at most `most` tokens: suffix, then prefix, with sentinels.
+def format_gap(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> tuple[list[int], int]:
+    """The prompt for filling a gap, at most `most` tokens or the marks alone, and how many tokens
+    of the text are left out.
 
-    Of a longer text the tokens nearest to the gap are kept, at least half of them from the prefix
-    if it is long enough. The tokenizer must have gap tokens.
+    If the text is longer, the tokens nearest to the gap are kept, at least half of them from the
+    prefix if it is long enough. The tokenizer must have gap tokens.
     """
     assert tokenizer.gap is not None
-    assert tokenizer.end is not None
-    prefix_ids, suffix_ids = tokenizer.encode(prefix), tokenizer.encode(suffix)
-    room = most - MARKS
+    prefix_ids, suffix_ids = tokenizer.encode(prefix), tokenizer.encode_next(suffix)
+    length = len(prefix_ids) + len(suffix_ids)
+    begin = [] if tokenizer.begin is None else [tokenizer.begin]
+    room = max(0, most - len(begin) - (len(tokenizer.gap.parts) - 2))
     suffix_ids = suffix_ids[: max(room // 2, room - len(prefix_ids))]
     prefix_ids = prefix_ids[max(0, len(prefix_ids) - (room - len(suffix_ids))) :]
-    return [tokenizer.gap.suffix, *suffix_ids, tokenizer.end, *prefix_ids, tokenizer.gap.middle]
+    texts = {"prefix": prefix_ids, "suffix": suffix_ids}
+    parts = ([part] if isinstance(part, int) else texts[part] for part in tokenizer.gap.parts)
+    left_out = length - len(prefix_ids) - len(suffix_ids)
+    return [*begin, *chain.from_iterable(parts)], left_out
 
 
 def rearrange(
@@ -115,5 +120,5 @@ def _with_gap(
         return [], 0
     gap = cut(text, rng)
     middle = [*tokenizer.encode(gap.middle), tokenizer.end]
-    row = format_gap(tokenizer, gap.prefix, gap.suffix, max(MARKS, length - len(middle))) + middle
+    row = format_gap(tokenizer, gap.prefix, gap.suffix, length - len(middle))[0] + middle
     return (row, len(middle)) if len(row) == length else ([], 0)

@@ -27,17 +27,17 @@ from genui.engine.data.images import RawImages
 # --- A cache of rendered images; if it is broken or read-only it is ignored -------------------
 
 Drawn = tuple[NDArray[np.uint8], tuple[str, ...]]
-"""Images [N, 32, 32, 4] and their N captions."""
+"""Images [N, side, side, 4] and their N captions."""
 
 
-def read_cache(key: str) -> Drawn | None:
+def read_cache(key: str, side: int = SIDE) -> Drawn | None:
     """The cached images of this key, or None."""
     try:
         with np.load(_path(key), allow_pickle=False) as stored:
             rgba, captions = stored["rgba"], tuple(map(str, stored["captions"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    if rgba.dtype != np.uint8 or rgba.shape != (len(captions), 32, 32, 4):
+    if rgba.dtype != np.uint8 or rgba.shape != (len(captions), side, side, 4):
         return None
     return rgba, captions
 
@@ -230,23 +230,29 @@ ICONS_DRAWING = 1  # part of the cache key: increment it if a glyph is rendered 
 
 def read_icons() -> RawImages:
     """Render the icons, or read them from the cache. Raises GenuiError if the font is missing."""
-    glyphs, font = _read_font()
+    glyphs, font = read_font()
     chosen = {caption: glyphs[name] for caption, name in choose_icons(glyphs).items()}
     return RawImages(*_draw_icons(font, chosen))
 
 
-def draw_glyph(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | None:
-    """The glyph's alpha [32, 32], centred and as large as the margin allows; None if blank."""
+def draw_glyph(
+    font: ImageFont.FreeTypeFont, glyph: str, side: int = SIDE
+) -> NDArray[np.uint8] | None:
+    """The glyph's alpha [side, side], centred and as large as the margin allows; None if blank."""
     mask = Image.new("L", (LARGE * 2, LARGE * 2))
     ImageDraw.Draw(mask).text((LARGE // 2, LARGE // 2), glyph, fill=255, font=font)
     inked = mask.getbbox()
-    return None if inked is None else fit_square(mask.crop(inked), ICONS_MARGIN)
+    return (
+        None
+        if inked is None
+        else fit_square(mask.crop(inked), ICONS_MARGIN * side // SIDE, side=side)
+    )
 
 
 def _draw_icons(font: bytes, glyphs: dict[str, str]) -> Drawn:
-    """White shapes [N, 32, 32, 4] and their captions. Of identical shapes the one with the fewest
-    words in its caption is kept."""
-    key = _cache_key("icons", font, ICONS_DRAWING, sorted(glyphs.items()))
+    """White shapes [N, 32, 32, 4] and their captions. One of identical shapes is kept: the one with
+    the fewest words in its caption."""
+    key = cache_key("icons", font, ICONS_DRAWING, sorted(glyphs.items()))
     cached = read_cache(key)
     if cached is not None:
         return cached
@@ -264,14 +270,14 @@ def _draw_icons(font: bytes, glyphs: dict[str, str]) -> Drawn:
     return drawn
 
 
-def _cache_key(name: str, font: bytes, version: int, glyphs: Iterable[tuple[str, str]]) -> str:
+def cache_key(name: str, font: bytes, version: int, glyphs: Iterable[tuple[str, str]]) -> str:
     """A key that changes with whatever the rendered images depend on."""
     listed = "\n".join(f"{caption}={glyph}" for caption, glyph in glyphs)
     digest = hashlib.sha256(font + f"{version} {pillow_version}\n{listed}".encode())
     return f"{name}-{digest.hexdigest()[:16]}"
 
 
-def _read_font() -> tuple[dict[str, str], bytes]:
+def read_font() -> tuple[dict[str, str], bytes]:
     """The glyphs by name, and the bytes of the font file."""
     try:
         from fonticon_mdi7 import MDI7
@@ -384,9 +390,9 @@ def draw_emoji(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | 
 
 
 def _draw_emoji(path: Path, glyphs: dict[str, str]) -> Drawn:
-    """Images [N, 32, 32, 4] and their captions. Of identical images the first is kept."""
+    """Images [N, 32, 32, 4] and their captions. The first of identical images is kept."""
     font = read_regular(path, MAX_BYTES, "name another in GENUI_EMOJI_FONT")
-    key = _cache_key("emoji", font, EMOJI_DRAWING, glyphs.items())
+    key = cache_key("emoji", font, EMOJI_DRAWING, glyphs.items())
     cached = read_cache(key)
     if cached is not None:
         return cached

@@ -29,6 +29,7 @@ from genui.engine.data.own_images import check_large, is_large, read_own
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.things import kind_of_thing
 from genui.formats.recipe import read_plan
+from genui.protocol.kinds import KINDS
 from genui.recipes import DiffusionRecipe, Recipe
 from genui.recipes.classifier import ImageClassifierRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
@@ -40,10 +41,11 @@ OWN_LICENCE = "the user's own"
 class ImageDataset(Dataset):
     """A dataset of captioned images. `load()` returns RawImages.
 
-    `hold_out` says what is never trained on: some `images`, some `names` (if every image has its
-    own) or the dataset's own `test set`.
+    `hold_out` says what is never trained on: some `images`, all images of some `names` or the
+    dataset's own `test set`.
     """
 
+    side: int = SIDE  # pixels
     scheme: Scheme = "plain"
     hold_out: Literal["images", "names", "test set"] = "images"
     always_trained: frozenset[str] = frozenset()  # names never held out
@@ -75,6 +77,14 @@ _DERIVED_LABELS = (
     "such a word were left out of training and test. A few hundred small images are not enough to "
     "learn much: see 'held-out accuracy'."
 )
+
+
+def _of_kinds() -> dict[str, ImageDataset]:
+    """The rows of images in the tables of kinds."""
+    tables = (kind.datasets() for kind in KINDS.list_built_in() if kind.datasets)
+    rows = ((name, row) for table in tables for name, row in table.items())
+    return {name: row for name, row in rows if isinstance(row, ImageDataset)}
+
 
 IMAGE_DATASETS = dataset_table(
     ImageDataset,
@@ -124,27 +134,42 @@ IMAGE_DATASETS = dataset_table(
             "of a shop, and knows ten captions.",
         ),
     ),
+    also=_of_kinds,
 )
 
 
 def load_images(
-    dataset: str, data: str = "", every: bool = False, preparation: Preparation = QUIET
+    dataset: str,
+    data: str = "",
+    every: bool = False,
+    preparation: Preparation = QUIET,
+    side: int = SIDE,
 ) -> CaptionedImages:
     """Load the dataset of that name, or the user's own file or folder `data`; with `every` also
     images past the limit of memory.
 
-    Raises MisuseError for an unknown name or unusable data, GenuiError if a font is not
-    installed.
+    Raises MisuseError for an unknown name, images that do not have that side, or unusable data,
+    GenuiError if a font is not installed.
     """
     if data:
         row = IMAGE_DATASETS.get(dataset)
     else:
         row = find_dataset(IMAGE_DATASETS, dataset, "image dataset")
     if row is None or (data and not (row.reads and row.reads(data))):
+        if side != SIDE:
+            raise MisuseError(
+                f"{show(Path(data))}: holds no data of {dataset}; own images become {SIDE}×{SIDE}, "
+                f"and this model takes {side}×{side}"
+            )
         return load_own(data, every, preparation)
+    if row.side != side:
+        raise MisuseError(
+            f"dataset {row.name}: its images are {row.side}×{row.side}, and this model takes "
+            f"{side}×{side}"
+        )
     raw = RawImages(*row.read(*filter(None, [data]), preparation=preparation))
-    _check(row.name, raw)
-    return _split(row, raw, OWN_LICENCE if data else row.licence)
+    _check(row, raw)
+    return _split(row, raw, raw.licence or (OWN_LICENCE if data else row.licence))
 
 
 def load_own(
@@ -160,7 +185,7 @@ _OWN = ImageDataset(
 
 
 def _split(row: ImageDataset, raw: RawImages, licence: str) -> CaptionedImages:
-    """Images with what is held out of them."""
+    """Images, and the held-out part of them."""
     train, held_out = row.split(raw)
     return CaptionedImages(
         name=raw.name or row.name,
@@ -175,15 +200,18 @@ def _split(row: ImageDataset, raw: RawImages, licence: str) -> CaptionedImages:
         test_set=row.hold_out == "test set",
         label_of=row.label_of,
         notes=raw.notes,
+        styles=raw.styles,
     )
 
 
-def _check(name: str, raw: RawImages) -> None:
+def _check(row: ImageDataset, raw: RawImages) -> None:
     """Raise GenuiError if a loader returned arrays of the wrong dtype, shape or length."""
-    rgba = raw.rgba
-    if rgba.dtype != np.uint8 or rgba.ndim != 4 or rgba.shape[1:] != (SIDE, SIDE, 4):
+    name, side, rgba = row.name, row.side, raw.rgba
+    if rgba.dtype != np.uint8 or rgba.ndim != 4 or rgba.shape[1:] != (side, side, 4):
         shape = f"{rgba.dtype} {list(rgba.shape)}"
-        raise GenuiError(f"dataset {name}: its images are {shape}; uint8 [N, 32, 32, 4] are needed")
+        raise GenuiError(
+            f"dataset {name}: its images are {shape}; uint8 [N, {side}, {side}, 4] are needed"
+        )
     if not len(rgba) or len(rgba) != len(raw.captions) or raw.test >= len(rgba):
         raise GenuiError(
             f"dataset {name}: {len(rgba)} images, {len(raw.captions)} captions, {raw.test} to "
@@ -206,7 +234,7 @@ def check_diffusion_images(recipe: DiffusionRecipe, preparation: Preparation = Q
 
 
 def with_notes(line: str, notes: Sequence[str]) -> str:
-    """A line that describes a dataset, with what was left out of it."""
+    """A line that describes a dataset and the images that were left out."""
     if not notes:
         return line
     more = f" (and {len(notes) - 1} more like it)" if len(notes) > 1 else ""
@@ -305,7 +333,7 @@ def load_labelled_images(
     index_of = {label: i for i, label in enumerate(labels)}
     targets = np.array([index_of.get(label, -1) for label in label_of_image], np.int64)
     if images.test_set:
-        train, held_out = images.train, images.held_out
+        train, held_out = (each[targets[each] >= 0] for each in (images.train, images.held_out))
     else:
         train, held_out = _split_labelled(targets, images.captions)
     return LabelledImages(
@@ -330,7 +358,7 @@ def describe_labelled(data: LabelledImages) -> str:
 def _split_labelled(
     targets: NDArray[np.int64], names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(trained, held out) indices: of each label one in six is held out by hash, at least one."""
+    """(trained, held out) indices: one in six of each label is held out by hash, at least one."""
     held: list[int] = []
     for label in range(targets.max() + 1):
         indices = np.flatnonzero(targets == label).tolist()

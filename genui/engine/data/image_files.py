@@ -28,14 +28,14 @@ _opening = threading.Lock()  # it changes the filters of warnings, which all thr
 
 
 class Square(NamedTuple):
-    """An image in the size of the models, and what was changed to fit it."""
+    """An image in the size of the models, and the changes that made it fit."""
 
-    rgba: NDArray[np.uint8]  # [32, 32, 4]
+    rgba: NDArray[np.uint8]  # [side, side, 4]
     changes: tuple[str, ...]  # such as "96×64 fitted to 32×32"
 
 
-def read_square(source: Path | bytes, name: str = "") -> Square:
-    """Read an image, turn it upright, pad it to a square and scale it to 32×32.
+def read_square(source: Path | bytes, name: str = "", side: int = SIDE) -> Square:
+    """Read an image, turn it upright, pad it to a square and scale it to that side.
 
     Raises MisuseError, which begins with the `name` or that of the file. An image that is too large
     is refused before it is decoded.
@@ -53,23 +53,24 @@ def read_square(source: Path | bytes, name: str = "") -> Square:
             with opened, _decoding_large if is_large else nullcontext():
                 mode = opened.mode
                 ImageOps.exif_transpose(opened, in_place=True)
-                return _fit(_rgba(opened), mode)
+                return _fit(_rgba(opened), mode, side)
     except ValueError as error:
         raise MisuseError(f"{name}: {error}") from None
 
 
-def _fit(image: Image.Image, mode: str) -> Square:
+def _fit(image: Image.Image, mode: str, side: int) -> Square:
     """The image in the size of the models; `mode` is its mode in the file."""
-    hard_edged = max(image.size) < SIDE or _is_enlarged_pixel_art(image)
+    hard_edged = max(image.size) < side or _is_enlarged_pixel_art(image, side)
     resampling = Image.Resampling.NEAREST if hard_edged else Image.Resampling.LANCZOS
-    return Square(fit_square(image, resample=resampling), _changes(image, mode))
+    square = fit_square(image, resample=resampling, side=side)
+    return Square(square, _changes(image, mode, side))
 
 
-def _changes(image: Image.Image, mode: str) -> tuple[str, ...]:
-    """Describe what was changed to fit the image; `mode` is its mode in the file."""
+def _changes(image: Image.Image, mode: str, side: int) -> tuple[str, ...]:
+    """Describe the changes that made the image fit; `mode` is its mode in the file."""
     changes = []
-    if image.size != (SIDE, SIDE):
-        changes.append(f"{image.width}×{image.height} fitted to {SIDE}×{SIDE}")
+    if image.size != (side, side):
+        changes.append(f"{image.width}×{image.height} fitted to {side}×{side}")
     if mode.startswith("I"):
         changes.append("16 bits reduced to 8")
     if min(image.getchannel("A").getextrema()) < 255:  # type: ignore[type-var]
@@ -87,10 +88,10 @@ def _rgba(image: Image.Image) -> Image.Image:
     return grey.convert("RGBA")
 
 
-def _is_enlarged_pixel_art(image: Image.Image) -> bool:
-    """Whether it consists of 32×32 square blocks of one colour each."""
-    factor = image.width // SIDE
-    if image.size != (factor * SIDE, factor * SIDE):
+def _is_enlarged_pixel_art(image: Image.Image, side: int) -> bool:
+    """Whether it consists of side × side square blocks of one colour each."""
+    factor = image.width // side
+    if image.size != (factor * side, factor * side):
         return False
     for top in range(0, image.height, factor):
         row = np.asarray(image.crop((0, top, image.width, top + factor)))
@@ -105,14 +106,17 @@ seconds, and centred to a whole pixel."""
 
 
 def fit_square(
-    image: Image.Image, margin: int = 0, resample: Image.Resampling = Image.Resampling.LANCZOS
+    image: Image.Image,
+    margin: int = 0,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+    side: int = SIDE,
 ) -> NDArray[np.uint8]:
     """Fit the whole image into a transparent square, its longer side `margin` pixels from the
     edges.
 
-    Returns [32, 32, 4] for mode RGBA and [32, 32] for mode L.
+    Returns [side, side, 4] for mode RGBA and [side, side] for mode L.
     """
-    longest, inner = max(image.size), SIDE - 2 * margin
+    longest, inner = max(image.size), side - 2 * margin
     left, top = (longest - image.width) // 2, (longest - image.height) // 2
     smooth = image.mode == "RGBA" and resample != Image.Resampling.NEAREST and longest != inner
     mode = "RGBa" if smooth else image.mode  # colours count by their opacity
@@ -128,6 +132,6 @@ def fit_square(
             strip = whole
         narrow = strip.convert(mode).resize((width, strip.height), resample)
         columns.paste(narrow, ((inner - width) // 2, top + row))
-    result = Image.new(image.mode, (SIDE, SIDE))
+    result = Image.new(image.mode, (side, side))
     result.paste(columns.resize((inner, inner), resample).convert(image.mode), (margin, margin))
     return np.asarray(result)

@@ -78,7 +78,7 @@ def _caption_in(name: str, data: bytes) -> str:
 # --- Archives ---------------------------------------------------------------------------------
 
 CAPTION_SUFFIXES = (".txt", ".json", ".cls")
-"""Of the members with captions, the best first."""
+"""The suffixes of members with captions, the best first."""
 
 
 Captions = dict[str, list[tarfile.TarInfo]]
@@ -116,8 +116,8 @@ def _read_tar(file: File) -> Iterator[Batch[Entry]]:
 def _list_members(
     file: File, members: Iterator[tarfile.TarInfo]
 ) -> tuple[list[tarfile.TarInfo], Captions, list[str]]:
-    """The images of an archive, the members with captions, and notes on what is neither read nor a
-    file."""
+    """The images of an archive, the members with captions, and notes about members that are not
+    read or not files."""
     images: list[tarfile.TarInfo] = []
     captions: Captions = {}
     notes: list[str] = []
@@ -276,8 +276,8 @@ FOLDER = Format("image files", (), _read_folder)
 
 
 def find_images(path: str | os.PathLike[str]) -> Source:
-    """The image files, as one file of the source, or the archives or tables that a path stands for;
-    no files if there are none. Image files in a folder are preferred to what else is in it."""
+    """The image files, as one file of the source, or the archives or tables of a path; no files if
+    there are none. Image files in a folder are preferred to what else is in it."""
     expanded = Path(os.path.expanduser(path))
     if not os.path.exists(expanded):
         return Source(expanded, ())

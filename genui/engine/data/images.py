@@ -1,4 +1,4 @@
-"""Captioned 32×32 images: as a dataset loads them, split, and as training batches."""
+"""Captioned images: as a dataset loads them, split, and as training batches."""
 
 import hashlib
 import itertools
@@ -6,19 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
-from genui.engine.data.image_files import SIDE
 
 CANVAS = 16  # pixels of the coarse image that the network predicts from the caption alone
 HELD_OUT = 60  # names
 SMALLEST_SPLIT = 50  # images; of fewer, none is held out
 HELD_PAIRS = 8  # of the 90 pairs of different colours
 BARE = 0.4  # share of the examples of scheme "ground" whose caption names no background
+UNSTYLED = 0.5  # share of the examples whose caption does not say the style
+
+BEFORE_COLOUR = ("two", "three", "small", "large")
+"""First words of a name that stand before its colour: "two red hearts"."""
 
 Scheme = Literal["figure-ground", "ground", "plain"]
 Pair = tuple[str, str]
@@ -29,14 +32,17 @@ _DEFAULT = _NAMES.index(DEFAULT_GROUND)
 
 
 class RawImages(NamedTuple):
-    """What `load` of a row returns, as this or as a plain tuple."""
+    """The result of `load` of a row, as this or as a plain tuple."""
 
-    rgba: NDArray[np.uint8]  # [N, 32, 32, 4], alpha not premultiplied
+    rgba: NDArray[np.uint8]  # [N, side, side, 4], alpha not premultiplied
     captions: tuple[str, ...]  # lower case, one space between words
     test: int = 0  # the last so many images are the dataset's own test set
     fingerprint: str = ""  # computed from the arrays if it is empty
     name: str = ""  # of the user's own images
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
+    styles: tuple[str, ...] = ()
+    """A word for each image that its caption may begin with: names have an image in each style."""
+    licence: str = ""  # of what the user named, if it is known to be the dataset's own
 
 
 def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:
@@ -50,7 +56,7 @@ class Batch(NamedTuple):
     """B training examples."""
 
     captions: list[str]
-    rgb: NDArray[np.float32]  # [B, 3, 32, 32] in -1 to 1
+    rgb: NDArray[np.float32]  # [B, 3, side, side] in -1 to 1
     canvas: NDArray[np.float32]  # [B, 4, 16, 16] in -1 to 1
 
 
@@ -61,15 +67,17 @@ class CaptionedImages:
     - `figure-ground`: the shape in one colour on another, "red heart on black". The canvas is the
       shape's alpha, folded 2×2 into four channels.
     - `ground`: the image on a background colour, "octopus on blue", or on black, "octopus". The
-      canvas is the premultiplied colour and the alpha, at half the size.
-    - `plain`: the image on black with its own caption. The canvas is its colour at half the size
-      and an alpha of 1.
+      canvas is the premultiplied colour and the alpha, at its size.
+    - `plain`: the image on black with its own caption. The canvas is its colour at that size and an
+      alpha of 1.
+
+    With `styles` half of the captions begin with that of the image: "noto octopus on blue".
     """
 
     name: str
     licence: str
     fingerprint: str
-    rgba: NDArray[np.uint8]  # [N, 32, 32, 4], alpha not premultiplied
+    rgba: NDArray[np.uint8]  # [N, side, side, 4], alpha not premultiplied
     captions: tuple[str, ...]  # lower case, one space between words
     scheme: Scheme
     train: NDArray[np.int64]  # indices
@@ -78,6 +86,7 @@ class CaptionedImages:
     test_set: bool = False  # whether `held_out` is the dataset's own test set
     label_of: Callable[[str], str] | None = None  # as in ImageDataset
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
+    styles: tuple[str, ...] = ()  # as in RawImages
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -93,6 +102,12 @@ class CaptionedImages:
         if held_pairs and not self.held_pairs:
             raise ValueError(f"{self.name} holds no colour pairs out")
         names = [self.captions[i] for i in indices]
+        if self.styles:
+            styled = rng.random(len(indices)) >= UNSTYLED
+            names = [
+                f"{self.styles[i]} {name}" if is_styled else name
+                for i, name, is_styled in zip(indices, names, styled, strict=True)
+            ]
         canvas = self._canvas(indices)
         if self.scheme == "plain":
             return Batch(names, self._composite(indices, np.full(len(indices), _DEFAULT)), canvas)
@@ -108,7 +123,7 @@ class CaptionedImages:
         pairs = self._held_pairs if held_pairs else self._trained_pairs
         figure, ground = pairs[rng.integers(len(pairs), size=len(indices))].T
         captions = [
-            f"{_NAMES[f]} {name} on {_NAMES[g]}"
+            f"{add_colour(name, _NAMES[f])} on {_NAMES[g]}"
             for name, f, g in zip(names, figure, ground, strict=True)
         ]
         return Batch(captions, self._fill(indices, figure, ground), canvas)
@@ -118,7 +133,7 @@ class CaptionedImages:
         return [self.captions[i] for i in indices], self._canvas(indices)
 
     def compose(self, caption: str) -> NDArray[np.float32] | None:
-        """The true image of a caption, [3, 32, 32] in -1 to 1, or None if there is none."""
+        """The true image of a caption, [3, side, side] in -1 to 1, or None if there is none."""
         name, figure, ground = self._read(caption)
         index = self._index.get(name)
         if index is None or ground is None or figure == ground:
@@ -126,7 +141,7 @@ class CaptionedImages:
         return self._draw(index, figure, ground)[0]
 
     def draw_all(self, caption: str) -> NDArray[np.float32] | None:
-        """Every image in the colours of a caption, [N, 3, 32, 32] in -1 to 1, or None if the
+        """Every image in the colours of a caption, [N, 3, side, side] in -1 to 1, or None if the
         caption names no background."""
         _, figure, ground = self._read(caption)
         return None if ground is None else self._draw(np.arange(len(self)), figure, ground)
@@ -141,8 +156,15 @@ class CaptionedImages:
             return [f"white {name} on {DEFAULT_GROUND}" for name in names]
         return list(names)
 
+    def in_default_colours(self, caption: str) -> str:
+        """A caption with the default colours in place of its own; unchanged if it names none."""
+        name, figure, ground = self._read(caption)
+        if ground is None or (self.scheme == "figure-ground" and figure is None):
+            return caption
+        return self.add_default_colours([name])[0]
+
     def draw_in_colours_of(self, caption: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """These images in the colours that a caption names, [B, 3, 32, 32] in -1 to 1.
+        """These images in the colours that a caption names, [B, 3, side, side] in -1 to 1.
 
         By default shapes are white and the background is black.
         """
@@ -179,8 +201,9 @@ class CaptionedImages:
 
     @cached_property
     def _index(self) -> dict[str, NDArray[np.int64]]:
-        """Normalised name to the index of its first image, [1]."""
-        keyed = ((" ".join(split_words(name)), i) for i, name in enumerate(self.captions))
+        """Normalised name, also with its style, to the index of its first image, [1]."""
+        names = [*self.captions, *map(" ".join, zip(self.styles, self.captions, strict=False))]
+        keyed = ((" ".join(split_words(name)), i % len(self)) for i, name in enumerate(names))
         return {words: np.array([i]) for words, i in reversed(list(keyed))}
 
     @cached_property
@@ -197,7 +220,7 @@ class CaptionedImages:
         return _pair_numbers(self.held_pairs)
 
     def _planes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """RGBA of these images, [B, 4, 32, 32], 0 to 255."""
+        """RGBA of these images, [B, 4, side, side], 0 to 255."""
         return np.ascontiguousarray(self.rgba[indices].transpose(0, 3, 1, 2))
 
     def _canvas(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -210,22 +233,22 @@ class CaptionedImages:
     def _coarse(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The canvases of these images before scaling, [B, 4, 16, 16], 0 to 255."""
         if self.scheme == "figure-ground":
-            alpha = self.rgba[indices, ..., 3].reshape(-1, CANVAS, 2, CANVAS, 2)
+            alpha = _shrink(self.rgba[indices, ..., 3], 2 * CANVAS).astype(np.uint8)
+            alpha = alpha.reshape(-1, CANVAS, 2, CANVAS, 2)
             return alpha.transpose(0, 2, 4, 1, 3).reshape(-1, 4, CANVAS, CANVAS)
         if self.scheme == "plain":
-            planes = np.ones((len(indices), 4, SIDE, SIDE), np.float32)
+            planes = np.ones((len(indices), 4, *self.rgba.shape[1:3]), np.float32)
             on_black = self._composite(indices, np.full(len(indices), _DEFAULT))
             planes[:, :3] = (on_black + 1) / 2
         else:
             planes = self._planes(indices) / np.float32(255)
             planes[:, :3] *= planes[:, 3:]
-        coarse = planes.reshape(-1, 4, CANVAS, 2, CANVAS, 2).mean(axis=(3, 5))
-        return np.rint(coarse * 255).astype(np.uint8)
+        return np.rint(_shrink(planes, CANVAS) * 255).astype(np.uint8)
 
     def _composite(
         self, indices: NDArray[np.int64], ground: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """These images on one background colour each, [B, 3, 32, 32] in -1 to 1."""
+        """These images on one background colour each, [B, 3, side, side] in -1 to 1."""
         planes = self._planes(indices).astype(np.float32)
         planes /= 255
         return blend(planes[:, :3], _COLOURS[ground][:, :, None, None], planes[:, 3:])
@@ -233,7 +256,7 @@ class CaptionedImages:
     def _fill(
         self, indices: NDArray[np.int64], figure: NDArray[np.int64], ground: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """The shapes in one colour on another, [B, 3, 32, 32] in -1 to 1."""
+        """The shapes in one colour on another, [B, 3, side, side] in -1 to 1."""
         alpha = self.rgba[indices, ..., 3][:, None].astype(np.float32)
         alpha /= 255
         foreground, background = (_COLOURS[each][:, :, None, None] for each in (figure, ground))
@@ -243,21 +266,22 @@ class CaptionedImages:
 def hold_out_names(
     captions: Sequence[str], keep: Collection[str] = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(trained, held out) indices. At most 60 names are held out, and each of their words also
-    occurs in a trained name.
+    """(trained, held out) indices. At most 60 names are held out, with all images of each, and each
+    of their words also occurs in a trained name.
 
     Single words, which people try first, and names in `keep` are always trained. The choice
     depends only on the names.
     """
-    trained_counts = Counter(word for name in captions for word in set(split_words(name)))
-    held: list[int] = []
-    for i in sorted(range(len(captions)), key=lambda i: shuffle_key(captions[i])):
-        words = set(split_words(captions[i]))
-        eligible = len(words) > 1 and captions[i] not in keep
+    names = dict.fromkeys(captions)
+    trained_counts = Counter(word for name in names for word in set(split_words(name)))
+    held: set[str] = set()
+    for name in sorted(names, key=shuffle_key):
+        words = set(split_words(name))
+        eligible = len(words) > 1 and name not in keep
         if len(held) < HELD_OUT and eligible and all(trained_counts[word] > 1 for word in words):
-            held.append(i)
+            held.add(name)
             trained_counts.subtract(words)
-    return _split(len(captions), held)
+    return _split(len(captions), [i for i, name in enumerate(captions) if name in held])
 
 
 def hold_out_images(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -293,6 +317,21 @@ def as_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
 def as_floats(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The inverse of `as_pixels`: uint8 [..., H, W, 3] to [..., 3, H, W] in -1 to 1."""
     return np.moveaxis(rgb, -1, -3).astype(np.float32) / 127.5 - 1
+
+
+def add_colour(name: str, colour: str) -> str:
+    """A name with its colour: "red heart", "two red hearts"."""
+    first, _, rest = name.partition(" ")
+    return f"{first} {colour} {rest}" if rest and first in BEFORE_COLOUR else f"{colour} {name}"
+
+
+def _shrink(planes: NDArray[Any], side: int) -> NDArray[Any]:
+    """Planes [..., S, S] to [..., side, side]: means of squares. They are returned as they are if
+    they have that size."""
+    factor = planes.shape[-1] // side
+    if factor == 1:
+        return planes
+    return planes.reshape(*planes.shape[:-2], side, factor, side, factor).mean(axis=(-3, -1))
 
 
 def _split(count: int, held: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,8 +1,8 @@
 """The user's own images: a folder of image files, or archives and tables of images.
 
-What does not fit into memory, and every archive or table, is decoded once into a file in the cache,
-which is mapped and not read. `decoded.json` beside it says how far that is; a process that is
-killed loses at most KEEP_EVERY images.
+Images that do not fit into memory, and every archive or table, are decoded once into a file in the
+cache, which is mapped and not read. `decoded.json` beside it says how far that is; a process that
+is killed loses at most KEEP_EVERY images.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from genui.engine.data.preparation import (
     cut_short,
     locked,
 )
-from genui.engine.data.sources import Batch, Progress, Source, read
+from genui.engine.data.sources import Batch, ReadingProgress, Source, read
 from genui.runs.system import usable_cores
 
 MAX_IMAGES = 100_000
@@ -48,10 +48,11 @@ SAMPLE = 2048  # images that a speed is measured with
 def read_own(
     path: str | os.PathLike[str], every: bool = False, preparation: Preparation = QUIET
 ) -> RawImages:
-    """Read the usable images that a file or folder stands for, with their captions.
+    """Read the usable images of a file or folder, with their captions.
 
-    Of more than MAX_IMAGES only the first are read, or with `every` all are. What is left out is
-    listed in `notes`. Raises MisuseError if there are none, GenuiError if the disk is full.
+    If there are more than MAX_IMAGES, only the first are read, or all with `every`. Images that are
+    left out are listed in `notes`. Raises MisuseError if there are none, GenuiError if the disk is
+    full.
     """
     source = find_images(path)
     if not source.files:
@@ -146,8 +147,8 @@ def _nothing(source: Source, notes: list[str]) -> MisuseError:
 def _decoded_batches(
     source: Source, notes: list[str], file: int = 0, number: int = 0
 ) -> Iterator[Batch[tuple[str, bytes]]]:
-    """The captions and pixels of a source, as `sources.read` has its images; what is left out is
-    added to `notes`."""
+    """The captions and pixels of a source, as `sources.read` has its images; images that are left
+    out are added to `notes`."""
     with ThreadPoolExecutor(min(8, usable_cores()), "decode") as workers:
         for batch in read(source, file, number):
             notes += batch.notes
@@ -172,7 +173,7 @@ def _decoded_dir() -> Path:
 
 
 class _Decoded(msgspec.Struct):
-    """How far a source is decoded."""
+    """The progress of decoding a source."""
 
     name: str
     path: str
@@ -214,7 +215,7 @@ def list_decoded() -> list[Prepared]:
 
 def _decode(source: Source, cache: Path, decoded: _Decoded, most: int, report: Report) -> _Decoded:
     """Decode the rest of a source, or until there are `most` images."""
-    progress = Progress(source, decoded.share, report)
+    progress = ReadingProgress(source, decoded.share, report)
     notes = decoded.notes
     kept = len(decoded.captions)
 

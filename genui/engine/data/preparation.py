@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from genui.base import numbers, paths
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, show
 
 Report = Callable[[str], None]
-"""Takes a line that says how far a preparation is, some times a second. What it raises ends the
-preparation, which goes on from there the next time."""
+"""Takes a line that says how far a preparation is, some times a second. An exception ends the
+preparation; the next one continues from there."""
 
 
 def say_nothing(line: str) -> None:
@@ -25,15 +26,20 @@ def say_nothing(line: str) -> None:
 
 @dataclass(frozen=True)
 class Preparation:
-    """How data are prepared: who is told the progress, and whether all of them are needed."""
+    """How data are prepared: the receiver of the progress, and whether all data are needed."""
 
     report: Report = say_nothing
     is_trial: bool = False
     """Whether a speed is measured, for which a part of the data or random examples will do."""
+    may_download: bool = True
+    """Whether missing files are downloaded; else data that lack one cannot be loaded."""
 
 
 QUIET = Preparation()
 """All of the data, without a report of the progress."""
+
+LOCAL = Preparation(may_download=False)
+"""What is on this machine already."""
 
 REPORT_S = 0.2
 """Seconds between two reports."""
@@ -76,8 +82,22 @@ class Prepared(NamedTuple):
     path: str  # of the data
     content: str  # "1,204 tokens of bpe"
     octets: int  # on the disk
-    share: float  # of the data that is prepared, 0 to 1
+    share: float  # the prepared share of the data, 0 to 1
     folder: Path
+
+
+def indexes_dir() -> Path:
+    """The folder of the indexes of texts in which copied passages are looked for."""
+    return paths.cache_dir() / "copied"
+
+
+def list_indexes() -> list[Prepared]:
+    """The indexes of texts together, for a file of one names no data; none without one."""
+    folder = indexes_dir()
+    if not (count := len(list(folder.glob("*.npy")))):
+        return []
+    content = numbers.quantity(count, "index of texts", "indexes of texts")
+    return [Prepared("copied", "", content, bytes_in(folder), 1.0, folder)]
 
 
 def cut_short(path: Path) -> GenuiError:
@@ -101,7 +121,7 @@ def bytes_in(folder: Path) -> int:
 def remove_prepared(prepared: Prepared) -> None:
     """Remove prepared data, of a text with its vocabularies.
 
-    A training that reads them goes on, and prepares them again when it is resumed. Raises
+    A training that reads them continues, and prepares them again when it is resumed. Raises
     GenuiError if they are being prepared.
     """
     try:

@@ -32,7 +32,6 @@ from genui.base.numbers import size
 from genui.engine.data.documents import (
     Piece,
     describe_left_out,
-    find_source,
     is_held_out,
     no_documents,
 )
@@ -46,8 +45,8 @@ from genui.engine.data.preparation import (
     locked,
     say_nothing,
 )
-from genui.engine.data.sources import TEXT, Progress, Source, read
-from genui.engine.data.text import is_large, load_text, sample_text
+from genui.engine.data.sources import TEXT, ReadingProgress, Source, read
+from genui.engine.data.text import find_large, load_text, sample_text
 from genui.engine.data.tokenizer import (
     ByteTokenizer,
     CharTokenizer,
@@ -75,7 +74,7 @@ MAX_TOKENIZER = 64 * 1024 * 1024  # bytes of its file
 
 
 class Corpus(NamedTuple):
-    """What a text model trains on."""
+    """The data that a text model trains on."""
 
     tokenizer: Tokenizer
     train: "Tokens"
@@ -138,7 +137,7 @@ def read_windows(tokens: Tokens, starts: NDArray[np.int64], length: int) -> NDAr
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """How far a source is tokenised. Pairs are of the trained and the held-out part."""
+    """The progress of tokenising a source. Pairs are of the trained and the held-out part."""
 
     name: str
     path: str
@@ -164,8 +163,8 @@ def tokens_dir() -> Path:
 
 
 def check_text(recipe: TextRecipe, preparation: Preparation = QUIET) -> str:
-    """Load the text of a recipe and describe it in one line; of large data only the beginning."""
-    if recipe.data and is_large(source := find_source(Path(recipe.data).expanduser())):
+    """Load the text of a recipe and describe it in one line; only the beginning of large data."""
+    if source := find_large(recipe):
         return check_large(source)
     return load_text(recipe.dataset, recipe.data, preparation=preparation).describe()
 
@@ -220,7 +219,7 @@ def build_large_tokenizer(
 ) -> tuple[Tokenizer, str]:
     """The tokenizer of a source, made once and kept, and a remark on it or "".
 
-    The vocabulary of characters is that of all of the text; a BPE is trained on a sample.
+    The vocabulary of characters covers all of the text; a BPE is trained on a sample.
     """
     if kind == "bytes":
         return ByteTokenizer(), ""
@@ -252,7 +251,7 @@ def _read_tokenizer(file: Path) -> Tokenizer:
 def _characters(source: Source, report: Report) -> str:
     """The characters of the documents that are not held out, sorted."""
     seen = np.zeros((2, 0x110000), bool)
-    progress = Progress(source, 0.0, report)
+    progress = ReadingProgress(source, 0.0, report)
     for batch in read(source):
         for piece in batch.items:
             seen[int(is_held_out(piece.document)), code_points(piece.text)] = True
@@ -266,7 +265,7 @@ def _characters(source: Source, report: Report) -> str:
 def open_large(
     source: Source, tokenizer: Tokenizer, remark: str = "", report: Report = say_nothing
 ) -> Corpus:
-    """The tokens of a source, which is tokenised now as far as it is not yet."""
+    """The tokens of a source; the part that is not tokenised yet is tokenised now."""
     fields = {key: value for key, value in tokenizer.to_dict().items() if key != "gaps"}
     key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
     folder = tokens_dir() / source.key / key
@@ -301,7 +300,7 @@ def _tokenise(
     rest = source.text_bytes * (1 - manifest.share) * dtype.itemsize
     tokens_per_byte = 1 / 4 if tokenizer.end is not None else 1
     _check_space(folder, int(rest * tokens_per_byte) if _is_exact(source) else 0)
-    progress = Progress(source, manifest.share, report)
+    progress = ReadingProgress(source, manifest.share, report)
     try:
         folder.mkdir(exist_ok=True)
         atomic_write(folder / MANIFEST, msgspec.json.encode(manifest), durable=False)
@@ -381,7 +380,7 @@ class _Shard:
         self._size = 0
 
     def _encode(self, pieces: list[Piece], follows: bool) -> NDArray[np.unsignedinteger]:
-        """The token ids of pieces, as `encode_documents` has those of whole documents; `follows`
+        """The token ids of pieces, as `encode_documents` gives them for whole documents; `follows`
         says whether other documents are before them."""
         tokenizer = self._tokenizer
         if tokenizer.end is None:

@@ -1,4 +1,4 @@
-"""The files that a path stands for, and readers of the tables and archives that they are.
+"""The files of a path, and readers for tables and archives.
 
 A reader holds some megabytes, whatever the size of its file. Nothing in a file is trusted, and
 nothing is unpickled.
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class Batch(NamedTuple, Generic[T]):
-    """What was read at a time."""
+    """The items that were read at one time."""
 
     items: list[T]
     share: float  # of the file that is read, 0 to 1; from `read`, of the source
@@ -62,7 +62,7 @@ class File(NamedTuple):
     files: int = 1  # how many it stands for, if it is a folder
 
 
-Reader = Callable[[File], Iterator[Batch[Any]]]
+ReadFile = Callable[[File], Iterator[Batch[Any]]]
 """The batches of a file, always the same ones. Raises MisuseError, one line."""
 
 
@@ -72,12 +72,12 @@ class Format:
 
     group: str
     suffixes: tuple[str, ...]
-    read: Reader
+    read: ReadFile
     growth: int = 1  # bytes of text in a byte of the file, roughly
 
 
 class Source(NamedTuple):
-    """The files that a path stands for."""
+    """The files of a path."""
 
     path: Path
     files: tuple[File, ...]
@@ -111,7 +111,7 @@ class Source(NamedTuple):
 
 
 def find_files(path: Path, formats: Sequence[Format], other: Format | None = None) -> Source:
-    """The files that a file or folder stands for; none if there is none of these formats.
+    """The files of a file or folder; empty if no file has one of these formats.
 
     A file without a known suffix is of the format `other`, if it is given. A path that is missing
     has one file of size 0.
@@ -175,7 +175,7 @@ def read(source: Source, file: int = 0, number: int = 0) -> Iterator[Batch[Any]]
             yield Batch([], before[index + 1] / total, notes=[str(error)], file=index + 1)
 
 
-class Progress:
+class ReadingProgress:
     """Says how far a source is read, and how long the rest takes."""
 
     def __init__(self, source: Source, share: float, report: Report) -> None:

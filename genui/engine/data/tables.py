@@ -22,13 +22,13 @@ def dataset_named(name: str) -> Dataset | None:
 
 
 def tables() -> tuple[Mapping[str, Any], ...]:
-    """The tables of all media, those of kinds last."""
+    """The tables of all media; tables of kinds come last."""
     of_kinds = (kind.datasets() for kind in KINDS.values() if kind.datasets)
     return IMAGE_DATASETS, TEXT_DATASETS, LABELLED_TEXTS, *of_kinds
 
 
 def limitations(recipe: Recipe) -> str:
-    """The limitations section of the model card: those of its kind, then those of its data."""
+    """The limitations section of the model card: the limits of its kind, then of its data."""
     kind = KINDS[recipe.family, recipe.medium]
     row = None if recipe.data else dataset_named(recipe.dataset)
     if row is None:

@@ -19,6 +19,7 @@ import msgspec
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.text import clean_line
+from genui.engine.data.canaries import plant_canaries
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.documents import (
     JSON_LINES,
@@ -31,9 +32,10 @@ from genui.engine.data.documents import (
     no_documents,
     spread,
 )
+from genui.engine.data.near_duplicates import remove_near_duplicates
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.sources import TEXT, Source, file_at, read
-from genui.recipes import TextClassifierRecipe
+from genui.recipes import TextClassifierRecipe, TextRecipe
 
 # --- Text datasets ----------------------------------------------------------------------------
 
@@ -57,6 +59,7 @@ class TextData:
     fingerprint: str
     notes: tuple[str, ...] = ()
     is_sample: bool = False  # whether it is a sample of data that do not fit into memory
+    names: tuple[str, ...] = ()  # of the documents of `train`, if they have some
 
     def describe(self) -> str:
         """Describe the data in one line."""
@@ -73,19 +76,28 @@ def _fingerprint(*parts: tuple[str, ...]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _split_one(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+class Split(NamedTuple):
+    """Documents to train on and held-out ones, and the names of the former if they have some."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+def _split_one(text: str) -> Split:
     """The first 90 % for training, the last 10 % for validation, as in nanoGPT."""
     cut = int(len(text) * 0.9)
-    return (text[:cut],), (text[cut:],)
+    return Split((text[:cut],), (text[cut:],))
 
 
-def _split_documents(documents: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split_documents(documents: Mapping[str, str]) -> Split:
     """Hold out one document in twenty, by the hash of its name."""
     held = set(filter(is_held_out, documents))
     if not held or len(held) == len(documents):
         return _split_one("\n".join(documents.values()))
-    train = tuple(text for name, text in documents.items() if name not in held)
-    return train, tuple(text for name, text in documents.items() if name in held)
+    names = tuple(name for name in documents if name not in held)
+    train = tuple(documents[name] for name in names)
+    return Split(train, tuple(text for name, text in documents.items() if name in held), names)
 
 
 def read_text(path: Path) -> str:
@@ -187,6 +199,22 @@ def is_large(source: Source) -> bool:
     return _has_more_text(source, MAX_BYTES)
 
 
+def find_large(recipe: TextRecipe) -> Source | None:
+    """The source of a recipe's own data if it is too large for the memory; else None.
+
+    Raises MisuseError if it is damaged, or if the recipe changes a text, which needs all of it.
+    """
+    source = find_source(Path(recipe.data).expanduser()) if recipe.data else None
+    if source is None or not is_large(source):
+        return None
+    if changes_text(recipe):
+        raise MisuseError(
+            f"{show(source.path)}: is over {MAX_BYTES >> 20} MB; canaries and near_duplicates are "
+            "for texts that fit into memory: leave them out, or give less text"
+        )
+    return source
+
+
 def is_large_file(path: str) -> bool:
     """`is_large` of the source at a path."""
     return is_large(find_source(Path(path).expanduser()))
@@ -194,8 +222,8 @@ def is_large_file(path: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _has_more_text(source: Source, most: int) -> bool:
-    """Whether the texts of tables and compressed files have more characters: how far they grow is
-    known when they are read."""
+    """Whether the texts of tables and compressed files have more characters: their size in memory
+    is known when they are read."""
     counts = (sum(len(piece.text) for piece in batch.items) for batch in read(source))
     return any(total > most for total in accumulate(counts))
 
@@ -213,7 +241,7 @@ def _load_user_text(source: Source) -> TextData:
     if not documents:
         raise no_documents(source)
     texts = {name: "".join(pieces) for name, pieces in documents.items()}
-    train, validation = _split_documents(texts)
+    train, validation, names = _split_documents(texts)
     total = sum(map(len, train + validation))
     if total < MIN_CHARACTERS:
         raise MisuseError(
@@ -222,7 +250,7 @@ def _load_user_text(source: Source) -> TextData:
         )
     notes = describe_left_out(source, without_text, unreadable)
     name, digest = source.path.name, _fingerprint(train, validation)
-    return TextData(name, "yours", train, validation, digest, notes)
+    return TextData(name, "yours", train, validation, digest, notes, names=names)
 
 
 def load_text(
@@ -247,10 +275,39 @@ def load_text(
             f"dataset {row.name}: it loads a {type(texts).__name__}; a text, or texts by name, "
             "are needed"
         )
-    train, validation = _split_one(texts) if isinstance(texts, str) else _split_documents(texts)
+    split = _split_one(texts) if isinstance(texts, str) else _split_documents(texts)
+    train, validation, names = split
     if not any(train) or not any(validation):
         raise GenuiError(f"dataset {row.name}: too few texts to train on some and hold others out")
-    return TextData(row.name, row.licence, train, validation, _fingerprint(train, validation))
+    digest = _fingerprint(train, validation)
+    return TextData(row.name, row.licence, train, validation, digest, names=names)
+
+
+def load_training_text(
+    recipe: TextRecipe, *, sample: int = 0, preparation: Preparation = QUIET
+) -> TextData:
+    """The text of a recipe, without near duplicates and with canaries as it asks; a sample and a
+    trial are left as they are. Raises what `load_text` raises."""
+    data = load_text(recipe.dataset, recipe.data, sample=sample, preparation=preparation)
+    if data.is_sample or preparation.is_trial or not changes_text(recipe):
+        return data
+    train, notes = data.train, [*data.notes]
+    if recipe.near_duplicates:
+        train, note = remove_near_duplicates(
+            train, data.validation, recipe.near_duplicates, preparation.report
+        )
+        notes.append(note)
+    if recipe.canaries:
+        train, note = plant_canaries(train, recipe.canaries)
+        notes.append(note)
+    digest = _fingerprint(train, data.validation)
+    names = data.names if len(train) == len(data.train) else ()
+    return replace(data, train=train, fingerprint=digest, notes=tuple(notes), names=names)
+
+
+def changes_text(recipe: TextRecipe) -> bool:
+    """Whether a recipe changes its text before it trains."""
+    return bool(recipe.near_duplicates or recipe.canaries)
 
 
 PASSAGES = 64
@@ -258,7 +315,7 @@ PASSAGES = 64
 
 
 def sample_text(source: Source, size: int) -> TextData:
-    """Texts of about `size` bytes from all over a large source, split as all of it is."""
+    """Texts of about `size` bytes from all parts of a large source, split like all of it."""
     train: list[str] = []
     held: list[str] = []
     if len(source.files) == 1 and source.files[0].format is PLAIN:
@@ -278,7 +335,10 @@ def sample_text(source: Source, size: int) -> TextData:
                         break
     if not any(train + held):
         raise no_documents(source)
-    parts = (tuple(train), tuple(held)) if train and held else _split_one("\n".join(train + held))
+    split = (
+        Split(tuple(train), tuple(held)) if train and held else _split_one("\n".join(train + held))
+    )
+    parts = split.train, split.validation
     count = sum(map(len, train + held))
     note = f"a sample of {count:,} characters of {source.text_bytes:,} bytes"
     return TextData(
@@ -356,6 +416,13 @@ def load_labelled_text(
 def check_labelled_text(recipe: TextClassifierRecipe, preparation: Preparation = QUIET) -> str:
     """Load the labelled texts of a recipe and describe them in one line."""
     return load_labelled_text(recipe.dataset, recipe.data, preparation).describe()
+
+
+def heading_of(text: str, place: int) -> str:
+    """The heading `NAME:` of the paragraph around a character, as plays have it; "" if none."""
+    start = text.rfind("\n\n", 0, place)
+    match = _SPEECH.match(text, start + 2 if start >= 0 else 0)
+    return match[1] if match is not None else ""
 
 
 def speeches(play: str) -> list[Labelled]:
@@ -438,7 +505,7 @@ def _load_user_labels(path: Path) -> LabelledText:
 
 
 def _read_folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
-    """The examples of a folder whose sub-folders are the labels, and notes."""
+    """The examples of a folder with a sub-folder for each label, and notes."""
     files = [f for f in sorted(path.glob("*/*")) if f.suffix.lower() in TEXT_SUFFIXES]
     if not files:
         raise MisuseError(

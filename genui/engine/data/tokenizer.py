@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +26,24 @@ def strip_last_space(text: str) -> str:
     return text.removesuffix(" ")
 
 
+GapText = Literal["prefix", "suffix"]
+"""The text before or after a gap."""
+
+
 @dataclass(frozen=True)
-class GapTokens:
-    """The tokens before the suffix and before the middle of a gap (see `data.fim`).
+class GapLayout:
+    """How a model reads a gap to fill: token ids and the texts around the gap, in order."""
 
-    Their ids lie beyond the vocabulary and they have no text, so nothing in the data or a prompt
-    can be mistaken for them.
-    """
+    parts: tuple[int | GapText, ...]
+    ends: frozenset[int]
+    """The tokens that end the middle, besides those that end every generation."""
+    takes_space: bool = False
+    """Whether a last space before the gap is left to the middle (see `strip_last_space`)."""
 
-    suffix: int
-    middle: int
+    @property
+    def marks(self) -> list[int]:
+        """The tokens that only occur in prompts. They have no text, and text never becomes one."""
+        return [part for part in self.parts if isinstance(part, int) and part not in self.ends]
 
 
 def token_type(size: int) -> np.dtype:
@@ -43,7 +52,7 @@ def token_type(size: int) -> np.dtype:
 
 
 class Tokenizer(ABC):
-    """What the trainer and the generator need of a tokenizer."""
+    """The methods of a tokenizer that the trainer and the generator need."""
 
     size: int
     """The number of tokens."""
@@ -54,9 +63,9 @@ class Tokenizer(ABC):
     ends: frozenset[int] = frozenset()
     """The tokens that end a generation; `end` is one of them."""
     special: Mapping[int, str] = MappingProxyType({})
-    """The tokens that stand for no text, and how they are spelled."""
-    gap: GapTokens | None = None
-    """The tokens of a gap to fill, if the tokenizer has them."""
+    """The tokens that stand for no text, and their spelling."""
+    gap: GapLayout | None = None
+    """How a gap to fill is written, if the tokenizer has tokens for it."""
     chat_template: str = ""
     """How the model writes the messages of a chat, as a Jinja template; "" if it has none."""
 
@@ -64,6 +73,10 @@ class Tokenizer(ABC):
     def encode(self, text: str) -> list[int]:
         """The token ids of a text. Unknown characters are left out (see `unknown`); a special token
         that is spelled out is ordinary text."""
+
+    def encode_next(self, text: str) -> list[int]:
+        """`encode`, of a text that other tokens come before."""
+        return self.encode(text)
 
     def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
         """`encode`, for long texts, as an array of `token_type`."""
@@ -175,7 +188,7 @@ LONG_WORD = 100
 class BPETokenizer(Tokenizer):
     """Byte-level byte-pair encoding (Sennrich et al. 2016) by the `tokenizers` library.
 
-    With `gaps` it has two more tokens, those of a gap to fill.
+    With `gaps` it has two more tokens, for a gap to fill.
     """
 
     def __init__(self, serialised: str, gaps: bool = False) -> None:
@@ -186,10 +199,12 @@ class BPETokenizer(Tokenizer):
         # A special token that is spelled out in a text is encoded as ordinary text.
         self._tokenizer.encode_special_tokens = True
         vocab_size = self._tokenizer.get_vocab_size()
-        self.gap = GapTokens(vocab_size, vocab_size + 1) if gaps else None
         self.size = vocab_size + (2 if gaps else 0)
         self.end = self._tokenizer.token_to_id(END)
         self.ends = frozenset() if self.end is None else frozenset((self.end,))
+        if gaps and self.end is not None:  # as in `data.fim`; the marks lie beyond the vocabulary
+            parts = (vocab_size, "suffix", self.end, "prefix", vocab_size + 1)
+            self.gap = GapLayout(parts, self.ends, takes_space=True)
         self._byte_of = byte_alphabet()
         self._ids_of: dict[str, bytes] = {}  # by word
         for text, token in self._tokenizer.get_vocab().items():

@@ -88,10 +88,14 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
 def text_example(trace: Trace, step: int, recipe: Recipe, classifier: Any) -> list[str]:
     """The text at a step, with its prompt. Raises MisuseError if there is none."""
     generator, state = trace.generator, trace.state(step)
-    if not (isinstance(generator, TextGenerator) and isinstance(state, TextState)):
+    frame = generator.frame(state)
+    if isinstance(generator, TextGenerator) and isinstance(state, TextState):
+        written = generator.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
+        before, after = state.gap or (trace.started.prompt, "")
+        page = before + written + after
+    elif frame is None or (page := frame.page) is None:
         raise _other_medium(trace, recipe)
-    written = generator.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
-    text = classifier.excerpt(trace.started.prompt + written + trace.started.suffix)
+    text = classifier.excerpt(page)
     if not text.strip():
         raise MisuseError("there is no text yet to give a label to")
     return [text]

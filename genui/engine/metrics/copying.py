@@ -1,9 +1,11 @@
 """Whether samples are copies of training data: verbatim passages and nearest neighbours."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,27 +13,30 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_path
 from genui.base.text import clean, clean_line
 from genui.engine import kinds
 from genui.engine.data.image_datasets import load_images
 from genui.engine.data.image_files import SIDE
 from genui.engine.data.images import CaptionedImages, as_floats, as_pixels
-from genui.engine.data.text import load_text
+from genui.engine.data.preparation import indexes_dir
+from genui.engine.data.text import heading_of, load_training_text
+from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
-from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
+from genui.protocol import Agreement, ImageFrame, ImageSettings, Neighbour, Neighbours, Quote
 from genui.protocol.edits import inputs_at
 from genui.recipes import Recipe, TextRecipe
-from genui.runs.models import find_model, read_header
+from genui.runs.models import own_recipe
 
-# --- The longest verbatim run of a text -------------------------------------------------------
+# --- Verbatim runs of a text ------------------------------------------------------------------
 
 GRAM = 8  # bytes per gram
-STRIDE = 4  # bytes between the indexed grams
+STRIDE = 4  # bytes between the indexed suffixes
 SHORTEST = GRAM + STRIDE - 1
 """Runs of at least so many bytes are always found; shorter ones may be missed."""
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 50 * 10**6
 """The longest text that is indexed; the rest is ignored (`Verbatim.whole`)."""
 
 _GAP = b"\0"  # between two texts: no run contains it
@@ -44,16 +49,24 @@ class TextRun(NamedTuple):
     length: int
     place: int  # in `Verbatim.data`
 
+    @property
+    def end(self) -> int:
+        return self.start + self.length
+
+
+NO_RUN = TextRun(0, 0, 0)
+
 
 class Verbatim:
-    """An index that finds the longest run of bytes that a text shares with the indexed texts.
+    """An index that finds the runs of bytes that a text shares with the indexed texts.
 
-    It has every gram of eight bytes that begins at a multiple of four as one number, sorted. Any
-    run of `SHORTEST` bytes contains one of them, so it is found exactly. The index takes 3 bytes
-    per byte of text; a suffix array would take 4 or 8. `data` is all texts, each followed by a gap.
+    It is a suffix array of every fourth suffix. Any run of `SHORTEST` bytes contains the first
+    `GRAM` bytes of one, so it is found exactly. The index takes 3 bytes per byte of text; a whole
+    suffix array would take 4 or 8. `data` is all texts, each followed by a gap. The array is read
+    from the file `cache` if it is there, else written to it.
     """
 
-    def __init__(self, texts: Sequence[bytes]) -> None:
+    def __init__(self, texts: Sequence[bytes], cache: Path | None = None) -> None:
         parts: list[bytes] = []
         self.starts: list[int] = []  # of each text in `data`
         size = 0
@@ -65,41 +78,93 @@ class Verbatim:
             size += len(parts[-2]) + 1
         self.whole = size >= sum(map(len, texts)) + len(texts)  # whether all texts are indexed
         self.data = b"".join(parts)
-        aligned = _grams(self.data)[::STRIDE]
-        self._order = np.argsort(aligned, kind="stable").astype(np.int32)
-        self._sorted = aligned[self._order]
+        self._bytes = np.frombuffer(self.data, np.uint8)
+        aligned = _grams(self.data + bytes(GRAM), STRIDE)
+        order = _read_order(cache, len(aligned)) if cache is not None else None
+        if order is None:
+            order = _sort_suffixes(aligned)
+            if cache is not None:
+                _write_order(cache, order)
+        self._order = order
+        self._sorted = aligned[order]
 
     def longest(self, text: bytes) -> TextRun:
         """The first of the longest runs of `text` that occur in the indexed texts.
 
         Its length is 0 if there is no run of `SHORTEST` bytes.
         """
+        runs = self._runs(text, SHORTEST, growing=True)
+        return max(runs, key=lambda run: run.length, default=NO_RUN)
+
+    def passages(self, text: bytes, shortest: int) -> list[TextRun]:
+        """The runs of at least `shortest` bytes, the longest first; none shares a byte with a
+        longer one."""
+        apart: list[TextRun] = []
+        for run in sorted(self._runs(text, shortest), key=lambda run: -run.length):
+            if all(run.end <= one.start or one.end <= run.start for one in apart):
+                apart.append(run)
+        return apart
+
+    def _runs(self, text: bytes, shortest: int, growing: bool = False) -> Iterator[TextRun]:
+        """The runs of at least `shortest` bytes, by their start, that are no part of one before.
+
+        If `growing`, only those that are longer than all before.
+        """
         text = text.replace(_GAP, b" ")
         grams = _grams(text)
         low, high = (np.searchsorted(self._sorted, grams, side) for side in ("left", "right"))
-        best = TextRun(0, SHORTEST - 1, 0)
+        reached = 0
         for start in range(len(text)):
-            for first in range(start, start + STRIDE):  # an indexed gram of a longer run
-                end = start + best.length + 1
-                if end > len(text):
-                    return best if best.length >= SHORTEST else TextRun(0, 0, 0)
-                counts = (high - low)[first : end - GRAM + 1 : GRAM]
-                rarest = first + GRAM * int(counts.argmin())
-                places = self._order[low[rarest] : high[rarest]].astype(np.int64) * STRIDE
-                for place in (places - (rarest - start)).tolist():
-                    best = self._extend(text, start, place, best)
-        return TextRun(0, 0, 0)
+            end = max(start + shortest, reached + 1)
+            if end > len(text):
+                return
+            best = NO_RUN
+            for first in range(start, start + STRIDE):  # where an indexed suffix begins
+                run = self._extend(text, start, first, end, int(low[first]), int(high[first]))
+                if run.length:
+                    best, end = run, run.end + 1
+            if best.length:
+                reached = best.end
+                shortest = best.length + 1 if growing else shortest
+                yield best
 
-    def _extend(self, text: bytes, start: int, place: int, best: TextRun) -> TextRun:
-        """The run from `start` and `place` on, if it is longer than the best one."""
-        length = best.length + 1
-        piece = text[start : start + length]
-        if place < 0 or len(piece) < length or not self.data.startswith(piece, place):
-            return best
-        # The last byte is a gap, which matches no text.
-        while start + length < len(text) and self.data[place + length] == text[start + length]:
-            length += 1
-        return TextRun(start, length, place)
+    def _extend(
+        self, text: bytes, start: int, first: int, end: int, low: int, high: int
+    ) -> TextRun:
+        """The longest run from `start` on that reaches `end`, of which an indexed suffix begins at
+        `first`; `low` and `high` are the bounds of those that share a gram with it."""
+        best = NO_RUN
+        while end <= len(text) and low < high:
+            low, high = self._narrow(text[first:end], low, high)
+            place = self._place(text[start:first], low, high)
+            if place is None:
+                break
+            # The last byte is a gap, which matches no text.
+            while end < len(text) and self.data[place + end - start] == text[end]:
+                end += 1
+            best = TextRun(start, end - start, place)
+            end += 1
+        return best
+
+    def _narrow(self, prefix: bytes, low: int, high: int) -> tuple[int, int]:
+        """The bounds of those of the sorted suffixes `low` to `high` that begin with `prefix`."""
+        if len(prefix) <= GRAM:
+            return low, high
+
+        def beginning(suffix: int) -> bytes:
+            return self.data[STRIDE * int(suffix) : STRIDE * int(suffix) + len(prefix)]
+
+        order = self._order
+        low = bisect_left(order, prefix, low, high, key=beginning)
+        return low, bisect_right(order, prefix, low, high, key=beginning)
+
+    def _place(self, before: bytes, low: int, high: int) -> int | None:
+        """Where the bytes `before` stand in front of one of the sorted suffixes `low` to `high`."""
+        places = self._order[low:high].astype(np.int64) * STRIDE - len(before)
+        places = places[places >= 0]
+        for offset, byte in enumerate(before):
+            places = places[self._bytes[places + offset] == byte]
+        return int(places[0]) if len(places) else None
 
     def locate(self, place: int) -> tuple[int, int]:
         """The number of the text that a byte of `data` is in, and its line; both count from 1."""
@@ -107,16 +172,58 @@ class Verbatim:
         return number, 1 + self.data.count(b"\n", self.starts[number - 1], place)
 
 
-def _grams(data: bytes) -> NDArray[np.uint64]:
-    """The grams at every position as numbers: [len(data) - GRAM + 1]."""
+def _grams(data: bytes, stride: int = 1) -> NDArray[np.uint64]:
+    """The grams `stride` bytes apart, 1 to GRAM, as numbers in their order: at stride 1
+    [len(data) - GRAM + 1]."""
     count = len(data) - GRAM + 1
     if count <= 0:
         return np.empty(0, np.uint64)
-    grams = np.empty(count, np.uint64)
-    for offset in range(min(GRAM, count)):
+    grams = np.empty(-(-count // stride), np.uint64)
+    for offset in range(0, min(GRAM, count), stride):
         whole = (len(data) - offset) // GRAM
-        grams[offset::GRAM] = np.frombuffer(data, "<u8", whole, offset)
+        grams[offset // stride :: GRAM // stride] = np.frombuffer(data, ">u8", whole, offset)
     return grams
+
+
+def _sort_suffixes(grams: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """The order of the suffixes that begin with these grams, `STRIDE` bytes apart. After the last
+    comes nothing.
+
+    Prefix doubling (Manber & Myers 1990): what is sorted by its first bytes is sorted by twice as
+    many with the ranks of the suffixes that follow them. Only ties are sorted again.
+    """
+    order = np.argsort(grams, kind="stable").astype(np.int32)
+    ranks = np.zeros(len(grams) + 1, np.int32)  # from 1; the last is that of nothing
+    tied, keys, ahead = np.arange(len(grams), dtype=np.int32), grams[order], GRAM // STRIDE
+    while len(tied) and ahead < 2 * len(grams):
+        begins = np.ones(len(tied), bool)  # whether it differs from the one before
+        np.not_equal(keys[1:], keys[:-1], out=begins[1:])
+        ranks[order[tied]] = np.maximum.accumulate(np.where(begins, tied, 0)) + 1
+        tied = tied[~(begins & np.append(begins[1:], True))]
+        suffixes = order[tied]
+        after = np.minimum(suffixes.astype(np.int64) + ahead, len(grams))
+        keys = ranks[suffixes].astype(np.int64) << 32 | ranks[after]
+        sorted_by = np.argsort(keys, kind="stable")
+        order[tied], keys, ahead = suffixes[sorted_by], keys[sorted_by], 2 * ahead
+    return order
+
+
+def _read_order(cache: Path, count: int) -> NDArray[np.int32] | None:
+    """The order of `count` suffixes in a file; None if it is missing or broken."""
+    try:
+        order = np.load(cache, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = order.shape == (count,) and order.dtype == np.int32
+    return order if fits and (not count or 0 <= order.min() <= order.max() < count) else None
+
+
+def _write_order(cache: Path, order: NDArray[np.int32]) -> None:
+    """Keep the order in a file. A failure to write is ignored."""
+    with suppress(OSError, GenuiError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(cache, durable=False) as aside, aside.open("wb") as file:
+            np.save(file, order)
 
 
 # --- The share of generated text that is copied -----------------------------------------------
@@ -174,15 +281,16 @@ def copying(
         share=wins / (len(parts) * len(passages)),
         longest=max(whole.longest(sample).length for sample in samples),
         longest_real=max(
-            whole.longest(piece).length for piece in _pieces(b"\n".join(held_out), samples)
+            whole.longest(piece).length
+            for piece in _pieces(b"\n".join(held_out), [*map(len, samples)])
         ),
     )
 
 
-def _pieces(text: bytes, samples: Sequence[bytes]) -> list[bytes]:
-    """For each sample a piece of the text of the same length, evenly spaced."""
-    step = len(text) // len(samples)
-    return [text[i * step : i * step + len(sample)] for i, sample in enumerate(samples)]
+def _pieces(text: bytes, sizes: Sequence[int]) -> list[bytes]:
+    """Pieces of these sizes of the text, evenly spaced."""
+    step = len(text) // max(1, len(sizes))
+    return [text[i * step : i * step + size] for i, size in enumerate(sizes)]
 
 
 def _parts(texts: Sequence[bytes], size: int) -> list[list[bytes]]:
@@ -202,12 +310,22 @@ def _parts(texts: Sequence[bytes], size: int) -> list[list[bytes]]:
 
 
 # --- The training data most similar to a sample -----------------------------------------------
-# For images, clips and recordings the nearest neighbours, for tokens a quote.
+# For images, clips and recordings the nearest neighbours, for tokens quotes.
 
-CHUNK = 1024  # training images per comparison: 12 MB
+CHUNK_VALUES = 3 << 20  # of training images per comparison: 12 MB
 IMAGE_DISTANCE = "root mean square of the colours' differences, 0 to 255"
 
 Floats = NDArray[np.floating]
+
+
+def prepare(trace: Trace, step: int) -> Agreement | None:
+    """What takes long before `nearest`: the index of a text, or `Trains.prepare`. What it raises
+    `nearest` reports too."""
+    recipe = own_recipe(trace.request.model)
+    trains = kinds.trains(recipe)
+    if trains.index is not None:
+        trains.index(recipe)
+    return trains.prepare(recipe, trace, step) if trains.prepare is not None else None
 
 
 def nearest(trace: Trace, step: int, count: int) -> Neighbours:
@@ -219,14 +337,21 @@ def nearest(trace: Trace, step: int, count: int) -> Neighbours:
     if not 0 <= step <= trace.reached:
         raise MisuseError(f"step {step}: this trace is at step {trace.reached}")
     try:
-        model = find_model(trace.request.model)
-        if model.format:
-            raise MisuseError("others trained this model, and its files do not hold the data")
-        recipe = read_header(model.path).recipe
-        neighbours = kinds.nearest(recipe, trace, step, count)
+        neighbours = _compare(own_recipe(trace.request.model), trace, step, count)
     except GenuiError as fault:
         neighbours = Neighbours(trace=0, step=0, fault=f"nothing to compare with: {fault}")
     return replace(neighbours, trace=trace.request.trace, step=step)
+
+
+def _compare(recipe: Recipe, trace: Trace, step: int, count: int) -> Neighbours:
+    """Raises MisuseError for a kind without a comparison, and MisuseError or GenuiError if the data
+    cannot be read."""
+    trains = kinds.trains(recipe)
+    if trains.index is not None:
+        return quote_passages(trains.index(recipe), trace, step)
+    if trains.nearest is None:
+        raise MisuseError(f"a {recipe.family} of {recipe.medium} is not compared with its data")
+    return trains.nearest(recipe, trace, step, count)
 
 
 def closest(
@@ -254,16 +379,18 @@ def closest(
     return Neighbours(trace=0, step=0, data=data, measured=measured, images=tuple(neighbours))
 
 
-def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neighbours:
+def nearest_images(
+    recipe: Recipe, trace: Trace, step: int, count: int, side: int = SIDE
+) -> Neighbours:
     """The training images nearest to the denoised image at `step`, in the caption's colours.
 
     Raises MisuseError for a grid, and what `load_images` raises.
     """
     frame = trace.generator.frame(trace.state(step))
-    if not isinstance(frame, ImageFrame) or len(frame.denoised) != SIDE * SIDE * 3:
-        raise MisuseError(f"one image of {SIDE}×{SIDE} is compared, and not a grid: draw one")
-    sample = np.frombuffer(frame.denoised, np.uint8).reshape(SIDE, SIDE, 3)
-    images = _images(recipe.dataset, recipe.data)
+    if not isinstance(frame, ImageFrame) or len(frame.denoised) != side * side * 3:
+        raise MisuseError(f"one image of {side}×{side} is compared, and not a grid: draw one")
+    sample = np.frombuffer(frame.denoised, np.uint8).reshape(side, side, 3)
+    images = _images(recipe.dataset, recipe.data, side)
     caption = inputs_at(trace.request, step)[0]
 
     def example(i: int) -> tuple[str, NDArray[np.uint8]]:
@@ -276,15 +403,50 @@ def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neigh
     return closest(data, IMAGE_DISTANCE, distances, count, example)
 
 
+SEEDS = (1, 2, 3)
+SIGMA = 2.8
+"""Predictions are compared at the first noise level of at most this: of 12 steps, at 2.7."""
+ONE_PICTURE = 0.1
+"""The spread up to which a caption gives one picture. How many held-out names of `icons` it takes
+for one picture, and trained ones for many: `python -m tests.bench one_or_many`."""
+
+
+def compare_seeds(recipe: Recipe, trace: Trace, step: int) -> Agreement:
+    """How far the images differ that `SEEDS` predict for the caption at `step`.
+
+    They are drawn in the default colours, with 12 steps at the usual guidance: of a weaker
+    contrast the noise hides more, so that trained and held-out names hardly differ. Raises what
+    `load_images` raises.
+    """
+    generator = trace.generator
+    assert isinstance(generator, DiffusionGenerator)
+    images = _images(recipe.dataset, recipe.data)
+    caption = images.in_default_colours(inputs_at(trace.request, step)[0])
+    return Agreement(
+        caption=caption,
+        seeds=len(SEEDS),
+        spread=spread(generator, caption, SEEDS),
+        edge=ONE_PICTURE,
+    )
+
+
+def spread(generator: DiffusionGenerator, caption: str, seeds: Sequence[int]) -> float:
+    """The standard deviation over the seeds of the images predicted for a caption, of colours from
+    -1 to 1; its root mean square over the pixels."""
+    settings, captions = ImageSettings(steps=12), [caption] * len(seeds)
+    x0 = generator.denoised(captions, list(seeds), settings, until=SIGMA)
+    return float(x0.clamp(-1, 1).var(0).mean().sqrt())
+
+
 def image_distances(
     images: CaptionedImages, sample: NDArray[np.uint8], caption: str
 ) -> NDArray[np.float64]:
     """The root mean square difference, 0 to 255, of each training image in the caption's colours
-    from a sample [32, 32, 3]."""
+    from a sample [H, W, 3]."""
     target = as_floats(sample)
-    squares = np.empty(len(images.train), np.float32)
-    for at in range(0, len(squares), CHUNK):
-        indices = images.train[at : at + CHUNK]
+    squares, chunk = np.empty(len(images.train), np.float32), CHUNK_VALUES // target.size
+    for at in range(0, len(squares), chunk):
+        indices = images.train[at : at + chunk]
         difference = images.draw_in_colours_of(caption, indices)
         difference -= target
         squares[at : at + len(indices)] = np.einsum("bchw,bchw->b", difference, difference)
@@ -292,56 +454,111 @@ def image_distances(
 
 
 @lru_cache(maxsize=2)
-def _images(dataset: str, data: str) -> CaptionedImages:
-    return load_images(dataset, data)
+def _images(dataset: str, data: str, side: int = SIDE) -> CaptionedImages:
+    return load_images(dataset, data, side=side)
 
 
-AROUND = 60  # bytes of training text shown before and after the run
+# --- Whose words are these? -------------------------------------------------------------------
+
+AROUND = 60  # bytes of training text shown before and after a passage
+LEAST = 20  # bytes of a passage that is quoted
+HELD_OUT = 100  # held-out passages that are searched in the same way
+HELD_OUT_BYTES = 400  # of each
+
+
+@dataclass(frozen=True)
+class TracedText:
+    """A training text that passages are traced to."""
+
+    described: str
+    index: Verbatim
+    names: tuple[str, ...]  # of the indexed documents; () if they have none
+    usual: tuple[int, ...]  # bytes of the longest copies in held-out passages
+
+    def where(self, run: TextRun) -> str:
+        """Where a run stands: its document, its line and the heading over its end."""
+        index, last = self.index, run.place + run.length - 1
+        number, line = index.locate(run.place)
+        count = len(index.starts)
+        document = f"document {number:,} of {count:,}" if count > 1 else ""
+        name = self.names[number - 1] if self.names else document
+        begin = max(index.starts[number - 1], last - HELD_OUT_BYTES * 10)
+        before = index.data[begin:last].decode("utf-8", "ignore")
+        after = index.data[last : last + AROUND].decode("utf-8", "ignore")
+        heading = heading_of(before + after, len(before))
+        return clean_line(", ".join(filter(None, (name, f"line {line:,}", heading))))
+
+    def share_held_out(self, length: int) -> float | None:
+        """The share of held-out passages with a copy of so many bytes; None if none is known."""
+        if not self.usual:
+            return None
+        return sum(each >= length for each in self.usual) / len(self.usual)
+
+
+def index_texts(
+    name: str,
+    train: Sequence[str],
+    held_out: Sequence[str],
+    fingerprint: str,
+    names: tuple[str, ...] = (),
+    note: str = "",
+) -> TracedText:
+    """Index texts to trace passages to, with a file in the cache; `note` says what they are a
+    sample of."""
+    cache = indexes_dir() / f"{fingerprint}.npy"
+    index = Verbatim([document.encode("utf-8", "replace") for document in train], cache)
+    part = "" if index.whole else f"of which the first {len(index.data) / 1e6:.0f} MB were read"
+    described = f"{sum(map(len, train)):,} characters"
+    held = "\n".join(held_out).encode("utf-8", "replace")
+    passages = _pieces(held, [HELD_OUT_BYTES] * min(HELD_OUT, len(held) // HELD_OUT_BYTES))
+    return TracedText(
+        described=", ".join(filter(None, (name, described, note or part))),
+        index=index,
+        names=names or ((name,) if len(train) == 1 else ()),
+        usual=tuple(index.longest(passage).length for passage in passages),
+    )
 
 
 @lru_cache(maxsize=2)
-def training_text(dataset: str, data: str) -> tuple[str, Verbatim]:
-    """A description of the training text, and its index. Raises what `load_text` raises."""
-    text = load_text(dataset, data, sample=MAX_BYTES)
-    index = Verbatim([document.encode("utf-8", "replace") for document in text.train])
-    count = sum(map(len, text.train))
-    part = "" if index.whole else f", of which the first {len(index.data) >> 20} MB were read"
-    part = f", {text.notes[0]}" if text.is_sample else part
-    return f"{text.name}, {count:,} characters{part}", index
+def index_text(recipe: TextRecipe) -> TracedText:
+    """The training text of a recipe. Raises what `load_text` raises."""
+    text = load_training_text(recipe, sample=MAX_BYTES)
+    note = text.notes[0] if text.is_sample else ""
+    return index_texts(text.name, text.train, text.validation, text.fingerprint, text.names, note)
 
 
-def nearest_text(recipe: TextRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """A quote of the longest run of generated text (not of the prompt) in the training text.
-
-    `count` is ignored. Raises MisuseError or GenuiError if the data cannot be read.
-    """
+def quote_passages(text: TracedText, trace: Trace, step: int) -> Neighbours:
+    """The passages of a generated text, without its prompt, that stand word for word in a training
+    text."""
     generator, state = trace.generator, trace.state(step)
     assert isinstance(generator, TextGenerator)
     assert isinstance(state, TextState)
-    data, index = training_text(recipe.dataset, recipe.data)
-    pieces = [
-        generator.tokenizer.token_bytes(t) for t in state.token_ids.since(state.prompt).tolist()
-    ]
-    run = index.longest(b"".join(pieces))
-    measured = f"word for word; runs under {SHORTEST} bytes are not looked for"
-    if not run.length:
-        return Neighbours(trace=0, step=0, data=data, measured=measured)
+    written = state.token_ids.since(state.prompt).tolist()
+    earlier = [b""] * (state.answer_from if state.gap else 0)  # the tokens of earlier gaps
+    pieces = [*earlier, *map(generator.tokenizer.token_bytes, written)]
     ends = np.cumsum([len(piece) for piece in pieces])
-    first = int(np.searchsorted(ends, run.start, "right"))
-    last = int(np.searchsorted(ends, run.start + run.length, "left"))
-    end = run.place + run.length
-    document, line = index.locate(run.place)
-    documents = len(index.starts)
-    where = f" of document {document:,} of {documents:,}" if documents > 1 else ""
-    quote = Quote(
-        text=_decode(index.data[run.place : end]),
-        first=first + 1,
-        last=last + 1,
-        where=f"line {line:,}{where}",
-        before=_decode(index.data[max(0, run.place - AROUND) : run.place].rpartition(_GAP)[2]),
-        after=_decode(index.data[end : end + AROUND].partition(_GAP)[0]),
+    runs = text.index.passages(b"".join(pieces), LEAST)
+    return Neighbours(
+        trace=0,
+        step=0,
+        data=text.described,
+        measured=f"word for word, {LEAST} bytes or more",
+        quotes=tuple(_quote(text, run, ends) for run in runs),
     )
-    return Neighbours(trace=0, step=0, data=data, measured=measured, quote=quote)
+
+
+def _quote(text: TracedText, run: TextRun, ends: NDArray[np.int64]) -> Quote:
+    """A run as a quote; `ends` are the ends of the tokens in bytes."""
+    data, end = text.index.data, run.place + run.length
+    return Quote(
+        text=_decode(data[run.place : end]),
+        first=int(np.searchsorted(ends, run.start, "right")) + 1,
+        last=int(np.searchsorted(ends, run.end, "left")) + 1,
+        where=text.where(run),
+        before=_decode(data[max(0, run.place - AROUND) : run.place].rpartition(_GAP)[2]),
+        after=_decode(data[end : end + AROUND].partition(_GAP)[0]),
+        usual=text.share_held_out(run.length),
+    )
 
 
 def _decode(raw: bytes) -> str:

@@ -141,11 +141,11 @@ def _pair(one: Features, other: Features, least: int) -> tuple[Distances, Distan
 
 # --- Metrics of a model's whole distribution, for data with many images per caption -----------
 # In the features of a classifier trained on the same data, so only models of this data can be
-# compared. Each distance has a reference: that of as many real training images, as of a perfect
-# model.
+# compared. Each distance has a reference: the value of as many real training images, as for a
+# perfect model.
 
 CLASSIFIERS = {"fashion": "fashion-labels"}
-"""Data set to the shipped classifier whose features are used."""
+"""Maps a dataset to the shipped classifier whose features are used."""
 
 MAX_NEIGHBOURS = 5000  # images of each set, for metrics with neighbours
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genui.engine.data.captions import COLOURS, STOP_WORDS, split_words
 from genui.engine.data.image_datasets import load_images
-from genui.engine.data.images import CaptionedImages, as_floats
+from genui.engine.data.images import Batch, CaptionedImages, as_floats
 from genui.engine.metrics.distance import (
     CLASSIFIERS,
     copying_share,
@@ -52,12 +52,20 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
 
         return measure_distribution(draw, recipe.dataset, DISTRIBUTION_SAMPLES)
     images = load_images(recipe.dataset, recipe.data)
+    metrics = measure_captioned(partial(_draw, generator), images)
+    if recipe.canvas_batch:
+        _, batch = draw_trained(images, np.random.default_rng(0))
+        error = _canvas_error(generator, batch.captions, batch.canvas)
+        metrics["canvas alone"] = f"error {error:.4f}"
+    return metrics
+
+
+def measure_captioned(draw: "Draw", images: CaptionedImages) -> dict[str, str]:
+    """The shares of right objects and colours of the samples that `draw` draws, and how new they
+    are."""
     rng = np.random.default_rng(0)
-    chosen = rng.choice(
-        images.train, DIFFUSION_SAMPLES, replace=len(images.train) < DIFFUSION_SAMPLES
-    )
-    batch = images.batch(chosen, rng)
-    samples = _draw(generator, batch.captions)
+    chosen, batch = draw_trained(images, rng)
+    samples = draw(batch.captions)
     ranks = [rank_of(images, *each) for each in zip(batch.captions, chosen, samples, strict=True)]
     errors = ((samples - batch.rgb) ** 2).mean(axis=(1, 2, 3))
     metrics = {"trained captions": f"{_percent(r == 0 for r in ranks)}% right"}
@@ -65,31 +73,38 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
         metrics["colours right"] = f"{_percent(map(colours_are_right, batch.captions, samples))}%"
     if images.held_pairs:
         captions = images.batch(chosen, rng, held_pairs=True).captions
-        right = map(colours_are_right, captions, _draw(generator, captions))
+        right = map(colours_are_right, captions, draw(captions))
         metrics["new colour pairs right"] = f"{_percent(right)}%"
     if len(images.held_out):
-        metrics |= _held_out(generator, images, rng)
+        metrics |= _held_out(draw, images, rng)
     metrics["error"] = f"{errors.mean():.4f} mean squared, of the true image"
     metrics["memory"] = f"{_percent(errors < COPY_ERROR)}% are their training image again"
     if len(images.held_out):
-        metrics["copying"] = _copying(generator, images)
-    if (alone := word_variety(partial(_draw, generator), images)) is not None:
+        metrics["copying"] = describe_copying(draw, images)
+    if (alone := word_variety(draw, images)) is not None:
         metrics["a word alone"] = (
             f"{alone.different:.1f} different images in {SEEDS} seeds; {alone.matching:.0%} bear "
             f"the word (at random {alone.chance:.0%})"
         )
-    metrics["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
-    if recipe.canvas_batch:
-        metrics["canvas alone"] = (
-            f"error {_canvas_error(generator, batch.captions, batch.canvas):.4f}"
-        )
+    metrics["seeds differ by"] = f"{_spread(draw, batch.captions[:8]):.3f} rms"
     return metrics
 
 
-def _draw(generator: DiffusionGenerator, captions: list[str]) -> NDArray[np.float32]:
-    """Samples float32 [B, 3, 32, 32] in -1 to 1, with seeds 0, 1, …"""
-    rgb = generator.draw(captions, list(range(len(captions))), DIFFUSION_SETTINGS)
-    return as_floats(rgb)
+def draw_trained(
+    images: CaptionedImages, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], Batch]:
+    """Random training images, in random colours: their indices and examples."""
+    few = len(images.train) < DIFFUSION_SAMPLES
+    chosen = rng.choice(images.train, DIFFUSION_SAMPLES, replace=few)
+    return chosen, images.batch(chosen, rng)
+
+
+def _draw(
+    generator: DiffusionGenerator, captions: list[str], first: int = 0
+) -> NDArray[np.float32]:
+    """Samples float32 [B, 3, 32, 32] in -1 to 1, with seeds from `first` on."""
+    seeds = list(range(first, first + len(captions)))
+    return as_floats(generator.draw(captions, seeds, DIFFUSION_SETTINGS))
 
 
 def _percent(hits: object) -> int:
@@ -98,48 +113,54 @@ def _percent(hits: object) -> int:
 
 
 def rank_of(images: CaptionedImages, caption: str, index: int, sample: NDArray[np.float32]) -> int:
-    """How many images in the caption's colours are nearer to the sample than image `index`."""
+    """The number of images in the caption's colours that are nearer than those with the name of
+    image `index`."""
     candidates = images.draw_all(caption)
     if candidates is None:
         return len(images)
     errors = ((candidates - sample) ** 2).mean(axis=(1, 2, 3))
-    return int((errors < errors[index]).sum())
+    named = [name == images.captions[index] for name in images.captions]
+    return int((errors < errors[named].min()).sum())
 
 
 def colours_are_right(caption: str, sample: NDArray[np.float32]) -> bool:
-    """Whether the ground (the most frequent colour of the border) and the figure (the most frequent
-    other colour), if the caption names one, have the caption's colours."""
+    """Whether the ground and the figure, if the caption names one, have the caption's colours."""
     words = caption.split()
     named = "on" in words[:-1] and words[-1] in COLOURS
-    ground = words[-1] if named else "black"
+    ground, figure = colours_of(sample)
+    if ground != (words[-1] if named else "black"):
+        return False
+    return words[0] not in COLOURS or not named or figure == words[0]
+
+
+def colours_of(sample: NDArray[np.float32]) -> tuple[str, str]:
+    """The colours of the ground (the most frequent one of the border) and of the figure (the most
+    frequent other one, or "") of an image [3, 32, 32] in -1 to 1."""
     differences = sample.transpose(1, 2, 0)[:, :, None, :] - _PALETTE  # [32, 32, 10, 3]
     colour = (differences**2).sum(-1).argmin(-1)  # [32, 32]
     border = np.concatenate((colour[0], colour[-1], colour[:, 0], colour[:, -1]))
-    border_colour = int(np.bincount(border, minlength=len(_NAMES)).argmax())
-    if _NAMES[border_colour] != ground:
-        return False
-    if words[0] not in COLOURS or not named:
-        return True
-    figure = np.bincount(colour[colour != border_colour], minlength=len(_NAMES))
-    return bool(figure.sum()) and _NAMES[int(figure.argmax())] == words[0]
+    ground = int(np.bincount(border, minlength=len(_NAMES)).argmax())
+    figure = np.bincount(colour[colour != ground], minlength=len(_NAMES))
+    return _NAMES[ground], _NAMES[int(figure.argmax())] if figure.sum() else ""
 
 
-def _held_out(
-    generator: DiffusionGenerator, images: CaptionedImages, rng: np.random.Generator
-) -> dict[str, str]:
+def _held_out(draw: "Draw", images: CaptionedImages, rng: np.random.Generator) -> dict[str, str]:
     """For names that were not trained, how often the true image is the nearest to the sample."""
     captions = images.batch(images.held_out, rng).captions
-    samples = zip(captions, images.held_out, _draw(generator, captions), strict=True)
+    samples = zip(captions, images.held_out, draw(captions), strict=True)
     ranks = [rank_of(images, *each) for each in samples]
     first, five = _percent(r == 0 for r in ranks), _percent(r < 5 for r in ranks)
     return {"names never trained": f"{first}% right first, {five}% among five"}
 
 
-def _copying(generator: DiffusionGenerator, images: CaptionedImages) -> str:
-    """The share of samples nearer to training images than to as many held-out images."""
-    rng = np.random.default_rng(1)
-    captions = images.default_captions(rng.choice(images.train, DIFFUSION_SAMPLES))
-    samples = _draw(generator, captions).reshape(DIFFUSION_SAMPLES, -1)
+def describe_copying(draw: "Draw", images: CaptionedImages, styled: bool = False) -> str:
+    """The share of samples nearer to training images than to as many held-out images; `styled` if
+    the captions say the style of an image."""
+    chosen = np.random.default_rng(1).choice(images.train, DIFFUSION_SAMPLES)
+    captions = images.default_captions(chosen)
+    if styled:
+        captions = [f"{images.styles[i]} {text}" for i, text in zip(chosen, captions, strict=True)]
+    samples = draw(captions).reshape(DIFFUSION_SAMPLES, -1)
     train, held = (
         images.draw_in_colours_of("", indices).reshape(len(indices), -1)
         for indices in (images.train, images.held_out)
@@ -148,12 +169,9 @@ def _copying(generator: DiffusionGenerator, images: CaptionedImages) -> str:
     return f"{share:.2f} are nearer to training than to as many held-out images (0.5: none)"
 
 
-def _spread(generator: DiffusionGenerator, captions: list[str]) -> float:
+def _spread(draw: "Draw", captions: list[str]) -> float:
     """Root mean square difference between two seeds of one caption (range -1 to 1)."""
-    one = generator.draw(captions, list(range(len(captions))), DIFFUSION_SETTINGS)
-    two = generator.draw(captions, list(range(500, 500 + len(captions))), DIFFUSION_SETTINGS)
-    difference = (one.astype(np.float32) - two) / 127.5
-    return float(np.sqrt((difference**2).mean()))
+    return float(np.sqrt(((draw(captions) - draw(captions, 500)) ** 2).mean()))
 
 
 @torch.inference_mode()
@@ -173,8 +191,8 @@ LEAST = 5  # training images with a word in their name
 SEEDS = 8  # per word
 
 
-Draw = Callable[[list[str]], NDArray[np.float32]]
-"""Captions to samples [B, 3, 32, 32] in -1 to 1, with seeds 0, 1, …"""
+Draw = Callable[..., NDArray[np.float32]]
+"""Captions, and the seed of the first, by default 0, to samples [B, 3, 32, 32] in -1 to 1."""
 
 
 class WordVariety(NamedTuple):

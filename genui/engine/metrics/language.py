@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from genui.engine.data.text import TextData, load_text
+from genui.engine.data.text import TextData, load_training_text
 from genui.engine.data.tokenizer import strip_last_space
 from genui.engine.metrics.copying import copying
 from genui.engine.sample.text import TextGenerator
@@ -187,12 +187,12 @@ COPY_SAMPLES = 12  # of 400 tokens each
 
 def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
     """The loss on the whole validation split, and the share that is copied."""
-    return _measure_text(generator, recipe, load_text(recipe.dataset, recipe.data, sample=SAMPLE))
+    return _measure_text(generator, recipe, load_training_text(recipe, sample=SAMPLE))
 
 
 def measure_code_model(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
     """`measure_code`, then the metrics of text."""
-    data = load_text(recipe.dataset, recipe.data, sample=SAMPLE)
+    data = load_training_text(recipe, sample=SAMPLE)
     return measure_code(generator, data) | _measure_text(generator, recipe, data)
 
 

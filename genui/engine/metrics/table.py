@@ -1,13 +1,16 @@
 """A table of models of any family that were trained on the same data.
 
-The metrics are those of `distance.Distribution`. The first row has them for real training images.
+The metrics are the fields of `distance.Distribution`. The first row has them for real training
+images.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.image_datasets import load_labelled_images
@@ -22,12 +25,12 @@ from genui.runs.models import ModelInfo, find_model
 BATCH = 50
 REAL = "real images"
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 """Called with the model, the number of samples so far, and the number in all."""
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """One model; if it could not be measured, `found` is None and `fault` says why."""
 
     model: str
@@ -65,41 +68,50 @@ def check(models: Sequence[str]) -> tuple[list[ModelInfo], str]:
     return infos, datasets[0]
 
 
-def rows(models: Sequence[str], count: int, progress: Progress) -> Iterator[Row]:
+def rows(models: Sequence[str], count: int, progress: ReportProgress) -> Iterator[ModelRow]:
     """The row of the real images, then one for each model. Raises what `check` raises."""
     infos, dataset = check(models)
     progress("the test set", 0, count)
     evaluator = Evaluator(ImageClassifier.load(CLASSIFIERS[dataset]), load_labelled_images(dataset))
-    yield Row(REAL, found=_real(evaluator, count))
+    yield ModelRow(REAL, found=_real(evaluator, count))
     for model, info in zip(models, infos, strict=True):
         try:
             yield _row(model, info, evaluator, count, progress)
         except GenuiError as fault:
-            yield Row(model, info.family, info.parameters, fault=str(fault))
+            yield ModelRow(model, info.family, info.parameters, fault=str(fault))
 
 
-def _row(model: str, info: ModelInfo, evaluator: Evaluator, count: int, progress: Progress) -> Row:
-    generator = find_and_load(model)
-    if not isinstance(generator, BatchGenerator):
-        raise MisuseError(f"{model}: draws no batches of images")
-    kind = KINDS[info.family, info.medium]
-    settings = kind.defaults.represent_data(())
-    captions = evaluator.captions(count)
-    parts, seconds = [], 0.0
-    for at in range(0, count, BATCH):
-        progress(model, at, count)
-        begin = time.perf_counter()
-        seeds = list(range(at, min(at + BATCH, count)))
-        parts.append(generator.draw(captions[at : at + BATCH], seeds, settings))
-        seconds += time.perf_counter() - begin
-    return Row(
+def _row(
+    model: str, info: ModelInfo, evaluator: Evaluator, count: int, progress: ReportProgress
+) -> ModelRow:
+    find_and_load(model)  # which is not timed
+    settings = KINDS[info.family, info.medium].defaults.represent_data(())
+    captions, begin = evaluator.captions(count), time.perf_counter()
+    rgb = draw_images(model, captions, settings, model, progress)
+    return ModelRow(
         model,
         info.family,
         info.parameters,
         training_minutes(info),
-        1000 * seconds / count,
-        evaluator.measure(np.concatenate(parts), captions),
+        1000 * (time.perf_counter() - begin) / count,
+        evaluator.measure(rgb, captions),
     )
+
+
+def draw_images(
+    model: str, captions: Sequence[str], settings: Any, what: str, progress: ReportProgress
+) -> NDArray[np.uint8]:
+    """An image [N, 32, 32, 3] for each caption, with seeds 0, 1, … Raises MisuseError if the model
+    draws no batches."""
+    generator = find_and_load(model)
+    if not isinstance(generator, BatchGenerator):
+        raise MisuseError(f"{model}: draws no batches of images")
+    parts = []
+    for at in range(0, len(captions), BATCH):
+        progress(what, at, len(captions))
+        part = list(captions[at : at + BATCH])
+        parts.append(generator.draw(part, list(range(at, at + len(part))), settings))
+    return np.concatenate(parts)
 
 
 def _real(evaluator: Evaluator, count: int) -> Distribution:

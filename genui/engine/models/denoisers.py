@@ -4,6 +4,7 @@ Samplers and generators use only `Denoiser`; training uses `EDMDenoiser`, which 
 denoisers access the networks inside.
 """
 
+from importlib import import_module
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -11,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.models.config import config_from
-from genui.engine.models.dit import DiT, DiTConfig, Network
-from genui.engine.models.unet import UNet, UNetConfig
+from genui.engine.models.dit import Network
 from genui.recipes import DiffusionRecipe
 
 BLACK = -1.0
@@ -63,15 +63,21 @@ N = TypeVar("N", bound=Network)
 
 
 class EDMDenoiser(nn.Module, Generic[N]):
-    """EDM's preconditioning around a network (Karras et al. 2022, eq. 7 and table 1)."""
+    """EDM's preconditioning around a network (Karras et al. 2022, eq. 7 and table 1).
+
+    If it `reads_next` it predicts for one step: it also takes the level σ' at which the step ends,
+    and Euler's method from σ to σ' with the prediction is the whole step.
+    """
 
     unguided_below: float = 0.0
     reads_guidance: bool = False
+    reads_next: bool = False
 
-    def __init__(self, network: N, sigma_data: float) -> None:
+    def __init__(self, network: N, sigma_data: float, objective: str = "edm") -> None:
         super().__init__()
         self.network = network
         self.sigma_data = sigma_data
+        self.objective = objective
 
     @property
     def caption_words(self) -> int:
@@ -81,9 +87,21 @@ class EDMDenoiser(nn.Module, Generic[N]):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, sigma: Tensor, token_ids: Tensor, sigma_next: Tensor | None = None
+    ) -> Tensor:
         c_skip, c_out, c_in = self.coefficients(sigma)
-        return c_skip * x + c_out * self.network(c_in * x, sigma.log() / 4, token_ids).float()
+        level = self._level(sigma, sigma_next)
+        return c_skip * x + c_out * self.network(c_in * x, level, token_ids).float()
+
+    def _level(self, sigma: Tensor, sigma_next: Tensor | None) -> Tensor:
+        """The noise level for the network, [B]; if it `reads_next` that of both levels [B, 2], the
+        second an angle from 0 to π / 2, by default 0: the step ends at the clean arrays."""
+        level = sigma.log() / 4
+        if not self.reads_next:
+            return level
+        end = torch.zeros_like(sigma) if sigma_next is None else sigma_next
+        return torch.stack((level, (end / self.sigma_data).atan()), dim=1)
 
     def loss(self, clean: Tensor, noise: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
         """EDM's weighted denoising loss (eq. 8) of each array, [B]."""
@@ -104,8 +122,12 @@ class EDMDenoiser(nn.Module, Generic[N]):
         return noisy, (clean - c_skip * noisy) / c_out, c_in
 
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """c_skip, c_out and c_in (table 1), [B, 1, 1, 1] each."""
+        """c_skip, c_out and c_in (table 1), [B, 1, 1, 1] each; for flow matching those with which
+        the network predicts noise - clean from (1 - t) clean + t noise, where σ = t / (1 - t)
+        (Lipman et al. 2023)."""
         s, d = sigma.view(-1, 1, 1, 1), self.sigma_data
+        if self.objective == "flow":
+            return 1 / (1 + s), -s / (1 + s), 1 / (1 + s)
         total = (s**2 + d**2).sqrt()
         return d**2 / total**2, s * d / total, 1 / total
 
@@ -117,12 +139,14 @@ class BorderedDenoiser(EDMDenoiser[Network]):
     the work.
     """
 
-    def __init__(self, network: Network, sigma_data: float, border: int) -> None:
-        super().__init__(network, sigma_data)
+    def __init__(self, network: Network, sigma_data: float, border: int, objective: str) -> None:
+        super().__init__(network, sigma_data, objective)
         self.border = border
 
-    def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
-        inner = super().forward(self._crop(x), sigma, token_ids)
+    def forward(
+        self, x: Tensor, sigma: Tensor, token_ids: Tensor, sigma_next: Tensor | None = None
+    ) -> Tensor:
+        inner = super().forward(self._crop(x), sigma, token_ids, sigma_next)
         return F.pad(inner, (self.border,) * 4, value=BLACK)
 
     def loss(self, clean: Tensor, noise: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
@@ -133,13 +157,13 @@ class BorderedDenoiser(EDMDenoiser[Network]):
 
 
 def build_image_denoiser(recipe: DiffusionRecipe, vocab_size: int) -> EDMDenoiser[Network]:
-    """Build the denoiser of images with new weights."""
-    network: Network
-    if recipe.network == "unet":
-        network = UNet(config_from(recipe, UNetConfig, vocab_size=vocab_size))
-    else:
-        has_canvas = recipe.canvas_batch > 0
-        network = DiT(config_from(recipe, DiTConfig, vocab_size=vocab_size, canvas=has_canvas))
+    """Build the denoiser of images with new weights.
+
+    The network is in the file of this folder that the recipe names.
+    """
+    classes = import_module(f"{__package__}.{recipe.network}")
+    config = config_from(recipe, classes.CONFIG, vocab_size=vocab_size)
+    network: Network = classes.NETWORK(config)
     if recipe.border:
-        return BorderedDenoiser(network, recipe.sigma_data, recipe.border)
-    return EDMDenoiser(network, recipe.sigma_data)
+        return BorderedDenoiser(network, recipe.sigma_data, recipe.border, recipe.objective)
+    return EDMDenoiser(network, recipe.sigma_data, recipe.objective)

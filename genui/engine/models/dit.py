@@ -1,4 +1,4 @@
-"""Captioned diffusion Transformers: the shared trunk, and that of images.
+"""Captioned diffusion Transformers: the shared trunk, and the network for images.
 
 Patches and caption words form one sequence (Esser et al. 2024). All blocks share one adaLN
 modulation by the noise level and the pooled caption (Peebles & Xie 2023; Chen et al. 2024). Kinds
@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 DIT_SIDE = 32  # pixels
-CANVAS_SIDE = 16
 CANVAS_CHANNELS = 4
 NOISE_FEATURES = 64
 
@@ -30,6 +29,10 @@ class DiTConfig:
     width: int
     heads: int
     canvas: bool = True  # whether a coarse image is predicted from the caption
+    side: int = DIT_SIDE  # of images, or of the latents of images
+    channels: int = 3
+    canvas_channels: int = CANVAS_CHANNELS
+    canvas_dropout: float = 0.0  # share of the examples that are trained without their canvas
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
@@ -98,10 +101,10 @@ class CaptionEncoder(nn.Module):
 
 
 def noise_features(level: Tensor) -> Tensor:
-    """Sines and cosines of ln σ / 4 at geometric frequencies: [B] to [B, NOISE_FEATURES]."""
+    """Sines and cosines of ln σ / 4 at geometric frequencies: [B, …] to [B, …, NOISE_FEATURES]."""
     octaves = torch.arange(NOISE_FEATURES // 2, device=level.device) / (NOISE_FEATURES // 2)
-    angle = level[:, None] * (2 * math.pi * 2 ** (5 * octaves - 2))
-    return torch.cat((angle.sin(), angle.cos()), dim=1)
+    angle = level[..., None] * (2 * math.pi * 2 ** (5 * octaves - 2))
+    return torch.cat((angle.sin(), angle.cos()), dim=-1)
 
 
 class Network(nn.Module):
@@ -109,6 +112,7 @@ class Network(nn.Module):
     [B, L] to [B, C, H, W]. Token ids that are all 0 mean no caption, for guidance."""
 
     caption_words: int  # longest caption, in words
+    noise: nn.Module  # `noise_features` [B, NOISE_FEATURES] to an embedding [B, W]
 
 
 class CaptionedTransformer(Network):
@@ -164,40 +168,55 @@ def zeroed(layer: nn.Linear) -> nn.Linear:
 
 
 class DiT(CaptionedTransformer):
-    """Noisy images [B, 3, 32, 32], ln σ / 4 [B] and token ids [B, L] to [B, 3, 32, 32]."""
+    """Noisy images [B, C, H, W], ln σ / 4 [B] and token ids [B, L] to [B, C, H, W]: RGB images of
+    32×32, or other channels of another side."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__(config)
         width, patch = config.width, config.patch
-        channels = 3 + (CANVAS_CHANNELS if config.canvas else 0)
+        channels = config.channels + (config.canvas_channels if config.canvas else 0)
         self.patches_in = nn.Linear(channels * patch * patch, width)
-        self.place = nn.Parameter(torch.empty((DIT_SIDE // patch) ** 2, width))
+        self.place = nn.Parameter(torch.empty((config.side // patch) ** 2, width))
         nn.init.normal_(self.place, std=0.1)
         self.add_blocks()
-        self.patches_out = zeroed(nn.Linear(width, 3 * patch * patch))
+        self.patches_out = zeroed(nn.Linear(width, config.channels * patch * patch))
+        self.canvas_share = 1.0  # of the canvas that is read; 0 draws without it
         if config.canvas:
-            size = CANVAS_CHANNELS * CANVAS_SIDE * CANVAS_SIDE
+            size = config.canvas_channels * (config.side // 2) ** 2
             self.canvas = nn.Sequential(
                 nn.Linear(config.caption_width, width), nn.SiLU(), nn.Linear(width, size)
             )
 
     def draw_canvas(self, token_ids: Tensor) -> Tensor:
-        """The coarse image predicted from captions alone: [B, 4, 16, 16], about -1 to 1."""
+        """The coarse image predicted from captions alone, of half the side: [B, 4, 16, 16], about
+        -1 to 1."""
         return self._canvas(self.caption(token_ids)[1])
 
     def _canvas(self, pooled: Tensor) -> Tensor:
-        return self.canvas(pooled).view(-1, CANVAS_CHANNELS, CANVAS_SIDE, CANVAS_SIDE)
+        side = self.config.side // 2
+        return self.canvas(pooled).view(-1, self.config.canvas_channels, side, side)
+
+    def _reads_canvas(self, token_ids: Tensor) -> Tensor:
+        """The share of its canvas that each example reads, [B, 1, 1, 1]: none without a caption,
+        and in training at random all or none."""
+        reads = (token_ids > 0).any(1) * self.canvas_share
+        if self.training and self.config.canvas_dropout:
+            reads *= (torch.rand(len(reads)) >= self.config.canvas_dropout).to(reads.device)
+        return reads.view(-1, 1, 1, 1)
 
     def forward(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Tensor:
         patch = self.config.patch
         words, pooled = self.caption(token_ids)
         if self.config.canvas:
-            is_captioned = (token_ids > 0).any(1).view(-1, 1, 1, 1)
-            canvas = self._canvas(pooled) * is_captioned  # [B, 4, 16, 16]
+            canvas = self._canvas(pooled) * self._reads_canvas(token_ids)
             x = torch.cat((x, F.interpolate(canvas, scale_factor=2.0).to(x.dtype)), dim=1)
         patches = F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)  # [B, N, C·patch²]
         h = self.patches_in(patches) + self.place
         h = self.transform(h, words, self.condition(noise_level, pooled))
         out = self.patches_out(h).transpose(1, 2)
-        side = DIT_SIDE // patch
-        return F.pixel_shuffle(out.reshape(-1, 3 * patch * patch, side, side), patch)
+        side = self.config.side // patch
+        return F.pixel_shuffle(out.reshape(len(x), -1, side, side), patch)
+
+
+NETWORK, CONFIG = DiT, DiTConfig
+"""The network of `network=dit` in a recipe of images."""

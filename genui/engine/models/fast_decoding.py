@@ -1,13 +1,13 @@
 """Decoding one token at a time with NumPy: our own networks in fp32 on the CPU.
 
-A token needs each weight once, so at best its time is that of reading the weights. Through torch's
+A token needs each weight once, so at best it takes the time of reading the weights. Through torch's
 modules a small model takes about four times as long. Products of a vector and a matrix in NumPy
 come close to the speed of the memory if the matrix is stored input-major.
 
 A decoder works on the state of its network (`KVCache`, `GrowingCache`, `RecurrentState`) and
 computes the same function; the logits agree to rounding, a few 1e-6. The modules do not run, so
-hooks see nothing: what looks inside or intervenes uses the network itself. The bits differ from
-torch's, so a recipe names this path (`COMPUTED_BY`).
+hooks see nothing: code that looks inside or intervenes uses the network itself. The bits differ
+from torch's, so a recipe names this path (`COMPUTED_BY`).
 
 Several texts are read together, with the bits that each has alone: a weight is multiplied by one
 row after another (`product`), while it is in the processor's cache. A product of two matrices would
@@ -46,7 +46,7 @@ class Decoder(Protocol):
 
     def read_rows(self, token_ids: Sequence[int], states: Sequence[Any]) -> Array:
         """Logits fp32 [R, V] after one token of each of R rows, which have a state each and may
-        have different lengths. The bits are those of one row alone."""
+        have different lengths. The bits are the same as for one row alone."""
         ...
 
 
@@ -110,7 +110,7 @@ def product(x: Array, weight: Array) -> Array:
 class Linear:
     """A linear layer of [.., in] to [.., out], with its bias.
 
-    What `low_rank` gives, arrays [in, r] and [r, out], is added to it: an adapter.
+    The product of the arrays [in, r] and [r, out] that `low_rank` gives is added to it: an adapter.
     """
 
     def __init__(self, layer: nn.Linear, low_rank: tuple[Array, Array] | None = None) -> None:
@@ -232,7 +232,7 @@ class TransformerDecoder:
     def _read(
         self, x: Array, angles: tuple[Array, Array], states: Sequence[transformer.KVCache]
     ) -> Array:
-        """Logits [.., V] of embeddings x [.., C]: those of one row, or of R rows."""
+        """Logits [.., V] of embeddings x [.., C]: for one row, or for R rows."""
         heads, shape, (cos, sin) = self.heads, x.shape[:-1], angles
         width, shares, eps = heads * self.head_width, self.shares, np.float32(EPS)
         for state in states:
@@ -286,8 +286,8 @@ class TransformerDecoder:
         return x
 
     def _angles(self, position: int) -> tuple[Array, Array]:
-        """What queries and keys [2 · H · D] are multiplied by, and what their partners. The queries
-        are divided by the √D of the attention too."""
+        """The factors of queries and keys [2 · H · D], and the factors of their partners. The
+        queries are divided by the √D of the attention too."""
         if position in self.angles:
             return self.angles[position]
         cos, sin = self.cos[position], self.sin[position]

@@ -41,7 +41,7 @@ def plan_network(build: Callable[[], M], tensors: Mapping[str, Tensor]) -> M:
 
 
 class _WithoutInit(TorchFunctionMode):
-    """A context in which new layers get no random weights. On the meta device these would import
+    """Create new layers without random weights in the block. On the meta device these would import
     torch's compiler, which takes a second."""
 
     _INITS = (torch.Tensor.uniform_, nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_)
@@ -62,7 +62,7 @@ ALIKE = ("fingerprint", "words")  # metadata that a model and its guide must sha
 
 
 def split_guide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The model's own tensors, and those of its guide, empty if it has none."""
+    """The model's own tensors, and the tensors of its guide; empty if it has none."""
     own = {name: of for name, of in tensors.items() if not name.startswith(PREFIX)}
     guide = {
         name.removeprefix(PREFIX): of for name, of in tensors.items() if name.startswith(PREFIX)

@@ -101,7 +101,7 @@ class LanguageModel(Protocol):
 class LayerParts:
     """The modules of one layer, to which hooks are attached; T positions at a time.
 
-    A layer adds the output of attention to the residual stream, then that of the feed-forward.
+    A layer adds first attention's output to the residual stream, then the feed-forward's.
     """
 
     block: nn.Module
@@ -115,9 +115,9 @@ class LayerParts:
     mixer_norm: nn.Module | None = None
     """The norm of the mixer's output before it is added, if the network has one (Gemma 2)."""
     name: str = "attention"
-    """What the mixer belongs to; a recurrent layer counts as one head."""
+    """The module that has the mixer; a recurrent layer counts as one head."""
     mix: Callable[[Tensor], Tensor] | None = None
-    """What applies the mixer to [.., H · D], if the module alone does not, as with adapters."""
+    """Applies the mixer to [.., H · D], if the module alone does not, as with adapters."""
 
 
 @runtime_checkable
@@ -175,7 +175,7 @@ def nats_in_pieces(
     """The sum of the cross-entropies, in nats, of rows x [N, C] of the last residual stream.
 
     `targets` and `weights` are [N]. Logits [.., V] are computed in pieces, and again in the
-    backward pass: with a vocabulary of 49,152 those of 1,000 tokens would take 200 MB.
+    backward pass: with a vocabulary of 49,152 the logits of 1,000 tokens would take 200 MB.
     """
 
     def nats(part: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:

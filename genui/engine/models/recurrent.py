@@ -1,9 +1,9 @@
 """A recurrent language model: minGRU (Feng et al. 2024, "Were RNNs All We Needed?", §3.1).
 
-Gates depend on the input and not on the previous state, so a layer is a linear recurrence: with
-z = σ(W x) the state becomes (1 - z) h + z W' x. Blocks are those of the Transformer with the
-recurrence instead of attention. The state has a fixed size, so a text may have any length, and
-there is no attention to show.
+Gates depend on the input and not on the previous state, so a layer is a linear recurrence: with z =
+σ(W x) the state becomes (1 - z) h + z W' x. Blocks are a Transformer's, with the recurrence instead
+of attention. The state has a fixed size, so a text may have any length, and there is no attention
+to show.
 """
 
 from dataclasses import dataclass

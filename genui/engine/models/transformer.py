@@ -160,7 +160,7 @@ class KVCache(GrowingCache):
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention."""
+    """Multi-head self-attention, causal unless a mask is given."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -169,14 +169,23 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.width, config.width, bias=False)
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None, layer: int = 0
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        cache: KVCache | None = None,
+        layer: int = 0,
+        visible: Tensor | None = None,
     ) -> Tensor:
+        """x [B, T, C] to [B, T, C]. `visible` bool [B, 1, T, T] is what each position attends to;
+        None: itself and what precedes it."""
         B, T, C = x.shape
         q, k, v = self.queries_keys_values(x, cos, sin)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
         # A single new token attends to all of the cache; several need a causal mask.
-        y = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), is_causal=T > 1)
+        causal = visible is None and T > 1
+        y = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), visible, 0.0, causal)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
     def queries_keys_values(
@@ -224,9 +233,15 @@ class Block(nn.Module):
         self.dropout = config.dropout
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None, layer: int = 0
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        cache: KVCache | None = None,
+        layer: int = 0,
+        visible: Tensor | None = None,
     ) -> Tensor:
-        a = self.attention(F.rms_norm(x, x.shape[-1:]), cos, sin, cache, layer)
+        a = self.attention(F.rms_norm(x, x.shape[-1:]), cos, sin, cache, layer, visible)
         x = x + F.dropout(a, self.dropout, self.training)
         f = self.feed_forward(F.rms_norm(x, x.shape[-1:]))
         return x + F.dropout(f, self.dropout, self.training)

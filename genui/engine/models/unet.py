@@ -137,3 +137,7 @@ class UNet(Network):
         h = F.pixel_shuffle(self.to_fine(self.up_coarse(h, condition)), FOLD)
         h = self.up_fine(torch.cat((h, fine), dim=1), condition)
         return F.pixel_shuffle(self.picture_out(F.silu(h)), FOLD)
+
+
+NETWORK, CONFIG = UNet, UNetConfig
+"""The network of `network=unet` in a recipe of images."""

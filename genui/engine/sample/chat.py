@@ -1,8 +1,8 @@
 """Chats: messages as a model's own template writes them, and their tokens.
 
-A template is filled with marks in place of the messages (`data.chat_template`), so that it is
-known which characters are its own and which a user's: only its own can be special tokens. Its
-result depends on the roles alone, never on what is said.
+A template is filled with marks in place of the messages (`data.chat_template`), so that it is known
+which characters are its own and which a user's: only its own can be special tokens. Its result
+depends on the roles alone, never on the messages.
 """
 
 import re
@@ -16,7 +16,7 @@ from genui.engine.data.tokenizer import Tokenizer
 from genui.protocol import Piece, label_turn
 
 MOST_SLOTS = 8
-"""How many times as many messages as there are a template may write."""
+"""The factor by which a template may write more messages than there are."""
 
 
 class Slot(NamedTuple):
@@ -32,7 +32,7 @@ class Slot(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What the model reads of one or more messages."""
+    """The text that the model reads for one or more messages."""
 
     roles: tuple[str, ...]  # of all messages so far, without the answer that follows
     pieces: tuple[Piece, ...]
@@ -122,7 +122,7 @@ def encode_pieces(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> Iterator[int
     yield from tokenizer.encode(stretch) if stretch else ()
 
 
-class Part(NamedTuple):
+class ChatPart(NamedTuple):
     """A part of a chat to train on, and whether it is learned."""
 
     pieces: tuple[Piece, ...]
@@ -131,7 +131,7 @@ class Part(NamedTuple):
 
 def split_answers(
     tokenizer: Tokenizer, roles: tuple[str, ...], texts: Sequence[str]
-) -> Iterator[Part]:
+) -> Iterator[ChatPart]:
     """The parts of a chat up to the end of its last answer. Learned are the assistant's messages,
     each with the token that ends it. Raises as `fill_chat`."""
     ends = [tokenizer.special[token] for token in tokenizer.ends if token in tokenizer.special]
@@ -142,17 +142,17 @@ def split_answers(
         if isinstance(part, Slot):
             is_answer = roles[part.message] == "assistant"
             if is_answer and pieces:
-                yield Part(tuple(pieces), False)
+                yield ChatPart(tuple(pieces), False)
                 pieces = []
             pieces.append(part.fill(texts))
             continue
         end = match.end() if is_answer and (match := pattern.search(part)) else 0
         if is_answer:
-            yield Part((*pieces, Piece("template", part[:end])), True)
+            yield ChatPart((*pieces, Piece("template", part[:end])), True)
             pieces, is_answer = [], False
         pieces.append(Piece("template", part[end:]))
     if is_answer:
-        yield Part(tuple(pieces), True)
+        yield ChatPart(tuple(pieces), True)
 
 
 def fill_chat(tokenizer: Tokenizer, roles: tuple[str, ...]) -> tuple[str | Slot, ...]:

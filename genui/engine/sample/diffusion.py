@@ -1,10 +1,11 @@
 """Generation with diffusion models: traces of one denoising step at a time, and batches."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from itertools import pairwise
+from typing import Any, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,20 +14,23 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
+from genui.base.watermarks import find_key
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.image_datasets import load_images
 from genui.engine.data.images import CaptionedImages
+from genui.engine.data.preparation import LOCAL
 from genui.engine.device import Machine, autocast
 from genui.engine.load import find_and_load
 from genui.engine.models import frozen
 from genui.engine.models.denoisers import Denoiser, EDMDenoiser, build_image_denoiser
 from genui.engine.models.frozen import load_frozen
+from genui.engine.sample import noise_watermark
 from genui.engine.sample.diffusion_state import (
     DiffusionState,
     Grid,
+    ImageInputs,
     Inpainting,
     KarrasSchedule,
-    Row,
     Schedule,
     image_settings,
     initial_sigmas,
@@ -34,8 +38,9 @@ from genui.engine.sample.diffusion_state import (
     respace,
     reverse,
 )
+from genui.engine.sample.maps import read_maps
 from genui.engine.sample.media import ImageMedium, Medium, to_rgb
-from genui.engine.sample.samplers import Point, Step, StepFunction, find_sampler
+from genui.engine.sample.sigmas import SIGMA_MAX, karras_sigmas
 from genui.formats.image import png
 from genui.protocol import (
     SAMPLERS,
@@ -44,6 +49,9 @@ from genui.protocol import (
     Edit,
     ImageFrame,
     ImageSettings,
+    Maps,
+    Question,
+    ReadMaps,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -52,12 +60,17 @@ from genui.protocol import (
     Started,
 )
 from genui.protocol.kinds import KINDS
+from genui.protocol.samplers import Point, Step, StepFunction
 from genui.recipes import EDMRecipe, Recipe, recipe_from_dict
 from genui.runs.models import find_model, read_header
 
 # Noise is a function of (seed, step); noise that is not the sampler's has one of these as well.
 KNOWN_NOISE = 1  # for the part outside an inpainting mask, the same at every step
 ADDED_NOISE = 2  # for the first AddNoise of a trace; later ones count up from here
+
+INVERTED_FROM, INVERTED_LEVELS = 0.3, 8
+"""The noise level from which an image is inverted, which is above what a file loses of it, and the
+number of levels up to the highest."""
 
 AUTOGUIDED_FROM = 0.3
 """Below this σ there is no autoguidance: it would double the cost and change nothing (the Fréchet
@@ -67,33 +80,33 @@ distance of `fashion` is the same to two digits)."""
 class CaptionReader(Protocol):
     """How the captions of rows become the condition of a denoiser."""
 
-    def condition(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+    def condition(self, rows: Sequence[ImageInputs]) -> NDArray[np.int64]:
         """Token ids [B, L] of the captions. Raises MisuseError for one that cannot be read."""
         ...
 
-    def negative(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+    def negative(self, rows: Sequence[ImageInputs]) -> NDArray[np.int64]:
         """Token ids [B, L] of the negative prompts, or of no caption."""
         ...
 
-    def remarks(self, rows: Sequence[Row]) -> list[str]:
-        """Lines on what the model ignores in the captions and negative prompts."""
+    def remarks(self, rows: Sequence[ImageInputs]) -> list[str]:
+        """Lines about the words that the model ignores in the captions and negative prompts."""
         ...
 
 
 @dataclass(frozen=True)
 class WordReader:
-    """Captions as the words of a vocabulary, of which the first `length` are read."""
+    """Captions as words of a vocabulary; the first `length` are read."""
 
     vocabulary: Vocabulary
     length: int
 
-    def condition(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+    def condition(self, rows: Sequence[ImageInputs]) -> NDArray[np.int64]:
         return self.vocabulary.encode([row.caption for row in rows], self.length)
 
-    def negative(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+    def negative(self, rows: Sequence[ImageInputs]) -> NDArray[np.int64]:
         return self.vocabulary.encode([row.settings.negative for row in rows], self.length)
 
-    def remarks(self, rows: Sequence[Row]) -> list[str]:
+    def remarks(self, rows: Sequence[ImageInputs]) -> list[str]:
         texts = [text for row in rows for text in (row.caption, row.settings.negative)]
         return self.vocabulary.remarks(texts, self.length)
 
@@ -101,9 +114,9 @@ class WordReader:
 class DiffusionGenerator:
     """Generates with one diffusion model; a step is one denoising step of all rows.
 
-    `medium` says what the arrays are: RGB images by default. `guide` is the weaker model of the
-    same data that autoguidance needs. `schedule` has the noise levels, by default those of EDM.
-    `sized` returns the medium for square images of another side; None if there is one size only.
+    `medium` is the meaning of the arrays: RGB images by default. `guide` is the weaker model of the
+    same data that autoguidance needs. `schedule` has the noise levels, by default EDM's. `sized`
+    returns the medium for square images of another side; None if there is one size only.
     """
 
     def __init__(
@@ -122,7 +135,7 @@ class DiffusionGenerator:
         self.model = model
         self.guide = guide
         self.medium = medium or ImageMedium()
-        self._schedule = schedule or KarrasSchedule()
+        self.schedule = schedule or KarrasSchedule()
         self._sized = sized
         own = isinstance(vocabulary, Vocabulary)
         self._reader = WordReader(vocabulary, model.caption_words) if own else vocabulary
@@ -133,12 +146,12 @@ class DiffusionGenerator:
         """The first state: pure noise, `init` with noise (SDEdit, Meng et al. 2022), or for a
         forward process `init` itself. Raises MisuseError if the request does not suit the model.
         """
-        settings = self._check_guide(image_settings(request.settings))
+        settings = self._check(image_settings(request.settings))
         medium, caption = self._medium_of(settings), clean(request.prompt)
         init = None if request.init is None else medium.load_init(request.init, caption)
-        grid = Grid(Row(caption, request.seed, settings), request.grid)
+        grid = Grid(ImageInputs(caption, request.seed, settings), request.grid)
         x0 = None if init is None else init.clean.to(self._device)
-        levels = initial_sigmas(request, settings, self._schedule)
+        levels = initial_sigmas(request, settings, self.schedule)
         state = self._first_state(grid, self._rows(grid), levels, x0)
         if request.forward:
             state = replace(state, clean=state.x)
@@ -174,7 +187,7 @@ class DiffusionGenerator:
         requested = dict.fromkeys(row.caption for row in state.grid.rows())
         notes += dict.fromkeys(filter(None, map(self.medium.note, requested)))
         samplers = dict.fromkeys(row.settings.sampler for row in state.rows)
-        notes += dict.fromkeys(filter(None, map(self._schedule.remark, samplers)))
+        notes += dict.fromkeys(filter(None, map(self.schedule.remark, samplers)))
         return "; ".join(notes)
 
     def finished(self, state: DiffusionState) -> bool:
@@ -186,28 +199,51 @@ class DiffusionGenerator:
     def frame(self, state: DiffusionState) -> ImageFrame:
         return self._medium_of(state.grid.base.settings).frame(state, self.model.sigma_data)
 
-    def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
-        """Finished images uint8 [B, 32, 32, 3], one for each caption and seed, as one batch."""
-        return to_rgb(self.denoised(captions, seeds, settings))
+    def answer(self, state: DiffusionState, question: Question) -> Maps:
+        """Raises MisuseError as `read_maps`, and for another question."""
+        if not isinstance(question, ReadMaps):
+            raise MisuseError("a diffusion model does not answer this: ask another model")
+        return read_maps(self.model, state, question, self.machine)
 
-    def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
-        """Finished arrays [B, C, H, W], one for each caption and seed, as one batch."""
-        rows = tuple(Row(*each, settings) for each in zip(captions, seeds, strict=True))
-        state = self._first_state(Grid(rows[0]), rows, self._schedule.sigmas(settings), None)
+    def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
+        """Finished images uint8 [B, H, W, 3], one for each caption and seed, as one batch."""
+        assert isinstance(self.medium, ImageMedium)  # of kinds with `batches`
+        return to_rgb(self.medium.decode(self.denoised(captions, seeds, settings)))
+
+    def denoised(
+        self, captions: list[str], seeds: list[int], settings: ImageSettings, until: float = 0.0
+    ) -> Tensor:
+        """Arrays [B, C, H, W], one for each caption and seed, as one batch: finished, or as they
+        are predicted at the first noise level of at most `until`."""
+        levels = self.schedule.sigmas(settings)
+        states = self.states(captions, seeds, settings, levels)
+        return next(state.denoised for state in states if state.sigma <= until)
+
+    def states(
+        self,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        settings: ImageSettings,
+        levels: tuple[float, ...],
+    ) -> Iterator[DiffusionState]:
+        """The states of one batch at noise levels that fall to 0."""
+        rows = tuple(ImageInputs(*each, settings) for each in zip(captions, seeds, strict=True))
+        state = self._first_state(Grid(rows[0]), rows, levels, None)
+        yield state
         while not self.finished(state):
             state = self._next_state(state)
-        return state.x
+            yield state
 
     def token_ids(self, captions: Sequence[str]) -> Tensor:
         """Captions as token ids int64 [B, L]."""
         settings = ImageSettings()
-        return self._condition([Row(caption, 0, settings) for caption in captions])
+        return self._condition([ImageInputs(caption, 0, settings) for caption in captions])
 
-    def _condition(self, rows: Sequence[Row]) -> Tensor:
+    def _condition(self, rows: Sequence[ImageInputs]) -> Tensor:
         """Token ids int64 [B, L] of the rows' captions."""
         return torch.from_numpy(self._reader.condition(rows)).to(self._device)
 
-    def _rows(self, grid: Grid) -> tuple[Row, ...]:
+    def _rows(self, grid: Grid) -> tuple[ImageInputs, ...]:
         """The cells of a grid, each split into the parts of its caption."""
         return tuple(
             replace(row, caption=caption, part=part)
@@ -216,20 +252,27 @@ class DiffusionGenerator:
         )
 
     def _first_state(
-        self, grid: Grid, rows: tuple[Row, ...], levels: tuple[float, ...], x0: Tensor | None
+        self,
+        grid: Grid,
+        rows: tuple[ImageInputs, ...],
+        levels: tuple[float, ...],
+        x0: Tensor | None,
     ) -> DiffusionState:
         """The state at `levels[0]`: noise, added to `x0` [C, H, W] if there is one."""
         token_ids, sigma = self._condition(rows), levels[0]
         noise = self._noise(rows, 0)
-        x = self._schedule.noise_scale(sigma) * noise if x0 is None else x0 + sigma * noise
-        return DiffusionState(
-            grid=grid,
-            rows=rows,
-            token_ids=token_ids,
-            levels=levels,
-            x=x,
-            denoised=self._denoise(x, sigma, token_ids, rows),
+        x = self.schedule.noise_scale(sigma) * noise if x0 is None else x0 + sigma * noise
+        state = DiffusionState(
+            grid=grid, rows=rows, token_ids=token_ids, levels=levels, x=x, denoised=x
         )
+        return self._predict(state)
+
+    def _predict(self, state: DiffusionState) -> DiffusionState:
+        """The state with the model's prediction of x₀ from its x."""
+        after = state.levels[state.step + 1 : state.step + 2]
+        sigma_next = next((sigma for sigma in after if sigma < state.sigma), 0.0)
+        predict = partial(self._denoise, token_ids=state.token_ids, rows=state.rows)
+        return replace(state, denoised=predict(state.x, state.sigma, sigma_next=sigma_next))
 
     def _next_state(self, state: DiffusionState) -> DiffusionState:
         step = state.step + 1
@@ -243,8 +286,7 @@ class DiffusionGenerator:
                 x = state.inpainting.merge(x, sigma, self._noise(state.rows, 0, KNOWN_NOISE))
             point = Point(state.sigma, state.x, state.denoised)
             history = (point, *state.history)[: _history_length(state.rows)]
-        denoised = self._denoise(x, sigma, state.token_ids, state.rows)
-        return replace(state, x=x, denoised=denoised, history=history, step=step)
+        return self._predict(replace(state, x=x, history=history, step=step))
 
     def _sample(self, state: DiffusionState, sigma_next: float) -> Tensor:
         """x [B, C, H, W] at the next level, each row by its own sampler."""
@@ -269,13 +311,16 @@ class DiffusionGenerator:
     ) -> DiffusionState:
         """The state with another caption, seed or settings."""
         grid = state.grid.edited(edit)
-        self._check_guide(grid.base.settings)
+        self._check(grid.base.settings)
         before, now = state.grid.base, grid.base
-        if now.settings.size != before.settings.size:
-            raise MisuseError("size: the image has its size from the first step on; start again")
+        for name in ("size", "watermark", "watermark_key"):
+            if getattr(now.settings, name) != getattr(before.settings, name):
+                raise MisuseError(
+                    f"{name}: the image has its {name} from the first step on; start again"
+                )
         levels = state.levels
         if _schedule(now.settings) != _schedule(before.settings):
-            levels = respace(state, now.settings, self._schedule)
+            levels = respace(state, now.settings, self.schedule)
         rows = self._rows(grid)
         if len(rows) != len(state.rows):
             raise MisuseError(
@@ -283,18 +328,17 @@ class DiffusionGenerator:
                 f"{len(state.rows)}: start another for it"
             )
         history = state.history if _can_use_history(state.rows, rows) else ()
+        respaced = reads_next(self.model) and levels != state.levels
         state = replace(state, grid=grid, rows=rows, levels=levels, history=history)
-        if (now.caption, _guidance(now)) == (before.caption, _guidance(before)):
+        if (now.caption, _guidance(now)) == (before.caption, _guidance(before)) and not respaced:
             return state
-        token_ids = self._condition(state.rows)
-        denoised = self._denoise(state.x, state.sigma, token_ids, state.rows)
         # The history was predicted with another caption or guidance, so it is not valid.
-        return replace(state, token_ids=token_ids, denoised=denoised, history=())
+        return self._predict(replace(state, token_ids=self._condition(state.rows), history=()))
 
     def _add_noise(self, state: DiffusionState, edit: AddNoise) -> DiffusionState:
         """Add noise up to the level of an earlier step (variances add), and repeat the levels from
         there on."""
-        levels = self._schedule.sigmas(state.grid.base.settings)
+        levels = self.schedule.sigmas(state.grid.base.settings)
         if edit.to > len(levels) - 2:
             raise MisuseError(
                 f"noise of step {edit.to}: the schedule has noise at steps 0 to {len(levels) - 2}"
@@ -313,22 +357,43 @@ class DiffusionGenerator:
         x = state.x + added_sigma * self._noise(state.rows, state.step, ADDED_NOISE + state.added)
         if inpainting is not None:
             x = inpainting.merge(x, target, self._noise(state.rows, 0, KNOWN_NOISE))
-        return replace(
+        noisy = replace(
             state,
             x=x,
-            denoised=self._denoise(x, target, state.token_ids, state.rows),
             history=(),
             levels=state.levels[: state.step] + levels[edit.to :],
             inpainting=inpainting,
             clean=None,
             added=state.added + 1,
         )
+        return self._predict(noisy)
 
-    def _noise(self, rows: Sequence[Row], *key: int) -> Tensor:
-        """Standard normal [B, C, H, W], a function of each row's seed and the key."""
+    def _noise(self, rows: Sequence[ImageInputs], *key: int) -> Tensor:
+        """Standard normal [B, C, H, W], a function of each row's seed and the key; that of step 0
+        has the watermark of the row's settings."""
         shape = self._medium_of(rows[0].settings).shape
         samples = [noise(shape, row.seed, *key, part=row.part) for row in rows]
-        return torch.from_numpy(np.stack(samples)).to(self._device, self._schedule.dtype)
+        if key == (0,):
+            samples = list(map(self._add_watermark, samples, rows))
+        return torch.from_numpy(np.stack(samples)).to(self._device, self.schedule.dtype)
+
+    def _add_watermark(self, sample: NDArray[np.float32], row: ImageInputs) -> NDArray[np.floating]:
+        if row.settings.watermark == "none":
+            return sample
+        assert isinstance(self.medium, ImageMedium)  # `_check` makes sure of it
+        key = find_key(row.settings.watermark_key)
+        return noise_watermark.add_pattern(sample, self.medium.border, key, row.seed)
+
+    @torch.inference_mode()
+    def invert(self, x: Tensor) -> Tensor:
+        """The initial noise [B, C, H, W] of finished arrays: the probability-flow ODE without a
+        caption, from a low noise level to the highest, by Euler's method (Song et al. 2021)."""
+        token_ids = torch.zeros(len(x), self.model.caption_words, dtype=torch.int64)
+        token_ids, x = token_ids.to(self._device), x.to(self._device)
+        levels = karras_sigmas(INVERTED_FROM, SIGMA_MAX, INVERTED_LEVELS, ImageSettings().rho)
+        for sigma, above in pairwise(levels):
+            x = x + (above - sigma) / sigma * (x - self._evaluate(x, sigma, token_ids))
+        return x / SIGMA_MAX
 
     def _medium_of(self, settings: ImageSettings) -> Medium:
         """The medium for images of the size that the settings ask for.
@@ -341,8 +406,14 @@ class DiffusionGenerator:
             raise MisuseError(f"size {settings.size}: this model draws one size only; leave it out")
         return self._sized(settings.size)
 
-    def _check_guide(self, settings: ImageSettings) -> ImageSettings:
-        """Returns `settings`. Raises MisuseError if they need a guide and the model has none."""
+    def _check(self, settings: ImageSettings) -> ImageSettings:
+        """Returns `settings`. Raises MisuseError if they need a guide and the model has none, or a
+        watermark that its kind does not have, or a key that is not on this machine."""
+        if (name := settings.watermark) != "none":
+            kind = KINDS[self.family, self.medium.medium]
+            if name not in [row.name for row in kind.watermarks]:
+                raise MisuseError(f"watermark {name}: this model {kind.ability}; leave it out")
+            find_key(settings.watermark_key)
         if settings.autoguidance != 1 and self.guide is None:
             raise MisuseError(
                 f"autoguidance {settings.autoguidance:g}: this model has no guide model, "
@@ -351,27 +422,36 @@ class DiffusionGenerator:
         return settings
 
     @torch.inference_mode()
-    def _denoise(self, x: Tensor, sigma: float, token_ids: Tensor, rows: Sequence[Row]) -> Tensor:
+    def _denoise(
+        self,
+        x: Tensor,
+        sigma: float,
+        token_ids: Tensor,
+        rows: Sequence[ImageInputs],
+        sigma_next: float = 0.0,
+    ) -> Tensor:
         """The model's prediction of x₀ [B, C, H, W], with classifier-free guidance (Ho & Salimans
         2022) away from the negative prompt, or from no caption, and autoguidance (Karras et al.
-        2024, "Guiding a diffusion model with a bad version of itself")."""
+        2024, "Guiding a diffusion model with a bad version of itself"). A model that `reads_next`
+        predicts for a step to `sigma_next`."""
         if sigma == 0:
             return x
+        evaluate = partial(self._evaluate, sigma_next=sigma_next)
         guidance, autoguidance, _ = zip(*map(_guidance, rows), strict=True)
         if self.model.reads_guidance:
             scales = torch.tensor(guidance, device=self._device).view(-1, 1)
             token_ids = torch.cat((token_ids, (1000 * scales).round().long()), dim=1)
-            denoised = with_caption = self._evaluate(x, sigma, token_ids)
+            denoised = with_caption = evaluate(x, sigma, token_ids)
         elif all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
-            denoised = with_caption = self._evaluate(x, sigma, token_ids)
+            denoised = with_caption = evaluate(x, sigma, token_ids)
         else:
             negative = torch.from_numpy(self._reader.negative(rows)).to(self._device)
             both = torch.cat((token_ids, negative))
-            with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
+            with_caption, without = evaluate(torch.cat((x, x)), sigma, both).chunk(2)
             denoised = without + self._column(guidance) * (with_caption - without)
         if self.guide is None or sigma < AUTOGUIDED_FROM or all(w == 1 for w in autoguidance):
             return denoised
-        weaker = self._evaluate(x, sigma, token_ids, self.guide)
+        weaker = evaluate(x, sigma, token_ids, self.guide)
         return denoised + (self._column(autoguidance) - 1) * (with_caption - weaker)
 
     def _column(self, scales: Sequence[float]) -> Tensor:
@@ -379,14 +459,29 @@ class DiffusionGenerator:
         return torch.tensor(scales, device=self._device).view(-1, 1, 1, 1)
 
     def _evaluate(
-        self, x: Tensor, sigma: float, token_ids: Tensor, model: Denoiser | None = None
+        self,
+        x: Tensor,
+        sigma: float,
+        token_ids: Tensor,
+        model: Denoiser | None = None,
+        sigma_next: float = 0.0,
     ) -> Tensor:
-        sigmas = torch.full((len(x),), sigma, device=self._device)  # [B]
+        model = model or self.model
+        sigmas, end = (
+            torch.full((len(x),), level, device=self._device) for level in (sigma, sigma_next)
+        )
         with autocast(self.machine):
-            return (model or self.model)(x, sigmas, token_ids).to(x.dtype)
+            if reads_next(model):
+                return model(x, sigmas, token_ids, end).to(x.dtype)
+            return model(x, sigmas, token_ids).to(x.dtype)
 
 
-def _guidance(row: Row) -> tuple[float, float, str]:
+def reads_next(model: Denoiser) -> TypeGuard[EDMDenoiser[Any]]:
+    """Whether a model's prediction is for one step."""
+    return isinstance(model, EDMDenoiser) and model.reads_next
+
+
+def _guidance(row: ImageInputs) -> tuple[float, float, str]:
     """The scales of classifier-free guidance and autoguidance, and the negative prompt."""
     return row.settings.guidance, row.settings.autoguidance, row.settings.negative
 
@@ -396,12 +491,13 @@ def _schedule(settings: ImageSettings) -> tuple[int, float | None, float]:
     return settings.steps, settings.sigma_min, settings.rho
 
 
-def _history_length(rows: Sequence[Row]) -> int:
-    """How many levels the samplers of these rows use; at least one, in case the sampler changes."""
+def _history_length(rows: Sequence[ImageInputs]) -> int:
+    """The number of levels that these rows' samplers use; at least one, in case the sampler
+    changes."""
     return max(1, *(SAMPLERS[row.settings.sampler].history for row in rows))
 
 
-def _can_use_history(before: Sequence[Row], now: Sequence[Row]) -> bool:
+def _can_use_history(before: Sequence[ImageInputs], now: Sequence[ImageInputs]) -> bool:
     """Whether the samplers of the rows `now` can use the history of those `before`."""
     pairs = zip(before, now, strict=True)
     names = [(old.settings.sampler, new.settings.sampler) for old, new in pairs]
@@ -409,15 +505,16 @@ def _can_use_history(before: Sequence[Row], now: Sequence[Row]) -> bool:
 
 
 def _group_by_sampler(
-    rows: Sequence[Row], sigma: float
+    rows: Sequence[ImageInputs], sigma: float
 ) -> dict[tuple[StepFunction, float], list[int]]:
     """Indices of the rows by sampler and η; η is 0 if the sampler or the level σ ignores it."""
     groups: dict[tuple[StepFunction, float], list[int]] = {}
     for i, row in enumerate(rows):
         settings = row.settings
-        fresh = SAMPLERS[settings.sampler].noise == "eta" and sigma > settings.s_tmin
+        sampler = SAMPLERS[settings.sampler]
+        fresh = sampler.noise == "eta" and sigma > settings.s_tmin
         eta = settings.eta if fresh else 0.0
-        groups.setdefault((find_sampler(settings), eta), []).append(i)
+        groups.setdefault((sampler.function, eta), []).append(i)
     return groups
 
 
@@ -500,7 +597,7 @@ class Prompts:
         if not KINDS[self._recipe.family, self._recipe.medium].batches:
             return None
         try:
-            return load_images(self._recipe.dataset, self._recipe.data)
+            return load_images(self._recipe.dataset, self._recipe.data, preparation=LOCAL)
         except GenuiError:  # not on this machine
             return None
 
@@ -518,7 +615,7 @@ R = TypeVar("R", bound=EDMRecipe)
 
 @dataclass(frozen=True)
 class DiffusionParts(Generic[R]):
-    """What a kind of captioned diffusion models adds: its network and its medium."""
+    """The parts that a kind of captioned diffusion models adds: its network and its medium."""
 
     build: Callable[[R, int], EDMDenoiser]
     """The denoiser of a recipe and a size of the vocabulary, with new weights."""
@@ -542,7 +639,8 @@ class DiffusionParts(Generic[R]):
             guide_recipe = _guide_recipe(recipe, described["guide"]["recipe"])
             guide = load_frozen(lambda: self.build(guide_recipe, vocabulary.size), guide_tensors)
             guide = guide.to(device)
-        return DiffusionGenerator(model, vocabulary, machine, self.medium(recipe, described), guide)
+        medium = self.medium(recipe, described)
+        return DiffusionGenerator(model, vocabulary, machine, medium, guide, family=recipe.family)
 
 
 def _guide_recipe(recipe: R, fields: dict[str, Any]) -> R:
@@ -558,4 +656,4 @@ def _guide_recipe(recipe: R, fields: dict[str, Any]) -> R:
 
 
 IMAGES = DiffusionParts(build_image_denoiser, lambda recipe, described: ImageMedium(recipe))
-"""What images add to diffusion models."""
+"""The parts that images add to diffusion models."""

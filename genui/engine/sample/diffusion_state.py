@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genui.base.errors import MisuseError
 from genui.base.text import clean
-from genui.engine.sample.samplers import SIGMA_MAX, Point, karras_sigmas, sigmas
+from genui.engine.sample.sigmas import SIGMA_MAX, karras_sigmas, sigmas
 from genui.protocol import (
     Axis,
     ImageSettings,
@@ -26,6 +26,7 @@ from genui.protocol import (
     Start,
 )
 from genui.protocol.edits import init_step
+from genui.protocol.samplers import Point
 from genui.protocol.settings import MAX_CELLS, parse_axis_value
 
 # --- Inpainting -------------------------------------------------------------------------------
@@ -69,7 +70,7 @@ def read_mask(mask: bytes, height: int, width: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageInputs:
     """The inputs of one image of a batch."""
 
     caption: str
@@ -78,16 +79,16 @@ class Row:
     part: int = 0  # index of the part, for media that generate a caption in several parts
 
     def value(self, name: str) -> str | int | float:
-        """The caption, the seed or a setting: what an axis of this name varies."""
+        """The caption, the seed or a setting: the setting that an axis of this name varies."""
         return getattr(self if name in ("caption", "seed") else self.settings, name)
 
-    def with_value(self, name: str, value: str | int | float) -> "Row":
+    def with_value(self, name: str, value: str | int | float) -> "ImageInputs":
         """The row with another `value(name)`."""
         if name in ("caption", "seed"):
             return replace(self, **{name: value})
         return replace(self, settings=msgspec.structs.replace(self.settings, **{name: value}))
 
-    def edited(self, edit: SetSettings | SetSeed | SetPrompt) -> "Row":
+    def edited(self, edit: SetSettings | SetSeed | SetPrompt) -> "ImageInputs":
         """The row after the edit. Raises MisuseError if its settings are not ImageSettings."""
         match edit:
             case SetSeed(seed=seed):
@@ -105,7 +106,7 @@ class Grid:
     Raises MisuseError, which names the axis and the value that is not valid.
     """
 
-    base: Row
+    base: ImageInputs
     axes: tuple[Axis, ...] = ()  # along x, along y
 
     def __post_init__(self) -> None:
@@ -115,7 +116,7 @@ class Grid:
     def columns(self) -> int:
         return len(self.axes[0].values) if self.axes else 1
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[ImageInputs, ...]:
         """One row for each image, left to right, then down."""
         rows = [self.base]
         for axis in self.axes:
@@ -124,7 +125,7 @@ class Grid:
         return tuple(rows)
 
     def edited(self, edit: SetSettings | SetSeed | SetPrompt) -> "Grid":
-        """The grid with an edited base. Raises MisuseError if the edit sets what an axis varies."""
+        """The grid with an edited base. Raises MisuseError if an axis varies the edited setting."""
         base = self.base.edited(edit)
         for axis in self.axes:
             if base.value(axis.name) != self.base.value(axis.name):
@@ -152,7 +153,7 @@ def image_settings(settings: Settings) -> ImageSettings:
 
 
 def parse_value(name: str, text: str) -> str | int | float:
-    """The value of an axis from text. Raises MisuseError if the setting cannot have it."""
+    """The value of an axis from text. Raises MisuseError if the setting cannot have this value."""
     text = clean(text)
     return parse_axis_value(name, text, f"grid: {name} {text[:40]!r}")
 
@@ -174,7 +175,7 @@ class DiffusionState:
     """
 
     grid: Grid
-    rows: tuple[Row, ...]  # [B] the cells of the grid, or the parts of each cell
+    rows: tuple[ImageInputs, ...]  # [B] the cells of the grid, or the parts of each cell
     token_ids: Tensor = field(repr=False)  # [B, L]
     levels: tuple[float, ...] = field(repr=False)  # σ at every step of the trace
     step: int = 0
@@ -201,7 +202,7 @@ class Schedule(Protocol):
     """The noise levels of a model."""
 
     dtype: torch.dtype
-    """In which the noisy arrays are computed."""
+    """The type in which the noisy arrays are computed."""
 
     def sigmas(self, settings: ImageSettings, start: float | None = None) -> tuple[float, ...]:
         """`settings.steps` + 1 levels from `start`, by default the highest, down to 0."""
@@ -216,12 +217,12 @@ class Schedule(Protocol):
         ...
 
     def remark(self, sampler: str) -> str:
-        """What a user of a sampler should know; "" for nothing."""
+        """A remark for users of a sampler; "" for nothing."""
         ...
 
 
 class KarrasSchedule:
-    """The levels of our own models: those of EDM (Karras et al. 2022), by the settings."""
+    """The levels of our own models: EDM's levels (Karras et al. 2022), by the settings."""
 
     dtype = torch.float32
 

@@ -92,7 +92,7 @@ def read_layers(trace: Trace, step: int, over: LogitBase = "other") -> Layers:
         return msgspec.structs.replace(reply, fault="This model does not show its layers")
     with recording(model) as record:
         generator.read_again(state)
-    token = generator.output(trace.state(step).token_ids[len(state.token_ids)])
+    (token,) = next(trace.advance(step - 1, 1)).token_ids
     with autocast(generator.machine):
         logits = model.read_out(torch.stack(record.streams)).float()  # [L + 1, V]
     own = torch.from_numpy(state.logits).to(logits.device)

@@ -1,7 +1,7 @@
 """From logits to one token: penalties, temperature, filters and sampling.
 
 The order is that of the logits processors of `transformers`: repetition penalty, DRY, temperature,
-top-k, top-p, min-p. Each filter works on the tokens that the one before has kept.
+top-k, top-p, min-p, watermark. Each filter works on the tokens that the one before has kept.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genui.engine.sample import watermark
 from genui.protocol import TextSettings
 
 # --- DRY --------------------------------------------------------------------------------------
@@ -100,6 +101,7 @@ def distribution(
     top-k keeps the k likeliest tokens (Fan et al. 2018); top-p the smallest set whose probability
     reaches p (Holtzman et al. 2020); min-p those at least min_p times as likely as the likeliest
     (Nguyen et al. 2024). At least one token is kept, and tokens as likely as the last one kept.
+    A watermark changes the odds of those that are kept.
     """
     if history is not None and settings.repetition_penalty != 1:
         logits = apply_repetition_penalty(logits, history, settings.repetition_penalty)
@@ -111,8 +113,6 @@ def distribution(
         greedy[int(logits.argmax())] = 1.0
         return Distribution(greedy, filters)
     probability = softmax(logits / settings.temperature)
-    if not (settings.top_k or settings.top_p < 1 or settings.min_p > 0):
-        return Distribution(probability / probability.sum(), filters)
     kept = np.ones(len(probability), bool)
     for number, name in enumerate(FILTERS):
         if least := _least(name, probability, kept, settings):
@@ -120,7 +120,10 @@ def distribution(
             filters[dropped] = number
             kept &= ~dropped
     probability[~kept] = 0.0
-    return Distribution(probability / probability.sum(), filters)
+    probability /= probability.sum()
+    if history is not None:
+        probability = watermark.weigh(probability, history, settings)
+    return Distribution(probability, filters)
 
 
 def _least(name: str, probability: np.ndarray, kept: np.ndarray, settings: TextSettings) -> float:
@@ -149,7 +152,8 @@ def likeliest(probability: np.ndarray, count: int) -> np.ndarray:
 
 def needs_history(settings: TextSettings) -> bool:
     """Whether `distribution` uses the tokens written before."""
-    return settings.repetition_penalty != 1 or settings.dry > 0
+    marks = settings.watermark in watermark.SCHEMES
+    return settings.repetition_penalty != 1 or settings.dry > 0 or marks
 
 
 def draw_token(

@@ -1,4 +1,4 @@
-"""What diffusion models generate, as a `Medium`, and that of images.
+"""The things that diffusion models generate, as a `Medium`, with the medium of images.
 
 A medium knows the shape of its arrays, how to load an initial image, and how to turn a state into a
 frame with images and sound. `DiffusionGenerator` only sees arrays [C, H, W].
@@ -25,12 +25,12 @@ from genui.engine.data.images import CaptionedImages, as_floats, as_pixels
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.sample.diffusion_state import DiffusionState, read_mask
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
-from genui.recipes import DiffusionRecipe
+from genui.recipes import DiffusionRecipe, Recipe
 
 
 @dataclass(frozen=True)
 class InitialImage:
-    """What `Start.init` asks to start from."""
+    """The start that `Start.init` asks for."""
 
     image: RgbImage  # as the model sees it; stored in the recipe, so that a replay needs no file
     clean: Tensor = field(repr=False)  # [C, H, W] in -1 to 1, a function of `image`
@@ -142,11 +142,20 @@ class ImageMedium:
     def shape(self) -> tuple[int, int, int]:
         return (self.recipe.channels if self.recipe else 3, DIT_SIDE, DIT_SIDE)
 
+    @property
+    def border(self) -> int:
+        """Black pixels on each side, which the network does not see."""
+        return self.recipe.border if self.recipe else 0
+
     def parts(self, caption: str) -> tuple[str, ...]:
         return (caption,)
 
     def note(self, caption: str) -> str:
         return ""
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] in -1 to 1 of clean arrays: here the arrays themselves."""
+        return x
 
     def frame(self, state: DiffusionState, sigma_data: float) -> ImageFrame:
         return grid_frame(state, sigma_data, lambda x, columns: sheet(to_rgb(x), columns))
@@ -163,25 +172,26 @@ class ImageMedium:
 
 
 def initial_image(
-    init: RgbImage | str, caption: str, recipe: DiffusionRecipe | None
+    init: RgbImage | str, caption: str, recipe: Recipe | None, side: int = SIDE
 ) -> tuple[RgbImage, str]:
-    """`Start.init` as 32×32 RGB, and how it was found or converted.
+    """`Start.init` as RGB of that side, and how it was found or converted.
 
     Raises MisuseError if it cannot be used, GenuiError if the data needs a font that is not
     installed.
     """
     if isinstance(init, RgbImage):
-        return _check_image(init), ""
+        return check_image(init, side), ""
     if init == FROM_DATA:
         if recipe is None:
             raise MisuseError("this model does not say what it was trained on: name an image")
-        return nearest_training_image(load_images(recipe.dataset, recipe.data), caption)
-    return read_image(Path(os.path.expanduser(init)))
+        images = load_images(recipe.dataset, recipe.data, side=side)
+        return nearest_training_image(images, caption)
+    return read_image(Path(os.path.expanduser(init)), side)
 
 
-def read_image(path: Path) -> tuple[RgbImage, str]:
-    """An image file, fitted to 32×32 on white, and what was changed."""
-    square = read_square(path)
+def read_image(path: Path, side: int = SIDE) -> tuple[RgbImage, str]:
+    """An image file, fitted to a square on white, and what was changed."""
+    square = read_square(path, side=side)
     rgba = square.rgba.astype(np.float32)
     alpha = rgba[..., 3:] / 255
     image = _image(np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
@@ -234,11 +244,12 @@ def find_colour(words: tuple[str, ...], ground: str) -> str:
     return next(word for word in candidates if word in COLOURS and word != ground)
 
 
-def _check_image(image: RgbImage) -> RgbImage:
-    if (image.width, image.height) != (SIDE, SIDE):
+def check_image(image: RgbImage, side: int = SIDE) -> RgbImage:
+    """The image. Raises MisuseError if it has another side or too few bytes."""
+    if (image.width, image.height) != (side, side):
         raise MisuseError(
             f"the image to start from is {image.width}×{image.height}: "
-            f"this model draws {SIDE}×{SIDE}"
+            f"this model draws {side}×{side}"
         )
     check_bytes(image)
     return image
@@ -255,8 +266,8 @@ def check_bytes(image: RgbImage, what: str = "image") -> None:
 
 
 def _image(rgb: NDArray[np.uint8]) -> RgbImage:
-    """The image of an array [H, 32, 3]."""
-    return RgbImage(width=SIDE, height=len(rgb), rgb=rgb.tobytes())
+    """The image of an array [H, W, 3]."""
+    return RgbImage(width=rgb.shape[1], height=len(rgb), rgb=rgb.tobytes())
 
 
 def _rgb_to_tensor(rgb: bytes) -> Tensor:

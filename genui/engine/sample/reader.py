@@ -79,20 +79,20 @@ def reporting_prompt(model: LanguageModel, report: PromptReport) -> Iterator[Non
             handle.remove()
 
 
-class Reader:
+class TextReader:
     """Reads texts one by one, and, with a `decoder`, the next tokens of several together."""
 
     def __init__(self, model: LanguageModel, machine: Machine) -> None:
         self._model = model
         self._machine = machine
         self._windows = Windows(model)
-        self._rows = Rows(model, self._windows)
+        self._rows = TextRows(model, self._windows)
         self.decoder: Decoder | None = None
 
     def logits(self, reading: Reading, by_modules: bool = False) -> np.ndarray:
         """Logits float32 [V] after the tokens of a text.
 
-        The last portion is always read anew, except for a prompt whose logits a window has.
+        The last portion is always read anew, except for a prompt whose logits are in a window.
         `by_modules` has it read by the network's modules, for their hooks; the logits may be empty,
         as in `read`.
         """
@@ -123,8 +123,8 @@ class Reader:
         self._rows.read(readings, self.decoder)
 
     def count_rows(self, tokens: int) -> int:
-        """How many texts of so many tokens can advance together within the limits of memory; 1 if
-        nothing is read ahead."""
+        """The number of texts of so many tokens that can advance together within the limits of
+        memory; 1 if nothing is read ahead."""
         if self.decoder is None:
             return 1
         # Bytes of a state: it grows by doubling.
@@ -145,7 +145,7 @@ class Reader:
         return logits
 
     def _read_by_modules(self, window: Window, passage: Passage, start: int) -> np.ndarray:
-        """As `_read`, by the modules. The window keeps the state that its own reading gave."""
+        """As `_read`, by the modules. The window keeps the state from its own reading."""
         state = window.state.snapshot(start)
         with intervening(self._model, passage.interventions_until(len(passage)), start):
             row = passage.token_ids[None, start:]
@@ -158,12 +158,12 @@ ROWS = 16
 """The most texts that advance together. With more of them a token takes hardly less time."""
 
 
-class Rows:
+class TextRows:
     """Texts that advance together: one token of each is read by the decoder's `read_rows`.
 
-    Only of texts whose window has all tokens before it, as when they advance. The bits are those of
-    one text alone: two rows of the first reading are compared with that, and nothing is read ahead
-    by a NumPy that would round otherwise.
+    Only of texts whose window has all tokens before it, as when they advance. The bits are the same
+    as for one text alone: two rows of the first reading are compared with that, and nothing is read
+    ahead by a NumPy that would round otherwise.
     """
 
     def __init__(self, model: LanguageModel, windows: Windows) -> None:

@@ -1,9 +1,9 @@
 """Text generation with language models: traces, fill-in-the-middle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from genui.engine.device import Machine
 from genui.engine.kinds import build_network
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
-from genui.engine.sample import grammar
+from genui.engine.sample import grammar, watermark
 from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.inside import Interventions
 from genui.engine.sample.logits import NEVER
@@ -28,8 +28,9 @@ from genui.engine.sample.windows import Chunks, span
 from genui.protocol import (
     FILL,
     Edit,
+    Patch,
     Piece,
-    Say,
+    SendMessage,
     Start,
     Started,
     TextFrame,
@@ -44,11 +45,24 @@ MIDDLE_SHARE = 4
 """1/MIDDLE_SHARE of the context is reserved for the middle, unless fewer tokens are asked for."""
 
 
-def split_gap(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
-    """The prefix and the suffix of a prompt with a gap; None if it has no gap.
+class Around(NamedTuple):
+    """The text before and after a gap. The suffix may have more gaps, which are filled later."""
 
-    Raises MisuseError for several gaps, for a gap without text around it, and if the model was not
-    trained to fill gaps.
+    prefix: str
+    suffix: str
+
+    @property
+    def until_next(self) -> str:
+        """The suffix up to the next gap, all that the model reads of it: it would copy a word that
+        stands for a gap, and text without it makes no sense."""
+        return self.suffix.partition(FILL)[0]
+
+
+def split_gap(prompt: str, tokenizer: Tokenizer) -> Around | None:
+    """The text around the first gap of a prompt; None if it has no gap.
+
+    Raises MisuseError for a gap without text around it, and if the model was not trained to fill
+    gaps.
     """
     prefix, mark, suffix = prompt.partition(FILL)
     if not mark:
@@ -58,12 +72,11 @@ def split_gap(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
             f"prompt: this model was not trained to fill {FILL}; leave it out, or train one with "
             "--set tokenizer=bpe --set fim_rate=0.5"
         )
-    if FILL in suffix:
-        marks = prompt.count(FILL)
-        raise MisuseError(f"prompt: has {marks} gaps {FILL}, and one is filled at a time; keep one")
+    if "" in prompt.split(FILL)[1:-1]:
+        raise MisuseError(f"prompt: two gaps {FILL} have no text between them; make them one")
     if not prefix and not suffix:
         raise MisuseError(f"prompt: there is no text before or after {FILL}; write what is there")
-    return prefix, suffix
+    return Around(prefix, suffix)
 
 
 def mask_gap_marks(logits: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
@@ -71,14 +84,20 @@ def mask_gap_marks(logits: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     if tokenizer.gap is None:
         return logits
     logits = logits.copy()
-    logits[..., [tokenizer.gap.suffix, tokenizer.gap.middle]] = NEVER
+    logits[..., tokenizer.gap.marks] = NEVER
     return logits
+
+
+def read_prefix(prefix: str, tokenizer: Tokenizer) -> str:
+    """The text before a gap as the model reads it."""
+    takes_space = tokenizer.gap is not None and tokenizer.gap.takes_space
+    return strip_last_space(prefix) if takes_space else prefix
 
 
 def require_space(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.ndarray:
     """Logits [..., V] of a gap's first token, masked so that it begins with a space if the last
-    space of the prefix was not part of the prompt (`strip_last_space`)."""
-    if strip_last_space(prefix) == prefix:
+    space of the prefix is not part of the prompt (`read_prefix`)."""
+    if read_prefix(prefix, tokenizer) == prefix:
         return logits
     bare = [t for t in range(tokenizer.size) if not tokenizer.token_bytes(t).startswith(b" ")]
     logits = logits.copy()
@@ -89,16 +108,13 @@ def require_space(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.n
 def encode_gap(
     prefix: str, suffix: str, tokenizer: Tokenizer, context: int, tokens: int
 ) -> tuple[list[int], int]:
-    """The prompt's token ids, and how many there would be without truncation.
+    """The prompt's token ids, and how many tokens of the text are left out.
 
     The prompt and the middle fit into the context together, as in training: if the text is too
     long, the ends away from the gap are cut off. `tokens` is the longest middle.
     """
     limit = context - min(tokens, context // MIDDLE_SHARE)
-    prefix = strip_last_space(prefix)
-    token_ids = fim.format_gap(tokenizer, prefix, suffix, limit)
-    length = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + fim.MARKS
-    return token_ids, length
+    return fim.format_gap(tokenizer, read_prefix(prefix, tokenizer), suffix, limit)
 
 
 # --- Traces of text ---------------------------------------------------------------------------
@@ -111,11 +127,11 @@ JOIN = 16
 class TextState(TokenState):
     ended: bool = False
     pending: bytes = b""  # the first bytes of an incomplete character
-    most: int | None = None  # for a gap: the number of tokens that fit into the context
-    prefix: str | None = None  # for a gap: the text before it
-    # Of a chat: the roles of its messages, and the message that the next frame shows before its
-    # token.
-    roles: tuple[str, ...] = ()
+    gap: Around | None = None  # the gap that is filled
+    most: int = 0  # for a gap: the number of tokens that fit into the context
+    roles: tuple[str, ...] = ()  # of the messages of a chat
+    # What the next frame shows before its token: the message of a chat, or the text between two
+    # gaps.
     message: tuple[Piece, ...] = ()
 
 
@@ -138,12 +154,12 @@ class TextGenerator(TokenGenerator[TextState]):
         self._texts: dict[int, str] = {}
 
     def begin(self, request: Start) -> tuple[TextState, Started]:
-        """The first state. Raises MisuseError if the tokenizer knows no character of the prompt,
-        for a gap that cannot be filled, and for a chat as `open_chat` says."""
+        """The first state. Raises MisuseError if the tokenizer has no character of the prompt, for
+        a gap that cannot be filled, and for a chat as `open_chat` does."""
         if request.chat:
             return self._begin_chat(request)
         if (gap := split_gap(request.prompt, self.tokenizer)) is not None:
-            return self._begin_gap(request, *gap)
+            return self._begin_gap(request, gap)
         unknown = self.tokenizer.unknown(request.prompt)
         known = "".join(c for c in request.prompt if c not in unknown)
         notes = []
@@ -166,24 +182,19 @@ class TextGenerator(TokenGenerator[TextState]):
     def _begin_chat(self, request: Start) -> tuple[TextState, Started]:
         """`begin` for the first message of a chat."""
         turn = open_chat(self.tokenizer, request.system, request.prompt)
-        token_ids = TokenList(turn.token_ids)
-        state = TextState(
-            token_ids=token_ids,
-            prompt=len(token_ids),
-            stored=self.store_logits(partial(self._read, token_ids, len(token_ids))),
-            step=0,
-            seed=request.seed,
-            settings=self.check_settings(request.settings),
-            roles=turn.roles,
-        )
+        state = self._first_state(request, turn.token_ids, turn.roles)
         started = self.describe_start(request, state, join_pieces(turn.pieces), "")
         return state, msgspec.structs.replace(started, pieces=turn.pieces)
 
     def edit(self, state: TextState, edit: Edit) -> TextState:
         """As in TokenGenerator; a message of a chat may also follow an answer that has ended."""
-        return self._say(state, edit.text) if isinstance(edit, Say) else super().edit(state, edit)
+        return (
+            self._add_message(state, edit.text)
+            if isinstance(edit, SendMessage)
+            else super().edit(state, edit)
+        )
 
-    def _say(self, state: TextState, message: str) -> TextState:
+    def _add_message(self, state: TextState, message: str) -> TextState:
         """The state in which the model answers the next message. Raises MisuseError as
         `continue_chat` does, and for a text that is no chat."""
         if not state.roles:
@@ -211,41 +222,82 @@ class TextGenerator(TokenGenerator[TextState]):
             message=turn.pieces,
         )
 
-    def _begin_gap(self, request: Start, prefix: str, suffix: str) -> tuple[TextState, Started]:
-        """`begin` for a prompt with a gap."""
-        settings, context = self.check_settings(request.settings), self.model.context
-        prompt, whole = encode_gap(prefix, suffix, self.tokenizer, context, settings.tokens)
+    def _begin_gap(self, request: Start, gap: Around) -> tuple[TextState, Started]:
+        """`begin` for a prompt with gaps."""
+        state, left_out = self._open_gap(self._first_state(request, ()), gap)
+        note = ""
+        if left_out:
+            note = f"the model reads {state.prompt} tokens around the gap: "
+            note += f"{left_out} are left out"
+        prefix = read_prefix(gap.prefix, self.tokenizer)
+        started = self.describe_start(request, state, prefix, note)
+        return state, msgspec.structs.replace(started, suffix=gap.suffix)
+
+    def _open_gap(self, state: TextState, gap: Around) -> tuple[TextState, int]:
+        """The state in which a gap is filled next, and how many tokens of the text are left out.
+
+        The model reads a new prompt. Edits of layers hold from its end on.
+        """
+        context = self.model.context
+        prompt, left_out = encode_gap(
+            gap.prefix, gap.until_next, self.tokenizer, context, state.settings.tokens
+        )
         token_ids = TokenList(prompt)
-        state = TextState(
+        edits = [one for one in state.interventions if not isinstance(one.edit, Patch)]
+        interventions = tuple(replace(one, position=len(prompt) - 1) for one in edits)
+
+        def read() -> np.ndarray:
+            logits = self._read(token_ids, len(token_ids), interventions)
+            return require_space(logits, self.tokenizer, gap.prefix)
+
+        opened = replace(
+            state,
             token_ids=token_ids,
             prompt=len(token_ids),
-            stored=self.store_logits(
-                lambda: require_space(self._read(token_ids, len(token_ids)), self.tokenizer, prefix)
-            ),
-            step=0,
-            seed=request.seed,
-            settings=settings,
+            stored=self.store_logits(read),
+            interventions=interventions,
+            gap=gap,
             most=context - len(token_ids),
-            prefix=strip_last_space(prefix),
         )
-        note, left_out = "", whole - len(token_ids)
-        if left_out:
-            note = f"the model reads {len(token_ids)} tokens around the gap: "
-            note += f"{left_out} are left out"
-        started = self.describe_start(request, state, strip_last_space(prefix), note)
-        return state, msgspec.structs.replace(started, suffix=suffix)
+        return opened, left_out
+
+    def _go_to_next_gap(self, state: TextState) -> TextState:
+        """The state in which the next gap is filled, once this one is; the same state if there is
+        none."""
+        gap = state.gap
+        if gap is None or FILL not in gap.suffix:
+            return state
+        between, _, suffix = gap.suffix.partition(FILL)
+        middle = self.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
+        prefix = read_prefix(gap.prefix, self.tokenizer) + middle + between
+        opened, _ = self._open_gap(state, Around(prefix, suffix))
+        return replace(
+            opened,
+            ended=False,
+            pending=b"",
+            written=(),
+            written_from=state.step,
+            answer_from=state.step,
+            message=(Piece("text", between),),
+        )
 
     def start(self, request: Start) -> TextState:
         """The state after the prompt, which has no gap."""
-        settings = self.check_settings(request.settings)
-        token_ids = TokenList(self._prompt_tokens(request.prompt))
+        return self._first_state(request, self._prompt_tokens(request.prompt))
+
+    def _first_state(
+        self, request: Start, prompt: Sequence[int], roles: tuple[str, ...] = ()
+    ) -> TextState:
+        """The state after the tokens of a prompt."""
+        token_ids = TokenList(prompt)
         return TextState(
             token_ids=token_ids,
             prompt=len(token_ids),
             stored=self.store_logits(partial(self._read, token_ids, len(token_ids))),
             step=0,
             seed=request.seed,
-            settings=settings,
+            settings=self.check_settings(request.settings),
+            roles=roles,
         )
 
     def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
@@ -259,10 +311,23 @@ class TextGenerator(TokenGenerator[TextState]):
         return tuple(self.tokenizer.encode(prompt)) or tuple(newline[:1]) or (0,)
 
     def total(self, state: TextState) -> int:
-        """The number of tokens: the budget, or fewer if the text ended or the context is full."""
+        """The number of tokens: the budget, or fewer if the text ended or the context is full. Each
+        gap has its own."""
         if state.ended:
             return state.step
-        return state.token_budget if state.most is None else min(state.token_budget, state.most)
+        later = state.gap.suffix.count(FILL) if state.gap else 0
+        return self._budget(state) + later * state.settings.tokens
+
+    def _budget(self, state: TextState) -> int:
+        """The step at which this text, or this gap, ends at the latest."""
+        budget = state.token_budget
+        return budget if state.gap is None else min(budget, state.answer_from + state.most)
+
+    def check_settings(self, settings: object) -> TextSettings:
+        """As in TokenGenerator; raises MisuseError also for a watermark that cannot be made."""
+        checked = super().check_settings(settings)
+        watermark.check(checked)
+        return checked
 
     def check_editable(self, state: TextState) -> None:
         if state.ended:
@@ -288,7 +353,8 @@ class TextGenerator(TokenGenerator[TextState]):
                 f"text {_quoted(text)}: this model has no {_quoted(unknown)}; leave it out"
             )
         before = state.token_ids
-        tail = before.since(max(0, len(before) - JOIN)).tolist()
+        first = 0 if state.gap is None else state.prompt
+        tail = before.since(max(first, len(before) - JOIN)).tolist()
         retokenized = self.tokenizer.encode(self.tokenizer.decode(tail) + text)
         agrees = retokenized[: len(tail)] == tail
         tokens = retokenized[len(tail) :] if agrees else self.tokenizer.encode(text)
@@ -302,7 +368,7 @@ class TextGenerator(TokenGenerator[TextState]):
         history = partial(state.token_ids.since, 0)
         frame = next_token(state, history, self.text_of, allowed)
         text, pending = split_utf8(state.pending + self.tokenizer.token_bytes(frame.token))
-        ended = frame.token in self.tokenizer.ends
+        ended = frame.token in self._ends(state)
         token_ids = state.token_ids.appended(frame.token)
         stored = state.stored
         if not ended:
@@ -317,21 +383,31 @@ class TextGenerator(TokenGenerator[TextState]):
             pending=pending,
             message=(),
         )
+        if ended or after.step >= self._budget(after):
+            after = self._go_to_next_gap(after)
         special = clean(self.tokenizer.special.get(frame.token, ""))
         return after, msgspec.structs.replace(
             frame, text=text, before=state.message, special=special
         )
 
+    def _ends(self, state: TextState) -> frozenset[int]:
+        """The tokens that end the text, or the middle of a gap."""
+        ends, gap = self.tokenizer.ends, self.tokenizer.gap
+        return ends if state.gap is None or gap is None else ends | gap.ends
+
     def _token_filter(self, state: TextState) -> Callable[[int], bool]:
-        """Which tokens may follow in Python; the text in a gap may end anywhere."""
-        whole = state.prefix is None
-        if state.roles:  # of a chat only the answer is Python
-            first = len(state.token_ids) - (state.step - state.answer_from)
+        """Which tokens may follow in Python. What fills a gap must fit before what is after it."""
+        gap, ends = state.gap, self._ends(state)
+        if gap is not None:
+            first, prefix = state.prompt, read_prefix(gap.prefix, self.tokenizer)
+            may_end = grammar.fits_before(gap.until_next, gap.prefix)
         else:
-            first = 0 if whole else state.prompt
+            answer = len(state.token_ids) - (state.step - state.answer_from)
+            first, prefix = answer if state.roles else 0, ""  # of a chat only the answer is Python
+            may_end = grammar.parses
         written = state.token_ids.since(first).tolist()
-        before = (state.prefix or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
-        return grammar.token_filter(before, self.tokenizer, whole=whole)
+        before = prefix.encode() + b"".join(map(self.tokenizer.token_bytes, written))
+        return grammar.token_filter(before, self.tokenizer, ends, may_end)
 
     @property
     def input_size(self) -> int:
@@ -379,7 +455,7 @@ class TextGenerator(TokenGenerator[TextState]):
 
 
 def split_utf8(raw: bytes) -> tuple[str, bytes]:
-    """The text of some bytes, and those of an incomplete last character."""
+    """The text of some bytes, and the bytes of an incomplete last character."""
     for end in range(len(raw), max(len(raw) - 4, -1), -1):
         try:
             return clean(raw[:end].decode("utf-8")), raw[end:]

@@ -1,4 +1,4 @@
-"""What generators of tokens share: states, sampling a token, and edits."""
+"""The common part of generators of tokens: states, sampling a token, and edits."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 import numpy as np
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.engine.device import Machine
 from genui.engine.loading import PromptReport
 from genui.engine.models.language_model import LanguageModel
+from genui.engine.sample import watermark
 from genui.engine.sample.inside import (
     Interventions,
     build_intervention,
@@ -27,7 +29,7 @@ from genui.engine.sample.logits import (
     needs_history,
     softmax,
 )
-from genui.engine.sample.reader import Reader, reporting_prompt
+from genui.engine.sample.reader import TextReader, reporting_prompt
 from genui.engine.sample.stored_logits import RecentLogits, StoredLogits
 from genui.engine.sample.token_list import TokenList
 from genui.engine.sample.windows import Chunks, Reading, span
@@ -47,6 +49,9 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.protocol.settings import LayerEdit
+
+with late_imports():
+    from genui.engine.models import fast_decoding
 
 if TYPE_CHECKING:
     from genui.engine.sample.trace import Trace
@@ -108,16 +113,18 @@ def next_token(
 ) -> TextFrame:
     """The frame of the next token: the forced one, or a sampled one that is `allowed`.
 
-    `history` returns the tokens to penalize, `text_of` the text of a token.
+    `history` returns the tokens before it, as far as they count for penalties and a watermark,
+    `text_of` the text of a token.
     """
     step, settings, forced, logits = state.step + 1, state.settings, state.forced, state.logits
-    penalized = history() if needs_history(settings) else None
+    before = history() if needs_history(settings) else None
     if forced is None:
-        sampled, draw = draw_token(logits, settings, penalized, (state.seed, step), allowed)
+        sampled, draw = draw_token(logits, settings, before, (state.seed, step), allowed)
     else:
-        sampled = distribution(logits, settings, penalized)
+        sampled = distribution(logits, settings, before)
         draw = Draw(forced, 0.0, 0.0, 0.0)
     token, model = draw.token, softmax(logits)
+    last, whole = watermark.count_last(before, token, settings)
     top = likeliest(model, CANDIDATES).tolist()
     if token not in top:
         top[-1] = token  # the last candidate is the chosen token
@@ -146,6 +153,8 @@ def next_token(
         high=draw.high,
         forced=forced is not None,
         kept=sampled.kept,
+        marks=(last.marks, last.trials),
+        chance=whole.p,
     )
 
 
@@ -165,18 +174,15 @@ class TokenGenerator(ABC, Generic[S]):
 
     def __init__(self, model: LanguageModel, machine: Machine, family: str = "transformer") -> None:
         self.model, self.machine, self.family = model.eval(), machine, family
-        self._reader = Reader(self.model, machine)
+        self._reader = TextReader(self.model, machine)
         self._recent = RecentLogits()
-        self.computed_by = ""  # for `load.precision_of`: what reads single tokens, if not torch
+        self.computed_by = ""  # for `load.precision_of`: the reader of single tokens, if not torch
 
     def decode_fast(self) -> None:
         """Read single tokens by `fast_decoding` from now on, if it has a decoder of this model."""
-        # Late import, a generator to the networks: the worker is ready before it loads a model.
-        from genui.engine.models.fast_decoding import COMPUTED_BY, build_decoder
-
         if self.machine.precision == "fp32":
-            self._reader.decoder = build_decoder(self.model)
-        self.computed_by = COMPUTED_BY if self._reader.decoder is not None else ""
+            self._reader.decoder = fast_decoding.build_decoder(self.model)
+        self.computed_by = fast_decoding.COMPUTED_BY if self._reader.decoder is not None else ""
 
     def read(
         self,
@@ -185,11 +191,11 @@ class TokenGenerator(ABC, Generic[S]):
         interventions: Interventions = (),
         chunks: Chunks = (),
     ) -> np.ndarray:
-        """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt."""
+        """Logits float32 [V] after `token_ids`, which begin with `prompt` tokens of the prompt."""
         return self._reader.logits(Reading(token_ids, prompt, interventions, chunks))
 
     def read_prompt(self, state: S, report: PromptReport | None) -> None:
-        """Read what `state` has not read yet; `report` is told how far a long prompt is read."""
+        """Read what `state` has not read yet; `report` gets the share of a long prompt."""
         with reporting_prompt(self.model, report) if report else nullcontext():
             state.stored.get()
 
@@ -209,11 +215,11 @@ class TokenGenerator(ABC, Generic[S]):
         )
 
     def count_rows(self, state: S) -> int:
-        """How many texts like the one that begins with `state` should advance together."""
+        """The number of texts, each as long as that of `state`, that should advance together."""
         return self._reader.count_rows(len(state.token_ids) + state.token_budget)
 
     def read_again(self, state: S) -> None:
-        """Read the last token of a state again, as in generation, for what is recorded then."""
+        """Read the last token of a state again, as in generation, to record the computation."""
         self._reader.logits(_reading_of(state), by_modules=True)
 
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
@@ -224,22 +230,22 @@ class TokenGenerator(ABC, Generic[S]):
             medium=self.medium,
             prompt=prompt,
             total_steps=self.total(state),
-            note=note,
+            note="; ".join(filter(None, (note, self.note(state)))),
         )
 
     def frame(self, state: S) -> None:
         """None: only steps have frames."""
 
     def note(self, state: S) -> str:
-        """Empty: `begin` reports what the model cannot read."""
-        return ""
+        """What is wrong with the settings; `begin` reports what the model cannot read."""
+        return watermark.warn(state.settings)
 
     def finished(self, state: S) -> bool:
         return state.step >= self.total(state)
 
     @abstractmethod
     def total(self, state: S) -> int:
-        """How many tokens there will be."""
+        """The number of tokens that there will be."""
 
     def edit(self, state: S, edit: Edit) -> S:
         """Change the settings, the seed, the tokens to write by hand or the network's layers, from
@@ -315,10 +321,6 @@ class TokenGenerator(ABC, Generic[S]):
     def input_size(self) -> int:
         """The number of token ids of the model's input."""
 
-    def output(self, token_id: int) -> int:
-        """The token that an id of the model's input stands for."""
-        return token_id
-
     @abstractmethod
     def name(self, token: int) -> str:
         """The text of a token of the model's output."""
@@ -333,8 +335,8 @@ def _reading_of(state: TokenState) -> Reading:
 
 
 def read_ahead(traces: Iterable[tuple["Trace", int]]) -> None:
-    """Compute together what the next steps of several traces need, after the given steps, if their
-    generators can. It changes no bits."""
+    """Compute the input of the next steps of several traces together, after the given steps, if
+    their generators can. It changes no bits."""
     states: dict[TokenGenerator[TokenState], list[TokenState]] = {}
     for trace, step in traces:
         if isinstance(trace.generator, TokenGenerator):

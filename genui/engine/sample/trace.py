@@ -14,8 +14,8 @@ RECENT = 32
 """The number of most recently computed states, for short steps back."""
 
 SPREAD = 64
-"""How many states are spread evenly over the trace, for seeking, unless a generator says another
-number (`spread`)."""
+"""The number of states that are kept along a trace, for seeking, unless a generator has a
+`spread`."""
 
 
 class Keyframes:

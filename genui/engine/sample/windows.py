@@ -1,5 +1,5 @@
-"""What a language model has read: passages of texts, and its states after them, which other texts
-that begin alike go on from.
+"""Texts that a language model has read: passages, and its states after them; other texts with the
+same beginning continue from them.
 
 The same bits need the same portions: the prompt and each message of a chat in one pass, the rest a
 token at a time. A text has the bits that it would have alone, whatever was read before.
@@ -95,7 +95,7 @@ class Passage:
         return tuple(one for one in self.interventions if one.position < length)
 
     def count_shared(self, other: "Passage") -> int:
-        """How many tokens of `other` are here, in the same portions and with the same
+        """The number of tokens of `other` that are here, in the same portions and with the same
         interventions."""
         if other.prefill != self.prefill:
             return 0
@@ -168,7 +168,7 @@ class Windows:
 
     @property
     def bytes_per_token(self) -> float:
-        """Of a state, as far as it is known."""
+        """The size of a state, as far as it is known."""
         state: Any = self._windows[-1].state if self._windows else None
         return getattr(state, "nbytes", 0) / max(1, getattr(state, "capacity", 1))
 

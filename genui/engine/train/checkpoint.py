@@ -82,10 +82,9 @@ _OPTIMIZER = "optimizer."
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file atomically. Raises GenuiError if it cannot be written.
 
-    Tensors are gathered, if they are shared out, and written one after another, so the extra memory
-    is that of the largest.
-    `safetensors.torch.save` makes the whole file in memory, and `save_file` may leave a part under
-    a name of its own.
+    Tensors are gathered, if they are divided among processes, and written one after another, so the
+    extra memory is the size of the largest. `safetensors.torch.save` makes the whole file in
+    memory, and `save_file` may leave a part under a name of its own.
     """
     with atomic_path(path) as aside:
         try:
@@ -149,7 +148,6 @@ def write_model(path: Path, tensors: Mapping[str, Tensor], described: dict[str, 
 
 
 def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str, Any]) -> dict:
-    """The metadata of a checkpoint."""
     return {
         "format": FORMAT,
         "recipe": asdict(recipe),

@@ -32,7 +32,7 @@ Indices = NDArray[np.int64]
 
 
 class Labelled(Protocol):
-    """What checkpoints and messages say of labelled data."""
+    """The facts about labelled data in checkpoints and messages."""
 
     @property
     def name(self) -> str: ...
@@ -132,7 +132,7 @@ class ClassifierTask(Generic[R]):
         indices = self._sample_indices()
         predictions = self._predict(model, machine, indices).argmax(1)
         text = confusions(self._labels, predictions, self.targets[indices])
-        return (Sample(".txt", text.encode()),)
+        return (Sample(".txt", text.encode(), 0),)
 
 
 def confusions(

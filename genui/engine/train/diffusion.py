@@ -1,5 +1,5 @@
-"""The training of captioned diffusion models by the objective of EDM (Karras et al. 2022), and that
-of images. A medium adds its data, and what is learned beside denoising."""
+"""The training of captioned diffusion models by the objective of EDM (Karras et al. 2022), and the
+task of images. A medium adds its data, and its other losses besides denoising."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -84,8 +84,8 @@ class CaptionedTask(Generic[R]):
 def image_corpus(
     recipe: Recipe, words: int, images: CaptionedImages, extra: Mapping[str, Any] | None
 ) -> Corpus:
-    """The corpus of captioned images, of which so many `words` are read. If a checkpoint's `extra`
-    is given the vocabulary is the one its weights were trained with."""
+    """The corpus of captioned images; `words` words of a caption are read. If a checkpoint's
+    `extra` is given the vocabulary is the one its weights were trained with."""
     captions = images.captions
     vocabulary = Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(captions)
     own = recipe.prompts if not recipe.data else ()
@@ -152,7 +152,7 @@ class Noisy(NamedTuple):
 
 
 class More(NamedTuple):
-    """What a step has besides its noisy examples."""
+    """The data of a step besides its noisy examples."""
 
     captions: Sequence[str] = ()  # of additional canvases
     canvas: np.ndarray | None = None  # their targets
@@ -265,7 +265,8 @@ class DiffusionTask(CaptionedTask[D]):
         captions = [part for each in parts for part in each]
         seeds = [self._recipe.seed + i for i in range(len(captions))]
         arrays = generator.denoised(captions, seeds, SAMPLE_SETTINGS)
-        return self._sample_files(arrays, [len(each) for each in parts])
+        files = self._sample_files(arrays, [len(each) for each in parts])
+        return tuple(replace(file, count=len(parts)) for file in files)
 
 
 def draw_noise(clean: Tensor, recipe: EDMRecipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.data import fim
+from genui.engine.data.canaries import TIMES
 from genui.engine.data.documents import find_source
 from genui.engine.data.preparation import QUIET, Preparation, Report
 from genui.engine.data.shards import (
@@ -24,7 +25,7 @@ from genui.engine.data.shards import (
     read_windows,
 )
 from genui.engine.data.sources import Source
-from genui.engine.data.text import is_large, load_text
+from genui.engine.data.text import find_large, load_training_text
 from genui.engine.data.tokenizer import (
     BPETokenizer,
     ByteTokenizer,
@@ -36,6 +37,7 @@ from genui.engine.data.tokenizer import (
 )
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.kinds import build_network
+from genui.engine.metrics.exposure import exposure, rank_canaries
 from genui.engine.models.language_model import LanguageModel, TokenNetwork
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.schedule import Schedule
@@ -59,7 +61,7 @@ def build_tokenizer(recipe: TextRecipe, documents: tuple[str, ...]) -> Tokenizer
 
 
 def windows_per_epoch(tokens: int, context: int) -> int:
-    """How many consecutive windows fit into the text from any offset; at least one."""
+    """The number of consecutive windows that fit into the text from any offset; at least one."""
     return max(1, (tokens - 1) // context - 1)
 
 
@@ -140,12 +142,10 @@ def load_corpus(
     `extra` is the metadata of a checkpoint.
     """
     given = tokenizer_from_dict(extra["tokenizer"]) if extra else None
-    if recipe.data and not preparation.is_trial:
-        source = find_source(Path(recipe.data).expanduser())
-        if is_large(source):
-            return _load_large(recipe, source, given, preparation.report)
+    if not preparation.is_trial and (source := find_large(recipe)):
+        return _load_large(recipe, source, given, preparation.report)
     sample = MEASURE_SAMPLE if preparation.is_trial else 0
-    data = load_text(recipe.dataset, recipe.data, sample=sample, preparation=preparation)
+    data = load_training_text(recipe, sample=sample, preparation=preparation)
     tokenizer = _with_gaps(recipe, given or build_tokenizer(recipe, data.train))
     held = encode_documents(tokenizer, data.validation)
     times = 1.0
@@ -295,13 +295,20 @@ class TextTask:
         return fills
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """`val_loss` in nats per token, and `val_bpc` in bits per character."""
+        """`val_loss` in nats per token, and `val_bpc` in bits per character.
+
+        With canaries also the mean `exposure/N` in bits of those that were planted N times.
+        """
         assert isinstance(model, TokenNetwork)
         most = None if whole else self._recipe.eval_batches
         if whole and isinstance(self._held, TokenFile):
             most = max(1, WHOLE_HELD_OUT // self.units_per_step)
         nats = held_out_loss(model, self._held, machine, self._recipe.batch, most)
-        return {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
+        metrics = {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
+        if seed := self._recipe.canaries:
+            bits = exposure(rank_canaries(model, self._tokenizer, machine, seed)).mean(axis=1)
+            metrics |= {f"exposure/{n}": float(mean) for n, mean in zip(TIMES, bits, strict=True)}
+        return metrics
 
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         recipe = self._recipe

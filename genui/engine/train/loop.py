@@ -7,17 +7,19 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import msgspec
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
-from genui.base.conditions import Condition, parse_condition
+from genui.base.conditions import MetricConditions, parse_condition
+from genui.base.energy import Energy
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import remove_partial_files
 from genui.engine.device import Machine, autocast
@@ -39,13 +41,18 @@ from genui.engine.train.world import AgreedError, World
 from genui.engine.utilization import Utilization
 from genui.recipes import Recipe
 from genui.runs import control, models
+from genui.runs.energy import EnergyMeter
+from genui.runs.facts import at_step
 from genui.runs.launch import check_processes
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, last_status
 from genui.runs.plan import has_time_for
 from genui.runs.ranks import QuietWriter, RankFile
 from genui.runs.writer import RunWriter
 
 PAUSE_POLL_S = 0.1
+
+ENERGY_EVERY = 1.0
+"""Seconds between two readings of the energy."""
 
 RANKS_EVERY = 1.0
 """Seconds between two records of the ranks."""
@@ -54,8 +61,9 @@ RANKS_EVERY = 1.0
 class Trainer:
     """Trains `task` for `recipe` in `run`.
 
-    `start_from` is that of run.json. If the run starts from weights that were trained for `step`
-    steps, the EMA continues with the decay of that step; for new weights it starts with a low one.
+    `start_from` is the field of run.json. If the run starts from weights that were trained for
+    `step` steps, the EMA continues with the decay of that step; for new weights it starts with a
+    low one.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Trainer:
         start_from: Mapping[str, Any],
         world: World | None = None,
         shard: bool = False,
+        meter: EnergyMeter | None = None,
     ) -> None:
         """With `shard` the weights are shared out over several processes.
 
@@ -106,6 +115,11 @@ class Trainer:
         self._done = False  # all ranks know that it is met
         self._paused = False
         self.utilization = Utilization(machine)
+        self._meter = meter or EnergyMeter()
+        self._metered = 0.0  # when it was read last, by the monotonic clock
+        self._spent = self._others = Energy()  # of this rank, and of the others
+        self._earlier = Energy()  # of earlier starts of the run
+        self._drawn, self._drawn_joules = 0, 0.0  # samples, and what they cost
         self._own_loss = math.nan  # of this rank's part of the last batch
 
     def train(self) -> str:
@@ -117,6 +131,7 @@ class Trainer:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        self._earlier = last_status(self._run).energy
         self._load_weights()
         self._resume_plan()
         if self._step == 0:
@@ -149,8 +164,9 @@ class Trainer:
         state = "stopped" if self._stop else "finished"
         if self._stop:
             self._mark("stop" if self._commanded else control.SIGNALLED, "stopped")
+        self._read_energy()
         self._writer.update(state=state, step=self._step, eta=0.0)
-        self._writer.say(f"{state} at step {self._step:,} of {self._schedule.steps:,}{why}")
+        self._writer.write_line(f"{at_step(state, self._step)} of {self._schedule.steps:,}{why}")
         return state
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -163,7 +179,7 @@ class Trainer:
         step = self._world.broadcast(lambda: checkpoint.newest_whole(self._run))
         if step is None and self._world.broadcast(lambda: _has_records(self._run)):
             self._rewind(0)  # it was killed before its first checkpoint
-            self._writer.say("started again: there was no checkpoint")
+            self._writer.write_line("started again: there was no checkpoint")
             self._mark(control.RESUMED, "started again without a checkpoint")
         if step is not None:
             averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
@@ -175,7 +191,7 @@ class Trainer:
                 raise _misfit(path, error) from None
             self._step = self._saved = step
             self._rewind(step)
-            self._writer.say(f"resumed from the checkpoint at step {step:,}")
+            self._writer.write_line(f"resumed from the checkpoint at step {step:,}")
             self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
             averaged, raw = (grow_vocabulary(tensors, self._task.model) for tensors in start)
@@ -183,7 +199,7 @@ class Trainer:
             kind = "averaged weights" if start[0] is start[1] else "weights"
             source = self._start_from.get("run") or self._start_from.get("ref")
             text = f"started from the {kind} of {source} at step {self._age:,}"
-            self._writer.say(text)
+            self._writer.write_line(text)
             self._mark("started", text)
 
     def _resume_plan(self) -> None:
@@ -209,11 +225,11 @@ class Trainer:
         text = f"{self._schedule.steps:,} → {steps:,} steps, to keep to the budget of time"
         self._schedule.change(self._step, steps)
         self._writer.update(steps=steps)
-        self._writer.say(f"step {self._step:,} {text}")
+        self._writer.write_line(f"step {self._step:,} {text}")
         self._mark(control.PLANNED, text)
 
     def _rewind(self, step: int) -> None:
-        """Let readers of the metrics drop what was logged after `step`."""
+        """Let readers of the metrics drop values that were logged after `step`."""
         self._writer.truncate_after(step)
         if self._rank_file:
             self._rank_file.truncate_after(step)
@@ -242,14 +258,19 @@ class Trainer:
             due = world.size > 1 and time.monotonic() >= self._ranks_due
             if due:
                 self._ranks_due = time.monotonic() + RANKS_EVERY
-        read = control.poll(self._run, self._writer.say) if world.rank == 0 else []
+        # The energy follows a record of the ranks.
+        spent = msgspec.to_builtins(self._spent) if self._record_ranks and world.rank else {}
+        read = control.poll(self._run, self._writer.write_line) if world.rank == 0 else []
         commands: list[tuple[control.Command, float | None]]
         commands = [(each.command, each.value) for each in read]
         everyone = world.all_gather(
-            (self._signalled, due, bool(self._reached), self._new_steps(), commands)
+            (self._signalled, due, bool(self._reached), self._new_steps(), commands, spent)
         )
+        if self._record_ranks:
+            others = (msgspec.convert(each[-1], Energy) for each in everyone)
+            self._others = reduce(partial(Energy.plus, at_once=True), others)
         self._stop = any(signalled for signalled, *_ in everyone)
-        _, self._record_ranks, self._done, steps, agreed = everyone[0]
+        _, self._record_ranks, self._done, steps, agreed, _ = everyone[0]
         if steps:
             self._change_steps(steps)
         return [control.Control(*command) for command in agreed]
@@ -272,12 +293,12 @@ class Trainer:
                 case "pause" if not self._paused:
                     self._paused = True
                     self._writer.update(state="paused")
-                    self._writer.say(f"paused at step {self._step:,}")
+                    self._writer.write_line(at_step("paused", self._step))
                     self._mark("pause", "paused")
                 case "resume" if self._paused:
                     self._paused = False
                     self._writer.update(state="running")
-                    self._writer.say("resumed")
+                    self._writer.write_line("resumed")
                     self._mark("resume", "resumed")
 
     def _set_lr(self, value: float) -> None:
@@ -294,7 +315,7 @@ class Trainer:
         if self._recipe.muon_rate:
             ratio = self._recipe.muon_rate / self._recipe.learning_rate
             text += f", Muon's {old * ratio:g} → {value * ratio:g}"
-        self._writer.say(f"step {self._step:,} {text}; {due:g} is due now by the schedule")
+        self._writer.write_line(f"step {self._step:,} {text}; {due:g} is due now by the schedule")
         self._mark("set_lr", text)
 
     def _mark(self, event: str, text: str) -> None:
@@ -320,8 +341,10 @@ class Trainer:
         self._timing.add_step(seconds)
         times, schedule = self._timing.speed, self._schedule
         if self.utilization.counter is not None:
-            self._writer.say(self.utilization.finish())
+            self._writer.write_line(self.utilization.finish())
         speed = task.units_per_step / times.step
+        if time.monotonic() - self._metered >= ENERGY_EVERY:
+            self._read_energy()
         self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
         self._writer.update(
             step=self._step,
@@ -435,28 +458,48 @@ class Trainer:
             self._writer.update(val=metrics["val_loss"])
         values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
         share = "all held-out data" if whole else "evaluation"
-        self._writer.say(
+        self._writer.write_line(
             f"step {self._step:,} {share}: {values} in {time.perf_counter() - begin:.1f} s"
         )
         if self._until is not None:
             self._check_until(self._until, metrics)
         return values
 
-    def _check_until(self, until: Condition, metrics: Mapping[str, float]) -> None:
-        """Note whether an evaluation meets the condition. Raises MisuseError if it does not give
-        the metric."""
-        value = metrics.get(until.metric)
-        if value is None:
-            raise MisuseError(f"until={until}: evaluations of this run give {', '.join(metrics)}")
-        self._reached = f"until {until}: it is {value:.4f}" if until.holds(value) else ""
+    def _check_until(self, until: MetricConditions, metrics: Mapping[str, float]) -> None:
+        """Note whether an evaluation meets the conditions. Raises MisuseError if it does not give
+        a metric."""
+        if not until.keys.keys() <= metrics.keys():
+            raise MisuseError(
+                f"until={until.text}: evaluations of this run give {', '.join(metrics)}"
+            )
+        values = ", ".join(
+            f"{name if len(until.keys) > 1 else 'it'} is {metrics[name]:.4f}" for name in until.keys
+        )
+        self._reached = f"until {until.text}: {values}" if until.matches(metrics) else ""
 
     def sample(self) -> None:
         with gather_module(self._ema.model, self._world.rank) as model:
             if model is None:
                 return
+            before = self._read_energy().joules
             with self._timing.measuring("sample"):
-                for sample in self._task.sample(model, self._machine):
+                samples = self._task.sample(model, self._machine)
+                for sample in samples:
                     self._writer.save_sample(self._step, sample.suffix, sample.content)
+            self._drawn += max((sample.count for sample in samples), default=0)
+            self._drawn_joules += self._read_energy().joules - before
+            self._writer.update(samples=self._drawn, sample_joules=self._drawn_joules)
+
+    def _read_energy(self) -> Energy:
+        """Read what the run has cost so far; put it into its status, and log it by a name that says
+        whether it is an estimate."""
+        self._metered = time.monotonic()
+        self._spent = self._spent.plus(self._meter.take())
+        total = self._earlier.plus(self._spent.plus(self._others, at_once=True))
+        self._writer.update(energy=total)
+        name = "joules_estimate" if total.is_estimate else "joules"
+        self._writer.log(self._step, **{name: total.joules})
+        return total
 
     def _checkpoint(self) -> None:
         self.write_checkpoint()
@@ -484,7 +527,7 @@ class Trainer:
         if isinstance(self._task, Published):
             self._task.publish(self._run, self._step)
         models.remove_start_weights(self._run)
-        self._writer.say(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
+        self._writer.write_line(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _has_records(run: RunDir) -> bool:

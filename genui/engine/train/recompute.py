@@ -1,5 +1,5 @@
 """Activation checkpointing (Chen et al. 2016): a block keeps its input and is computed again in the
-backward pass, to the same bits. That takes less memory and more time."""
+backward pass, to the same bits. It takes less memory and more time."""
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial

@@ -1,9 +1,9 @@
-"""How far along its schedule a training is, how long its parts take now, and how many steps fit
-into a budget of time (`Recipe.minutes`).
+"""The progress of a training along its schedule, the time that its parts take, and the number of
+steps that fit into a budget of time (`Recipe.minutes`).
 
 A recipe's schedules (learning rate, contexts, evaluations, samples, checkpoints) are written for
 its number of steps. If the number changes while it runs, what is left of the schedule is spread
-evenly over the steps that are left. What a step computes so depends on the step and on the changes
+evenly over the steps that are left. So the result of a step depends on the step and on the changes
 before it, which are recorded in the run's events.
 """
 
@@ -37,7 +37,7 @@ class Schedule:
         return self._parts[-1][0]
 
     def change(self, step: int, steps: int) -> None:
-        """From `step` on, spread what is left over the steps up to `steps`."""
+        """From `step` on, spread the rest of the schedule over the steps up to `steps`."""
         place = self.place(step)
         self._parts.append((step, place, (self._whole - place) / (steps - step)))
         self.steps = steps
@@ -61,7 +61,7 @@ class Schedule:
 
 
 class Timing:
-    """How long the parts of a training take now."""
+    """The time that the parts of a training take now."""
 
     WINDOW_S = 60.0
     """Seconds over which the time of a step is averaged; with a budget a sixth of it at most."""
@@ -97,7 +97,7 @@ class Timing:
 
 
 class Budget:
-    """The time of a training with `Recipe.minutes`. Times are those of the monotonic clock."""
+    """The time of a training with `Recipe.minutes`. Times are on the monotonic clock."""
 
     def __init__(self, recipe: Recipe, schedule: Schedule, step: int) -> None:
         """The time from now on, at `step`: of a resumed run as much as of its schedule is left."""

@@ -62,7 +62,6 @@ class Replicas:
         return self._modules[player.name].no_sync()
 
     def compute(self, player: Player, loss: Callable[[], Tensor]) -> Tensor:
-        """A loss of a player."""
         return loss() if self._world.size == 1 else self._modules[player.name](loss)
 
     def finish(self) -> None:
@@ -73,7 +72,7 @@ class Shards(Replicas):
     """Each rank has some rows of every parameter."""
 
     def __init__(self, world: World, model: nn.Module, decay: float) -> None:
-        """Shares out the parameters of the model; `decay` is that of EMA.
+        """Shares out the parameters of the model; `decay` is EMA's.
 
         Raises MisuseError if torch is too old.
         """

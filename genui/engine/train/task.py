@@ -1,4 +1,4 @@
-"""The interface between the trainer and what it trains: a model, losses, evaluation, samples."""
+"""The interface between the trainer and its tasks: a model, losses, evaluation, samples."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,8 @@ class Sample:
 
     suffix: str
     content: bytes
+    count: int = 1
+    """How many samples of the model it holds; 0 if it is about something else."""
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
@@ -50,13 +52,13 @@ class Share:
         return slice(total * self.index // self.count, total * (self.index + 1) // self.count)
 
     def part_of(self, total: int) -> float:
-        """How much of `total` rows it has, 0 to 1."""
+        """Its share of `total` rows, 0 to 1."""
         rows = self.rows(total)
         return (rows.stop - rows.start) / total
 
     def scale(self, mean: Tensor, own: float, total: float) -> Tensor:
-        """A mean over the share as its part of the mean over the batch; `own` and `total` are
-        what the means are divided by."""
+        """A mean over the share as its part of the mean over the batch; the means are divided by
+        `own` and `total`."""
         return mean if own == total else mean * (own / total)
 
 

@@ -28,11 +28,11 @@ from genui.runs.processes import rank_in_job
 T = TypeVar("T")
 
 RENDEZVOUS_TIMEOUT = timedelta(minutes=10)
-"""How long the processes wait for each other at the start."""
+"""The time that the processes wait for each other at the start."""
 
 EXCHANGE_TIMEOUT = timedelta(days=7)
-"""How long a process waits in an exchange: rank 0 may evaluate for hours. A process that ends is
-noticed at once, since its connections close."""
+"""The time that a process waits in an exchange: rank 0 may evaluate for hours. A process that ends
+is noticed at once, since its connections close."""
 
 
 class AgreedError(GenuiError):
@@ -152,7 +152,7 @@ class World:
         self.waited += time.perf_counter() - ended
 
     def spread(self, tensors: Sequence[Tensor], owners: Sequence[int]) -> None:
-        """Give all ranks the tensors, each as the rank that owns it has it."""
+        """Give all ranks the tensors, each as its owner has it."""
         for rank in range(self.size):
             own = [each for each, owner in zip(tensors, owners, strict=True) if owner == rank]
             if own:

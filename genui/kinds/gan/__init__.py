@@ -1,56 +1,20 @@
 """Generators that were trained against a discriminator, and walks in their latent space."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from genui.base.late import late_imports
 from genui.base.manual import Page
 from genui.kinds.gan.walk import VARIATION, LatentSettings, WalkFrame
 from genui.kinds.image import prints
 from genui.protocol.kinds import Kind, Recipes
 
-
-def _recipes() -> Recipes:
-    from genui.kinds.gan.recipe import GAN_RECIPES, GanRecipe
-
-    return Recipes(GanRecipe, GAN_RECIPES)
-
-
-def _prepares() -> object:
-    from genui.engine.data.image_datasets import check_images
-    from genui.engine.data.own_images import is_large
-    from genui.engine.kinds import Prepares
-
-    return Prepares(check=check_images, is_large=is_large)
-
-
-def _trains() -> object:
-    from genui.engine.kinds import Trains
-    from genui.engine.metrics.copying import nearest_images
-    from genui.kinds.gan.metrics import measure_gan
-    from genui.kinds.gan.task import GanTask
-
-    return Trains(task=GanTask, measure=measure_gan, nearest=nearest_images)
-
-
-def _generates() -> object:
-    from genui.engine.kinds import Generates
-    from genui.kinds.gan.sample import load_latent_model
-
-    return Generates(load=load_latent_model)
-
-
-def _keys() -> Sequence[object]:
-    from genui.kinds.gan.keys import KEYS
-
-    return KEYS
-
-
-def _shows() -> object:
-    from genui.kinds.gan.pane import WALK, WALKS
-    from genui.ui.kinds import Shows
-    from genui.ui.widgets.image import ImageView
-
-    return Shows(pane=WALK, view=ImageView, exports=WALKS)
+with late_imports():
+    from genui.engine import kinds as engine
+    from genui.engine.data import image_datasets, own_images
+    from genui.engine.metrics import copying
+    from genui.kinds.gan import keys, metrics, pane, recipe, sample, task
+    from genui.ui import kinds as ui
+    from genui.ui.widgets import image
 
 
 _PAGE = Page("walk", "the latent space of a GAN", Path(__file__).with_name("help.md"))
@@ -61,15 +25,19 @@ KINDS = (
         medium="image",
         help=_PAGE,
         place=30,
-        does="draws images in one step",
+        ability="draws images in one step",
         limitations="It was trained by a discriminator and never on the images themselves, so "
         "its images are new. It leaves out what is hard to draw: 'coverage' and 'recall' "
         "measure how much.",
         folder=Path(__file__).parent,
-        recipes=_recipes,
-        prepares=_prepares,
-        trains=_trains,
-        generates=_generates,
+        recipes=lambda: Recipes(recipe.GanRecipe, recipe.GAN_RECIPES),
+        prepares=lambda: engine.Prepares(
+            check=image_datasets.check_images, is_large=own_images.is_large
+        ),
+        trains=lambda: engine.Trains(
+            task=task.GanTask, measure=metrics.measure_gan, nearest=copying.nearest_images
+        ),
+        generates=lambda: engine.Generates(load=sample.load_latent_model),
         settings=LatentSettings,
         messages=(WalkFrame,),
         edits=("seed", "caption"),
@@ -79,9 +47,9 @@ KINDS = (
         makes="a walk",
         pane="walk",
         title="Walk",
-        keys=_keys,
+        keys=lambda: keys.KEYS,
         replaces_canvas=True,
-        shows=_shows,
+        shows=lambda: ui.Shows(pane=pane.WALK, view=image.ImageView, exports=pane.WALKS),
         files=(".gif", ".apng", ".png", ".cast"),
         prints=prints,
         examples=(

@@ -15,7 +15,7 @@ from genui.protocol.edits import inputs_at
 from genui.protocol.settings import parse_axes
 from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
-from genui.ui.traces.trees import Trace, Worker
+from genui.ui.traces.trees import ShownTrace, Worker
 
 LEAST_MOVES = 10  # of a fork to another seed
 MAX_BLENDED = 15  # seeds
@@ -106,7 +106,7 @@ class LatentController(TraceController[WalkFrame, LatentSettings]):
         self.settings = replace(self.settings, direction=number, at=self._here(trace))
         self._begin_at(self.settings.seed_step, label)
 
-    def _here(self, trace: Trace[WalkFrame]) -> tuple[float, ...]:
+    def _here(self, trace: ShownTrace[WalkFrame]) -> tuple[float, ...]:
         """The playhead's distance from the seed's point along each direction, in σ."""
         settings = self.settings
         moved = (trace.position - settings.seed_step) * 2 * settings.reach / settings.steps

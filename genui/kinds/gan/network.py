@@ -37,7 +37,6 @@ class GANConfig:
 
 
 def gan_config(recipe: GanRecipe, vocab_size: int) -> GANConfig:
-    """The sizes that a recipe asks for."""
     return GANConfig(
         vocab_size=vocab_size,
         latent=recipe.latent,

@@ -281,7 +281,12 @@ def _build(pane: TracePane) -> Parts:
 
 
 WALK = PaneKind(
-    "walk", "Walk", "image-pane walk-pane", _build, "truncation", without=frozenset({"basis"})
+    "walk",
+    "Walk",
+    "image-pane walk-pane",
+    _build,
+    setting="truncation",
+    without=frozenset({"basis"}),
 )
 WALKS = (
     Format("png", ".png", "the image at step {step}", "frame", still=True, shrink=1),

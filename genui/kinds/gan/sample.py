@@ -268,7 +268,7 @@ class LatentGenerator:
         )
 
     def note(self, state: WalkState) -> str:
-        """Caption words that the model does not know or does not read."""
+        """Caption words that are not in the vocabulary or that the model does not read."""
         captions = [image.caption for image in state.images]
         return "; ".join(self._vocabulary.remarks(captions, self._longest))
 

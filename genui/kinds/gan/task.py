@@ -219,7 +219,7 @@ class GanTask(CaptionedTask[GanRecipe]):
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         """The sample captions from fixed seeds, and histograms of the discriminator's scores.
 
-        The scores are those of the networks in training, not of their averages.
+        The scores come from the networks in training, not from their averages.
         """
         assert isinstance(model, GAN)
         columns = len(self._captions)
@@ -229,7 +229,7 @@ class GanTask(CaptionedTask[GanRecipe]):
             generated = model.generator(latents, token_ids)
         image = sheet(list(to_rgb(generated)), columns)
         scores = score_text(*self._scores(machine))
-        return Sample(".png", png(image)), Sample(".txt", scores.encode())
+        return Sample(".png", png(image), 0), Sample(".txt", scores.encode(), 0)
 
     def _scores(self, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
         """Scores [SCORED] of trained images and of generated ones of the same captions."""

@@ -18,9 +18,9 @@ VARIATION_STEPS = 4  # of a walk to a variation
 class LatentSettings(Settings, Struct, frozen=True, tag="latent", kw_only=True):
     """A walk through a generator's latent space in `steps` equal steps.
 
-    Along a direction it goes from `-reach` to `+reach` around the seed's point, so the seed
-    itself is in the middle. With `to` it goes from the seed's point to that of another seed
-    instead. Lengths are in standard deviations of the training latents.
+    Along a direction it goes from `-reach` to `+reach` around the seed's point, so the seed itself
+    is in the middle. With `to` it goes from the seed's point to the point of another seed instead.
+    Lengths are in standard deviations of the training latents.
     """
 
     GROUP: ClassVar[str] = "GANs: a walk through latent space"

@@ -1,72 +1,34 @@
 """Diffusion models that draw images, trained by genui."""
 
-from collections.abc import Sequence
-
 from msgspec.structs import replace
 
+from genui.base.late import late_imports
+from genui.base.watermarks import Watermark
 from genui.protocol.edits import VariationMethod, renoise
 from genui.protocol.kinds import Kind, Recipes, Target
 from genui.protocol.settings import ImageSettings
 
-
-def _recipes() -> Recipes:
-    from genui.recipes.diffusion import IMAGE_RECIPES, DiffusionRecipe
-
-    return Recipes(DiffusionRecipe, IMAGE_RECIPES)
-
-
-def _prepares() -> object:
-    from genui.engine.data.image_datasets import check_diffusion_images
-    from genui.engine.data.own_images import is_large
-    from genui.engine.kinds import Prepares
-
-    return Prepares(check=check_diffusion_images, is_large=is_large)
-
-
-def _trains() -> object:
-    from genui.engine.kinds import Trains
-    from genui.engine.metrics.copying import nearest_images
-    from genui.engine.metrics.images import measure_images
-    from genui.engine.train.diffusion import ImageTask
-
-    return Trains(task=ImageTask, measure=measure_images, nearest=nearest_images)
-
-
-def _generates() -> object:
-    from genui.engine.convert.image import write_image_model
-    from genui.engine.kinds import Generates
-    from genui.engine.sample.diffusion import IMAGES
-
-    return Generates(load=IMAGES.load, converts={"diffusers": write_image_model})
-
-
-def _shows() -> object:
-    from genui.ui.generate.image import CANVAS
-    from genui.ui.kinds import Shows
-    from genui.ui.traces.export import IMAGES
-    from genui.ui.widgets.image import ImageView
-
-    return Shows(pane=CANVAS, view=ImageView, exports=IMAGES)
-
-
-def _tour() -> Sequence[object]:
-    from genui.kinds.image.tour import STEPS
-
-    return STEPS
-
-
-def _demo() -> object:
-    from genui.ui.demo import Demonstration
-
-    return Demonstration(pane="canvas", model="icons", prompts=CAPTIONS)
+with late_imports():
+    from genui.cli import generation
+    from genui.cli import kinds as cli
+    from genui.engine import kinds as engine
+    from genui.engine.convert import image as convert
+    from genui.engine.data import image_datasets, own_images
+    from genui.engine.metrics import copying, images, noise_watermark
+    from genui.engine.sample import diffusion as sample
+    from genui.engine.train import diffusion as train
+    from genui.kinds.image import tour
+    from genui.recipes import diffusion as recipes
+    from genui.ui import demo
+    from genui.ui import kinds as ui
+    from genui.ui.generate import image as pane
+    from genui.ui.traces import export
+    from genui.ui.widgets import image as widget
 
 
 def prints() -> object:
-    """How images are printed, and what is shown as an image."""
-    from genui.cli.generation import draw_images, image_as_json
-    from genui.cli.kinds import Prints
-
-    return Prints(as_json=image_as_json, draw=draw_images)
+    """The printing of images, for kinds that are shown as images."""
+    return cli.Prints(as_json=generation.image_as_json, draw=generation.draw_images)
 
 
 CAPTIONS = (
@@ -84,7 +46,7 @@ DENOISED = Kind(
     family="diffusion",
     medium="image",
     place=20,
-    does="draws images",
+    ability="draws images",
     settings=ImageSettings,
     # As good as 20 steps for every shipped model: `python -m tests.bench few_steps`.
     default_settings=ImageSettings(steps=12),
@@ -96,23 +58,40 @@ DENOISED = Kind(
     title="Canvas",
     help="images",
     replaces_canvas=True,
-    shows=_shows,
-    tour=_tour,
-    demo=_demo,
+    shows=lambda: ui.Shows(pane=pane.CANVAS, view=widget.ImageView, exports=export.IMAGES),
+    tour=lambda: tour.STEPS,
+    demo=lambda: demo.Demonstration(pane="canvas", model="icons", prompts=CAPTIONS),
     files=(".png", ".gif", ".apng", ".cast"),
     prints=prints,
 )
-"""What all kinds share that denoise pixels and are shown on the Canvas."""
+"""The common part of kinds that denoise pixels and are shown on the Canvas."""
 
 KINDS = (
     replace(
         DENOISED,
         limitations="Words that it was not trained on seldom work. 'copying' measures how new "
         "its images are. Guidance above 1 gives more typical images and less variety.",
-        recipes=_recipes,
-        prepares=_prepares,
-        trains=_trains,
-        generates=_generates,
+        recipes=lambda: Recipes(recipes.DiffusionRecipe, recipes.IMAGE_RECIPES),
+        prepares=lambda: engine.Prepares(
+            check=image_datasets.check_diffusion_images, is_large=own_images.is_large
+        ),
+        trains=lambda: engine.Trains(
+            task=train.ImageTask,
+            measure=images.measure_images,
+            nearest=copying.nearest_images,
+            prepare=copying.compare_seeds,
+        ),
+        generates=lambda: engine.Generates(
+            load=sample.IMAGES.load, converts={"diffusers": convert.write_image_model}
+        ),
+        watermarks=(
+            Watermark(
+                name="noise",
+                media=("image",),
+                counts="frequencies",
+                read=lambda search: noise_watermark.read(search),
+            ),
+        ),
         targets={
             "diffusers": Target(
                 title="a diffusers folder", reader="diffusers", dtypes=("fp32", "bf16", "fp16")

@@ -24,7 +24,7 @@ STEPS = (
     ),
     Step(
         "The caption named no colours: {canvas.reseed} takes another seed, so other noise "
-        "and other colours.",
+        "and colours. {canvas.drafts} draws many.",
         lambda now, start: (
             _has_made_another(now, start) and now.trace("canvas").seed != start.trace("canvas").seed
         ),

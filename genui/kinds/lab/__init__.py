@@ -12,59 +12,35 @@
 - `shell`: `genui lab`
 """
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from genui.base.command import Command
+from genui.base.late import late_imports
 from genui.base.manual import Page
 from genui.kinds.lab.families import FAMILIES, LabFamily, ref_of
 from genui.kinds.lab.messages import Inspect, Inspection, LabSettings, PointsFrame
-from genui.protocol.kinds import Command, Kind
+from genui.protocol.kinds import Kind
+
+with late_imports():
+    from genui.engine import kinds as engine
+    from genui.formats import kinds as formats
+    from genui.kinds.lab import demo, files, keys, pane, sample, shell, view
+    from genui.ui import kinds as ui
 
 
 def _begins(family: str) -> object:
-    from genui.engine.kinds import Begins
-    from genui.kinds.lab.sample import LabGenerator, fingerprint
-
-    return Begins(generator=partial(LabGenerator, family), fingerprint=fingerprint())
-
-
-def _saves() -> object:
-    from genui.formats.kinds import Saves
-    from genui.kinds.lab import files
-
-    return Saves(codecs=(files.CODEC,), draw_step=files.draw_step, list_steps=files.list_steps)
-
-
-def _keys() -> Sequence[object]:
-    from genui.kinds.lab.keys import KEYS
-
-    return KEYS
-
-
-def _shows() -> object:
-    from genui.kinds.lab.pane import LAB_PANE, PLANES, LabScreen
-    from genui.kinds.lab.view import PlaneView
-    from genui.ui.kinds import Shows
-
-    return Shows(pane=LAB_PANE, view=PlaneView, exports=PLANES, screen=LabScreen)
-
-
-def _demo() -> object:
-    from genui.kinds.lab.demo import LEARNING
-
-    return LEARNING
-
-
-def _command() -> object:
-    from genui.cli.command import Runs
-    from genui.kinds.lab import shell
-
-    return Runs(configure=shell.configure_lab, run=shell.run_lab)
+    generator = partial(sample.LabGenerator, family)
+    return engine.Begins(generator=generator, fingerprint=sample.fingerprint())
 
 
 _SUMMARY = "train a small network on points in the plane"
 _PAGE = Page("lab", _SUMMARY, Path(__file__).with_name("help.md"))
+
+
+def _demo() -> object:
+    """One for all kinds of the Lab."""
+    return demo.LEARNING
 
 
 def _in_the_lab(name: str, family: LabFamily) -> Kind:
@@ -74,7 +50,7 @@ def _in_the_lab(name: str, family: LabFamily) -> Kind:
         help=_PAGE,
         place=80,
         folder=Path(__file__).parent,
-        does="learns points in the plane",
+        ability="learns points in the plane",
         ref=ref_of(name),
         begins=partial(_begins, name),
         settings=LabSettings,
@@ -84,12 +60,16 @@ def _in_the_lab(name: str, family: LabFamily) -> Kind:
         title="Lab",
         has_screen=True,
         modes={"points": "Setting points in the Lab"},
-        keys=_keys,
-        shows=_shows,
+        keys=lambda: keys.KEYS,
+        shows=lambda: ui.Shows(
+            pane=pane.LAB_PANE, view=view.PlaneView, exports=pane.PLANES, screen=pane.LabScreen
+        ),
         demo=_demo,
         files=(".gif", ".apng", ".png", *([".csv"] if family.samples else [])),
-        saves=_saves,
-        commands=(Command("lab", _SUMMARY, _command),),
+        saves=lambda: formats.Saves(
+            codecs=(files.CODEC,), draw_step=files.draw_step, list_steps=files.list_steps
+        ),
+        commands={"lab": Command(_SUMMARY, lambda: (shell.configure_lab, shell.run_lab))},
     )
 
 

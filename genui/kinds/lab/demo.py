@@ -2,6 +2,7 @@
 
 from textual.app import ComposeResult
 
+from genui.base.late import late_imports
 from genui.kinds.lab.messages import LabSettings
 from genui.ui.demo import TICK, Demonstration, Preview
 from genui.ui.generate.pane import ORIGINS
@@ -9,6 +10,10 @@ from genui.ui.home_panes import TrainingPane
 from genui.ui.session import Session
 from genui.ui.terminal import may_animate
 from genui.ui.widgets.curve import Curve
+
+with late_imports():
+    from genui.kinds.lab import files, view
+    from genui.kinds.lab import pane as lab_pane
 
 SETTINGS = LabSettings(steps=600)
 LEARNS = "a small network learns two moons"
@@ -19,15 +24,11 @@ class LabPreview(Preview):
 
     def __init__(self, session: Session, pane: TrainingPane) -> None:
         super().__init__()
-        # Late: they import numpy.
-        from genui.kinds.lab.pane import Curves, LabController, PlaneCache
-        from genui.kinds.lab.view import PlaneView
-
         self._pane = pane
-        self._curves = Curves()
-        self._planes = PlaneCache()
-        self._view = PlaneView()
-        self.controller = LabController(session, self)
+        self._curves = lab_pane.Curves()
+        self._planes = lab_pane.PlaneCache()
+        self._view = view.PlaneView()
+        self.controller = lab_pane.LabController(session, self)
         self.controller.settings = SETTINGS
 
     def compose(self) -> ComposeResult:
@@ -39,8 +40,6 @@ class LabPreview(Preview):
             self.paint()
 
     def paint(self) -> None:
-        from genui.kinds.lab.files import scene_of
-
         trace = self.controller.trace
         is_read = trace is not None and trace.is_read
         origin = [(f" · {ORIGINS['record']}", "$warning")] if is_read else []
@@ -49,7 +48,7 @@ class LabPreview(Preview):
         if trace is None or not trace.frames:
             return
         if (plane := self._planes.latest(trace, 0.0)) is not None:
-            self._view.show(scene_of(plane, trace.frames[0]))
+            self._view.show(files.scene_of(plane, trace.frames[0]))
         self._curves.take(trace)
         losses = self._curves.losses
         if losses:

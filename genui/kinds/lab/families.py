@@ -1,4 +1,4 @@
-"""The families that the Lab trains: their names, and what its pane shows of them."""
+"""The families that the Lab trains: their names, and their appearance in its pane."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class LabFamily(Struct, frozen=True, kw_only=True):
-    """How a family learns points, and what the pane shows."""
+    """How a family learns points, and how the pane shows it."""
 
     title: str
     surface: str
@@ -25,6 +25,9 @@ FAMILIES: Mapping[str, LabFamily] = {
     "gan": LabFamily(title="GAN", surface="the discriminator's score", arrows="its gradient"),
     "diffusion": LabFamily(title="diffusion", surface="density", arrows="flow to data", noisy=True),
     "flow": LabFamily(title="flow matching", surface="density", arrows="flow to data", noisy=True),
+    "meanflow": LabFamily(
+        title="mean flow", surface="density", arrows="flow now, ⇒ over the whole way", noisy=True
+    ),
     "autoregressive": LabFamily(title="autoregressive", surface="p(x) p(y | x)"),
     "classifier": LabFamily(
         title="classifier",

@@ -1,9 +1,9 @@
 """Files of a training in the Lab: its plane as images, its samples as rows of a CSV."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.formats.codec import Codec
@@ -13,13 +13,15 @@ from genui.formats.sample import Difference, Sample, first_difference
 from genui.formats.text import RECIPE_LINE, split_recipe
 from genui.kinds.lab.messages import EDGE, GRID, Plane, PointsFrame
 from genui.kinds.lab.points import Fit, fit_to_plane, from_text, is_points
+from genui.kinds.lab.scene import (
+    Scene,
+    decode_arrows,
+    decode_grid,
+    decode_grids,
+    decode_places,
+    draw_image,
+)
 from genui.protocol import Frame
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from genui.kinds.lab.scene import Scene
 
 MAX_STEPS = 120  # of an animation
 
@@ -38,21 +40,20 @@ def _plane_steps(frames: Sequence[Frame]) -> list[int]:
     return [f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None]
 
 
-def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
+def scene_of(plane: Plane, first: PointsFrame) -> Scene:
     """A plane and the data, which are in the first frame of the training, ready to draw."""
-    from genui.kinds.lab import scene
-
-    return scene.Scene(
-        scene.decode_places(first.data),
+    return Scene(
+        decode_places(first.data),
         np.frombuffer(first.classes, np.uint8),
-        scene.decode_places(plane.samples),
-        scene.decode_grid(plane.surface, GRID),
-        scene.decode_grids(plane.chances, GRID),
-        scene.decode_arrows(plane.arrows),
+        decode_places(plane.samples),
+        decode_grid(plane.surface, GRID),
+        decode_grids(plane.chances, GRID),
+        decode_arrows(plane.arrows),
+        decode_arrows(plane.means),
     )
 
 
-def last_scene(frames: Sequence[Frame], step: int) -> "Scene | None":
+def last_scene(frames: Sequence[Frame], step: int) -> Scene | None:
     """The scene of the last plane up to `step`; None if there is none yet."""
     for frame in reversed(frames):
         if isinstance(frame, PointsFrame) and frame.step <= step and frame.plane is not None:
@@ -62,10 +63,8 @@ def last_scene(frames: Sequence[Frame], step: int) -> "Scene | None":
     return None
 
 
-def draw_step(frames: Sequence[Frame], step: int) -> "NDArray[np.uint8]":
+def draw_step(frames: Sequence[Frame], step: int) -> NDArray[np.uint8]:
     """The plane after a step, [H, W, 3], with the step and the divergence below."""
-    from genui.kinds.lab.scene import draw_image
-
     frame, first = _frame(frames, step), frames[0]
     assert frame.plane is not None
     assert isinstance(first, PointsFrame)
@@ -78,13 +77,11 @@ def format_rows(frames: Sequence[Frame], prompt: str, step: int) -> str:
 
     Raises GenuiError if there are none, as for a classifier.
     """
-    from genui.kinds.lab import scene
-
     plane = _frame(frames, step).plane
     if plane is None or not plane.samples:
         raise GenuiError("a classifier has no samples to write: write a .png or .gif of it")
     fit = fit_to_plane(from_text(prompt)) if is_points(prompt) else Fit()
-    places = ((2 * scene.decode_places(plane.samples) - 1) * EDGE).tolist()
+    places = ((2 * decode_places(plane.samples) - 1) * EDGE).tolist()
     lines = ("{:.5g},{:.5g}".format(*fit.to_data(x, y)) for x, y in places)
     return "\n".join(["x,y", *lines])
 

@@ -84,6 +84,7 @@ class Plane(Struct, frozen=True, kw_only=True, gc=False):
     high: float = 0.0
     chances: bytes = b""  # a grid for each class: its probability, 0 to 255 for 0 to 1
     arrows: bytes = b""  # [A, 2, 2] positions: from, to
+    means: bytes = b""  # [A, 2, 2] positions, of average velocities beside the arrows
 
 
 class PointsFrame(Frame, Struct, frozen=True, tag="points_frame", kw_only=True, gc=False):

@@ -1,4 +1,4 @@
-"""The Lab's five families of models of points in the plane, small enough to train interactively.
+"""The Lab's six families of models of points in the plane, small enough to train interactively.
 
 The state of a training is an immutable value: networks are functions of flat vectors of weights,
 and a step of Adam returns a new vector.
@@ -8,7 +8,7 @@ import math
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -103,7 +103,6 @@ class Net:
 
 
 def gradient_of(loss: Tensor, weights: Tensor) -> Tensor:
-    """The gradient of a loss by the weights."""
     (gradient,) = torch.autograd.grad(loss, weights)
     return gradient
 
@@ -148,6 +147,7 @@ class Sight:
     surface: Tensor | None = None  # [GRID, GRID]
     chances: Tensor | None = None  # [classes, GRID, GRID], probabilities
     arrows: Tensor | None = None  # [A, 2, 2]: from, to
+    means: Tensor | None = None  # [A, 2, 2] beside the arrows, of the same scale
     paths: Tensor | None = None
 
 
@@ -167,7 +167,7 @@ class SingleNetwork(ABC):
         """The view of the plane at a noise level, with `count` samples if it generates."""
 
     def reported(self, loss: float) -> float:
-        """The loss in the unit in which it is shown."""
+        """The loss in its displayed unit."""
         return loss
 
     def begin(self, rng: Rng) -> Learned:
@@ -223,6 +223,9 @@ STEPS = 16  # of Heun's method from noise to data
 FREQUENCIES = (1.0, 2.0, 4.0, 8.0)  # in quarter turns, of the level's Fourier features
 SIDE, REACH = 14, 0.15  # arrows along a side, and the length of the strongest
 LEAST = 0.04  # the lowest level at which a field is shown: without noise it is not defined
+INSTANT = 0.5  # share of mean flow's pairs of levels that are equal
+NEAR = 0.01  # levels between two velocities whose difference gives a derivative
+ADAPTED = 0.01  # squared error above which mean flow's loss grows with its root (their eq. 22)
 KERNEL = 0.06  # standard deviation of the kernel of density estimates
 
 
@@ -294,7 +297,7 @@ X_WAVES = torch.arange(1, 7) * math.pi / EDGE  # frequencies of x's Fourier feat
 
 class Autoregressive(SingleNetwork):
     """GRID logits for x, and a network from x to GRID logits for y. Points outside the plane are
-    moved to its edge. The loss is shown in bits above that of a uniform density."""
+    moved to its edge. The loss is shown in bits above the loss of a uniform density."""
 
     title = "autoregressive"
 
@@ -429,6 +432,76 @@ class FlowMatching(FieldFamily):
         return x - noise * self.velocity(weights, x, noise)
 
 
+# --- Mean flow (Geng et al. 2025): the average velocity over a whole step -----------------------
+
+
+class MeanFlow(FieldFamily):
+    """The network predicts the velocity u averaged over the way from a level t to a level r <= t,
+    so that one step leads from one to the other. Flow matching's velocity v is that for r = t.
+
+    It is a student of itself: t - r times u is the way, and its derivative by t along the path
+    gives what u must be, v - (t - r) du/dt (their equation 6).
+    """
+
+    title = "mean flow"
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__(width, classes)
+        self._net = MLP((FEATURES + 4 * len(FREQUENCIES), width, width, width, 2))
+
+    def predict(
+        self, weights: Tensor, x: Tensor, noise: Tensor, end: Tensor | None = None
+    ) -> Tensor:
+        """The network's output [N, 2] for the way from a noise level [N, 1] to a lower one, by
+        default the same."""
+        level = torch.cat([noise, noise if end is None else noise - end], dim=1)
+        turns = (level[:, :, None] * self._turns).flatten(1)
+        return self._net(weights, torch.cat([fourier_features(x), turns.sin(), turns.cos()], dim=1))
+
+    def loss(self, weights: Tensor, x: Tensor, labels: Tensor, rng: Rng) -> Tensor:
+        levels = uniform(rng, len(x), 2).sort(dim=1).values
+        end, level = levels.split(1, dim=1)
+        end = torch.where(uniform(rng, len(x), 1) < INSTANT, level, end)
+        noise = SPREAD * normal(rng, len(x), 2)
+        x_t = level * noise + (1 - level) * x
+        velocity = (x - noise) / SPREAD  # towards the data; the level falls
+        output = self.predict(weights, x_t, level, end)
+        with torch.no_grad():  # the derivative by the level, from one a little higher on the path
+            higher = x_t - NEAR * SPREAD * velocity, level + NEAR, end
+            change = (self.predict(weights, *higher) - output) / NEAR
+            target = velocity - (level - end) * change
+        return ((output - target).square().sum(dim=1) + ADAPTED).sqrt().mean()
+
+    def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
+        level = torch.full((len(x), 1), noise)
+        return -SPREAD * self.predict(weights, x, level)
+
+    def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
+        return x - noise * self.velocity(weights, x, noise)
+
+    def reach(self, weights: Tensor, x: Tensor, noise: float, end: float) -> Tensor:
+        """Positions [N, 2] at a noise level, after one step to a lower level."""
+        level, lower = (torch.full((len(x), 1), each) for each in (noise, end))
+        return x + (noise - end) * SPREAD * self.predict(weights, x, level, lower)
+
+    def look(self, learned: Learned, rng: Rng, count: int, noise: float) -> Sight:
+        """As of the other fields; the means are the average velocities over the rest of the way."""
+        sight = super().look(learned, rng, count, noise)
+        level, positions = max(noise, LEAST), mesh(SIDE)
+        field = -self.velocity(learned.average, positions, level)
+        way = (self.reach(learned.average, positions, level, 0.0) - positions) / level
+        both = arrows_at(positions.repeat(2, 1), torch.cat([field, way]), REACH)
+        arrows, means = both.chunk(2)
+        return replace(sight, arrows=arrows, means=means)
+
+    def _path(self, learned: Learned, rng: Rng, count: int, noise: float) -> Tensor:
+        """Particles [levels, count, 2], each level in one step from pure noise."""
+        x = SPREAD * normal(rng, count, 2)
+        levels = [1 - i / STEPS for i in range(STEPS) if 1 - i / STEPS > noise]
+        ways = [self.reach(learned.average, x, 1.0, level) for level in (*levels, noise)]
+        return torch.stack(ways)
+
+
 # --- A GAN: relativistic pairing with zero-centred penalties (R3GAN, Huang et al. 2024) -------
 
 GAN_LATENT = 4  # size of the latent
@@ -480,11 +553,12 @@ class Gan:
         generator_loss = F.softplus(real_score - fake_score).mean()
         generator = generator.step(gradient_of(generator_loss, weights), learning_rate, BETAS)
         average = update_average(learned.average, generator.weights, generator.steps)
-        losses = (
+        measures = (
             ("discriminator", float(loss.detach())),
             ("generator", float(generator_loss.detach())),
+            ("pairs right", float((real_score > fake_score).float().mean())),
         )
-        return Learned((generator, discriminator), average), losses
+        return Learned((generator, discriminator), average), measures
 
     def _score(self, weights: Tensor, x: Tensor) -> Tensor:
         """The discriminator's scores, logits [N, 1], at positions [N, 2]."""
@@ -509,6 +583,7 @@ FAMILIES: Mapping[str, Callable[[int, int], "Family"]] = types.MappingProxyType(
         "gan": Gan,
         "diffusion": Diffusion,
         "flow": FlowMatching,
+        "meanflow": MeanFlow,
         "autoregressive": Autoregressive,
         "classifier": Classifier,
     }

@@ -38,20 +38,21 @@ from genui.protocol.edits import inputs_at
 from genui.runs.models import ModelInfo, find_model
 from genui.ui import keys, messages
 from genui.ui.generate.actions import Actions
-from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
+from genui.ui.generate.pane import GenerationView, Inspector, PaneKind, Parts, TracePane
 from genui.ui.home import arrange, too_small
 from genui.ui.keys import Scope
+from genui.ui.lifecycle import is_usable
 from genui.ui.messages import ViewName
 from genui.ui.screens import Command, Copyable, PaneScreen
 from genui.ui.session import Session
 from genui.ui.settings import describe_change
 from genui.ui.traces.controller import Listener, TraceController
 from genui.ui.traces.export import TREE, Format
-from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
+from genui.ui.traces.trees import Lost, ShownTrace, TraceReply, Worker
 from genui.ui.widgets.bars import FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.dialogs import make_value_screen
 from genui.ui.widgets.settings import Option
 from genui.ui.widgets.timeline import Timeline
 
@@ -63,11 +64,11 @@ LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "everything": (),
-    "samples": ("surface", "chances", "arrows"),
-    "surface": ("samples", "arrows"),
+    "samples": ("surface", "chances", "arrows", "means"),
+    "surface": ("samples", "arrows", "means"),
     "arrows": ("samples", "surface", "chances"),
 }
-"""What `g` cycles through: a name, and the parts of a scene that it hides."""
+"""The layers, in the order of the keys: a name, and the parts of a scene that it hides."""
 
 
 def data_name(prompt: str) -> str:
@@ -98,14 +99,14 @@ class PlaneCache:
         while len(self._planes) > CACHED:
             self._planes.popitem(last=False)
 
-    def exact(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
+    def exact(self, trace: ShownTrace[PointsFrame], noise: float) -> Plane | None:
         """The plane of the current step; None if it is not known."""
         frame = trace.frame
         if noise == 0 and frame is not None and frame.plane is not None:
             return frame.plane
         return self._planes.get((trace.id, trace.position, noise))
 
-    def latest(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
+    def latest(self, trace: ShownTrace[PointsFrame], noise: float) -> Plane | None:
         """The last known plane up to the current step, shown until the exact one arrives."""
         if noise > 0:
             steps = [
@@ -118,7 +119,7 @@ class PlaneCache:
                 return frame.plane
         return None
 
-    def next_request(self, trace: Trace[PointsFrame], noise: float) -> Place | None:
+    def next_request(self, trace: ShownTrace[PointsFrame], noise: float) -> Place | None:
         """The plane to request from the worker now, marked as pending; None if there is none."""
         computed = trace.on_worker and trace.frames
         if not computed or self.pending is not None or self.exact(trace, noise) is not None:
@@ -256,7 +257,7 @@ class PlaneActions(Actions):
         self.cache = PlaneCache()
         self._paths_pending = False
 
-    def plane(self, trace: Trace[PointsFrame]) -> Plane | None:
+    def plane(self, trace: ShownTrace[PointsFrame]) -> Plane | None:
         """The plane of the current step; if it is missing, request it and return a near one."""
         family = family_of(trace.request.model)
         noise = self.noise if FAMILIES[family].noisy else 0.0
@@ -302,7 +303,7 @@ class PlaneActions(Actions):
         """Whether the family has noise levels; if not, tell the user that it lacks the feature."""
         lab = FAMILIES[self._controller.family]
         if not lab.noisy:
-            self.pane.say(f"{lab.title} has no {feature}: diffusion and flow matching do")
+            self.pane.say(f"{lab.title} has no {feature}: diffusion and the flows do")
         return lab.noisy
 
     def action_particles(self) -> None:
@@ -333,7 +334,7 @@ class PlaneActions(Actions):
             self.particles = None
 
     def handle_key(self, key: str) -> None:
-        """Stop the particles at any key but their own and that of the layers."""
+        """Stop the particles at any key but their own and the keys of the layers."""
         if key not in ("semicolon", "left_square_bracket", "right_square_bracket"):
             self.stop_particles()
 
@@ -406,7 +407,7 @@ class PointsEditor(PlaneView, can_focus=True):
 
     def action_set(self) -> None:
         if len(self.points) >= MAX_POINTS:
-            self.post_message(messages.Say(f"{MAX_POINTS:,} points is the limit", "note"))
+            self.post_message(messages.ShowStatus(f"{MAX_POINTS:,} points is the limit", "note"))
             return
         self.points.append(Point(*self._cursor_in_data(), self.label))
         self.post_message(messages.Acted())
@@ -418,7 +419,7 @@ class PointsEditor(PlaneView, can_focus=True):
 
     def action_remove(self) -> None:
         if not self.points:
-            self.post_message(messages.Say("no point is set yet: ⏎ sets one", "note"))
+            self.post_message(messages.ShowStatus("no point is set yet: ⏎ sets one", "note"))
             return
         x, y = self._cursor_in_data()
         nearest = min(self.points, key=lambda point: (point.x - x) ** 2 + (point.y - y) ** 2)
@@ -498,7 +499,9 @@ class OwnPoints(Actions):
                 )
 
         hint = "a CSV with one point per line: x,y or x,y,class; up to 5,000 points"
-        self.pane.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse, "open"), done)
+        self.pane.app.push_screen(
+            make_value_screen("Points from a CSV", "", hint, parse, "open"), done
+        )
 
     async def _read_csv(self, path: Path) -> None:
         try:
@@ -522,13 +525,13 @@ class Curves:
     """Collects the losses and divergences from the frames of a trace."""
 
     def __init__(self) -> None:
-        self._trace: Trace[PointsFrame] | None = None
+        self._trace: ShownTrace[PointsFrame] | None = None
         self._read = 0  # frames
         self._losses: dict[str, tuple[list[float], list[float]]] = {}
         self._divergence: tuple[list[float], list[float]] = ([], [])
 
-    def take(self, trace: Trace[PointsFrame] | None) -> None:
-        """Read the new frames of a trace; of another trace than before, all of them."""
+    def take(self, trace: ShownTrace[PointsFrame] | None) -> None:
+        """Read the new frames of a trace; all frames of another trace than before."""
         if trace is not self._trace:
             self._trace, self._read = trace, 0
             self._losses, self._divergence = {}, ([], [])
@@ -564,7 +567,7 @@ SHORT = 26  # lines; a shorter pane has no curve of the divergence
 MIN_SIDE = 36  # columns beside the plane
 
 
-class LabView(View):
+class LabView(GenerationView):
     """The plane at the current step, and the timeline."""
 
     def __init__(self, pane: TracePane, controller: LabController, planes: PlaneActions) -> None:
@@ -614,7 +617,7 @@ class LabView(View):
             title = Content.assemble((self.controller.title, "bold"))
             set_border(self, title, self._legend(trace, scene))
 
-    def _scene(self, trace: Trace[PointsFrame] | None) -> Scene | None:
+    def _scene(self, trace: ShownTrace[PointsFrame] | None) -> Scene | None:
         planes = self.planes
         if planes.particles is not None and (trace is None or trace.id != planes.particles.trace):
             planes.stop_particles()  # they belong to another training
@@ -639,7 +642,7 @@ class LabView(View):
             "s: model, data and other settings · e: draw points"
         )
 
-    def _legend(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> str:
+    def _legend(self, trace: ShownTrace[PointsFrame] | None, scene: Scene | None) -> str:
         """The meaning of the marks in the plane."""
         planes = self.planes
         if scene is None or trace is None:
@@ -685,7 +688,7 @@ class LabInspector(Inspector):
         self._paint_titles(controller.trace)
         self.pane.tuning.paint()
 
-    def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
+    def _paint_curves(self, trace: ShownTrace[PointsFrame] | None) -> None:
         loss, divergence = self.query(Curve)
         pairs = ((loss, self._curves.losses), (divergence, self._curves.divergence))
         for curve, series in pairs:
@@ -696,9 +699,9 @@ class LabInspector(Inspector):
                 curve.clear("the true density is not known" if trained else "no steps yet")
                 continue
             curve.set_series(series, dict.fromkeys(series, "line"))
-            curve.cursor = float(trace.position) if trace is not None else None
+            curve.set(cursor=float(trace.position) if trace is not None else None)
 
-    def _paint_titles(self, trace: Trace[PointsFrame] | None) -> None:
+    def _paint_titles(self, trace: ShownTrace[PointsFrame] | None) -> None:
         rate = trace.steps_per_s(time.monotonic()) if trace is not None and trace.playing else 0.0
         pace = f" · {count(round(rate))} steps/s" if rate >= 1 else ""
         bits = self._bits(trace) if self.pane.has_class("-short") else ""
@@ -710,7 +713,7 @@ class LabInspector(Inspector):
             name += f" · exact samples: {floor:.3f}"
         set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=name)
 
-    def _bits(self, trace: Trace[PointsFrame] | None) -> str:
+    def _bits(self, trace: ShownTrace[PointsFrame] | None) -> str:
         """The last divergence up to the current step."""
         series = self._curves.divergence
         if trace is None or not series:
@@ -770,7 +773,14 @@ PLANES = (
 )  # fmt: skip
 
 LAB_PANE = PaneKind(
-    "lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=0.5, compares=False, kept=False
+    "lab",
+    "Lab",
+    "lab-pane",
+    _build,
+    setting="learning_rate",
+    catch_up=0.5,
+    compares=False,
+    kept=False,
 )
 
 
@@ -812,7 +822,7 @@ class LabScreen(PaneScreen):
 
     def on_screen_resume(self) -> None:
         """Paint what arrived while the screen was closed."""
-        if self.usable and not self.view.editing:
+        if is_usable(self) and not self.view.editing:
             self.set_focus(self.lab)
             self.lab.paint()
 
@@ -826,10 +836,10 @@ class LabScreen(PaneScreen):
         return "points" if self.view.editing else self.lab.scope
 
     def update_bars(self) -> None:
-        if not self.usable:
+        if not is_usable(self):
             return
-        self.query_one(HeaderLine).set("lab", self.live, self.machine, self.traffic)
-        self.query_one(FooterLine).set(self.scope, False, self.user_keys)
+        self.query_one(HeaderLine).set("lab")
+        self.query_one(FooterLine).set(self.scope, False)
 
     async def press(self, key: keys.Key) -> None:
         panel = self.lab.tuning.panel
@@ -840,7 +850,7 @@ class LabScreen(PaneScreen):
         return self.lab.copyables()
 
     async def action_undo(self) -> None:
-        """Undo what was done last in the Lab; if nothing, what was done elsewhere."""
+        """Undo the last action in the Lab; if there is none, the last action elsewhere."""
         if line := self.lab.controller.undo():
             self.say(line, "note")
         else:

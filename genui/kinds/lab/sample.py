@@ -37,6 +37,7 @@ def pack_plane(sight: Sight) -> Plane:
         high=high,
         chances=b"" if sight.chances is None else _bytes(sight.chances),
         arrows=b"" if sight.arrows is None else pack(sight.arrows),
+        means=b"" if sight.means is None else pack(sight.means),
     )
 
 
@@ -255,7 +256,7 @@ class LabGenerator:
         """
         if request.paths and not state.family.levels:
             raise MisuseError(
-                f"{state.family.title} moves no particles: diffusion and flow matching do"
+                f"{state.family.title} moves no particles: diffusion and the flows do"
             )
         noise = request.noise if state.family.levels else 0.0
         sight = self._look(state, noise)
@@ -287,7 +288,7 @@ class LabGenerator:
 
 
 def fingerprint() -> str:
-    """A fingerprint of how the Lab trains, in place of that of weights."""
+    """A fingerprint of how the Lab trains, in place of a fingerprint of weights."""
     return hashlib.sha256(f"genui lab {VERSION}".encode()).hexdigest()[:16]
 
 

@@ -26,6 +26,7 @@ class Scene:
     surface: Grid | None = None
     chances: NDArray[np.float64] | None = None  # [classes, G, G], which sum to about 1
     arrows: Floats = field(default_factory=lambda: np.zeros((0, 2, 2)))  # [A, (start, end), 2]
+    means: Floats = field(default_factory=lambda: np.zeros((0, 2, 2)))  # beside the arrows
 
     def without(self, *layers: str) -> "Scene":
         """Return the scene without some of its layers, named like the fields."""
@@ -88,11 +89,12 @@ def find_boundary(chances: NDArray[np.float64], columns: int, rows: int) -> NDAr
 
 # --- The plane in cells -----------------------------------------------------------------------
 # Everything can be read without colour: data have a mark for each class, samples are dots, 2 × 4
-# per cell, arrows point in one of eight directions, a boundary is a line of dots, a surface is a
-# shade.
+# per cell, arrows point in one of eight directions, means are double arrows, a boundary is a line
+# of dots, a surface is a shade.
 
 MARKS = "+×○□"  # of data, one for each class
 ARROWS = "→↗↑↖←↙↓↘"
+MEANS = "⇒⇗⇑⇖⇐⇙⇓⇘"
 CURSOR = "╋"
 SHADES = 8  # 0 is the background
 RAMP = "  ░░▒▒▓▓"  # shades as characters
@@ -102,6 +104,7 @@ LOOKS = (
     "shade",  # a character of RAMP
     "samples",
     "arrows",
+    "means",
     "boundary",
     "cursor",
     *(f"data-{number}" for number in range(1, len(MARKS) + 1)),
@@ -148,7 +151,8 @@ def draw(
     _put_dots(cells, _mark_dots(scene.samples, across, down), "samples")
     if scene.chances is not None:
         _put_dots(cells, find_boundary(scene.chances, across, down), "boundary")
-    _put_arrows(cells, scene.arrows)
+    _put_arrows(cells, scene.arrows, ARROWS, "arrows")
+    _put_arrows(cells, scene.means + np.array([1 / columns, 0]), MEANS, "means")
     if cursor is not None:
         (row,), (column,) = _find_cells(np.array([cursor]), columns, rows)
         cells.codes[row, column] = ord(CURSOR)
@@ -213,17 +217,17 @@ def _put_dots(cells: PlaneCells, dots: NDArray[np.bool_], look: str) -> None:
     cells.looks[filled] = LOOKS.index(look)
 
 
-def _put_arrows(cells: PlaneCells, arrows: Floats) -> None:
+def _put_arrows(cells: PlaneCells, arrows: Floats, signs_of: str, look: str) -> None:
     if not len(arrows):
         return
     rows, columns = cells.codes.shape
     vector = arrows[:, 1] - arrows[:, 0]
     row, column = _find_cells(arrows.mean(axis=1), columns, rows)
     octant = np.round(np.arctan2(vector[:, 1], vector[:, 0]) / (np.pi / 4)).astype(np.int64) % 8
-    signs = np.array([ord(sign) for sign in ARROWS], np.uint32)[octant]
+    signs = np.array([ord(sign) for sign in signs_of], np.uint32)[octant]
     signs[np.hypot(vector[:, 0], vector[:, 1]) < _MIN_ARROW] = ord("·")
     cells.codes[row, column] = signs
-    cells.looks[row, column] = LOOKS.index("arrows")
+    cells.looks[row, column] = LOOKS.index(look)
 
 
 # --- The plane as an image --------------------------------------------------------------------
@@ -237,7 +241,7 @@ CLASSES = np.array(((47, 84, 140), (140, 84, 30), (40, 120, 70), (120, 60, 130))
 DATA = ((139, 148, 158), (210, 153, 34), (86, 211, 100), (210, 168, 255))
 SAMPLES = (121, 192, 255)
 LINE = (240, 246, 252)
-ARROW = (255, 166, 87)
+ARROW, MEAN = (255, 166, 87), (86, 211, 100)
 
 
 def draw_image(scene: Scene, caption: str = "", side: int = SIDE) -> Pixels:
@@ -252,10 +256,11 @@ def draw_image(scene: Scene, caption: str = "", side: int = SIDE) -> Pixels:
         pen.line((x, y - 2, x, y + 2), fill=colour)
     for x, y in _place_pixels(scene.samples, side):
         pen.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=SAMPLES)
-    for (x, y), (to_x, to_y) in zip(*(_place_pixels(scene.arrows[:, i], side) for i in (0, 1)),
-                                    strict=True):  # fmt: skip
-        pen.line((x, y, to_x, to_y), fill=ARROW)
-        pen.ellipse((to_x - 1.5, to_y - 1.5, to_x + 1.5, to_y + 1.5), fill=ARROW)
+    for arrows, colour, width in ((scene.means, MEAN, 3), (scene.arrows, ARROW, 1)):
+        for (x, y), (to_x, to_y) in zip(*(_place_pixels(arrows[:, i], side) for i in (0, 1)),
+                                        strict=True):  # fmt: skip
+            pen.line((x, y, to_x, to_y), fill=colour, width=width)
+            pen.ellipse((to_x - 1.5, to_y - 1.5, to_x + 1.5, to_y + 1.5), fill=colour)
     if caption:
         pen.text((6, side - 16), caption, fill=LINE)
     return np.asarray(image)

@@ -5,16 +5,21 @@ import secrets
 from pathlib import Path
 
 from genui.base.errors import MisuseError
+from genui.base.files import atomic_write
+from genui.base.late import late_imports
 from genui.cli import files, output
 from genui.cli.options import add_settings, seed_from, settings_for
 from genui.cli.parser import add_json
-from genui.formats.codec import CODECS, Sample
-from genui.formats.recipe import View, recipe_of, result_of
+from genui.formats.codec import CODECS, Sample, encode
+from genui.formats.recipe import ExportView, recipe_of, result_of
 from genui.kinds.lab.families import FAMILIES
 from genui.kinds.lab.messages import LabSettings, PointsFrame
 from genui.kinds.lab.points import read_csv, to_text
 from genui.protocol import Frame, Start, Started
 from genui.protocol.kinds import find_kind
+
+with late_imports():
+    from genui.engine import load, replay
 
 
 def configure_lab(parser: argparse.ArgumentParser) -> None:
@@ -78,9 +83,7 @@ def _given(args: argparse.Namespace) -> dict[str, str]:
 
 def _train(start: Start, is_random: bool, as_json: bool) -> tuple[Started, list[Frame]]:
     """Trains, and prints a line for each evaluation, and the seed if it is random."""
-    from genui.engine.load import stream
-
-    messages = stream(start)
+    messages = load.stream(start)
     started = next(messages)
     assert isinstance(started, Started)
     if is_random:
@@ -99,20 +102,18 @@ def _train(start: Start, is_random: bool, as_json: bool) -> tuple[Started, list[
 def _print_step(frame: PointsFrame, as_json: bool) -> None:
     facts = {"step": frame.step, **dict(frame.measures), "divergence": frame.divergence}
     if as_json:
-        output.emit(facts, indent=False)
+        output.print_json(facts, indent=False)
         return
     words = [f"{name} {value:.4f}" for name, value in frame.measures]
     if frame.divergence is not None:
         words.append(f"{frame.divergence:.4f} bits of divergence")
-    output.say(f"step {frame.step:<6} {'  '.join(words)}")
+    output.print_line(f"step {frame.step:<6} {'  '.join(words)}")
 
 
 def _write(target: Path, start: Start, started: Started, frames: list[Frame]) -> None:
-    from genui.engine.replay import machine
-
-    last = frames[-1].step
-    shows = CODECS[target.suffix.lower()].shows
-    view = View(kind=shows, steps=(last,) if shows == "frame" else ())
+    last, suffix = frames[-1].step, target.suffix.lower()
+    shows = CODECS[suffix].shows
+    view = ExportView(kind=shows, steps=(last,) if shows == "frame" else ())
     sample = Sample(start.seed, started.prompt, frames, kind=started.kind)
-    recipe = recipe_of(start, started, machine(), result_of(frames), view=view)
-    files.write_file(target, [sample], recipe)
+    recipe = recipe_of(start, started, replay.machine(), result_of(frames), view=view)
+    atomic_write(target, encode(suffix, [sample], recipe))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.color import Color
@@ -14,15 +14,11 @@ from rich.style import Style
 from textual.strip import Strip
 
 from genui.kinds.lab.files import last_scene
+from genui.kinds.lab.scene import LOOKS, SHADES, PlaneCells, Scene, draw, fit_plane
 from genui.ui.themes import colour_mode
 from genui.ui.traces.compare import Moment
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.lines import LineWidget, strip_of
-
-if TYPE_CHECKING:
-    from genui.kinds.lab.scene import PlaneCells, Scene
-
-# numpy and genui.render are imported with the first plane, so that the app paints sooner.
 
 CLASSES = 4
 MAX_TINT = 0.42  # the share of a class's colour in its strongest shade
@@ -36,6 +32,7 @@ class PlaneView(LineWidget):
         & > .plane--shade { color: $text-muted; }
         & > .plane--samples { color: $foreground; text-style: bold; }
         & > .plane--arrows { color: $warning; }
+        & > .plane--means { color: $success; text-style: bold; }
         & > .plane--boundary { color: $foreground; text-style: bold; }
         & > .plane--cursor { color: $background; background: $warning; text-style: bold; }
         & > .plane--data-1 { color: $foreground 55%; }
@@ -60,8 +57,6 @@ class PlaneView(LineWidget):
         """The columns and rows of the plane; (0, 0) without room."""
         if not self.size:
             return 0, 0
-        from genui.kinds.lab.scene import fit_plane
-
         return fit_plane(*self.size)
 
     def show(self, scene: Scene, cursor: tuple[float, float] | None = None) -> None:
@@ -69,7 +64,7 @@ class PlaneView(LineWidget):
         self._scene, self.cursor = scene, cursor
         self.redraw()
 
-    def show_trace(self, trace: Trace[Any], moment: Moment) -> None:
+    def show_trace(self, trace: ShownTrace[Any], moment: Moment) -> None:
         """Show the last plane of a training up to one of its steps."""
         scene = last_scene(trace.frames, moment.step)
         if scene is None:
@@ -88,8 +83,6 @@ class PlaneView(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._scene is None:
             return self.message(self._empty, width, height)
-        from genui.kinds.lab.scene import draw
-
         columns, rows = self.cells
         shaded = colour_mode(self.app) in ("truecolor", "256")
         cells = draw(self._scene, columns, rows, shaded=shaded, cursor=self.cursor)
@@ -100,8 +93,6 @@ class PlaneView(LineWidget):
 
     def _runs(self, cells: PlaneCells, y: int) -> Iterator[tuple[str, Style]]:
         """Yield a row as texts, each with its style."""
-        from genui.kinds.lab.scene import LOOKS
-
         codes, looks, ground = cells.codes[y], cells.looks[y], cells.ground[y]
         text = codes.astype("<u4").tobytes().decode("utf-32-le")
         changes = (looks[1:] != looks[:-1]) | (ground[1:] != ground[:-1])
@@ -110,8 +101,6 @@ class PlaneView(LineWidget):
             yield text[start:end], self._style(look, int(ground[start]))
 
     def _style(self, look: str, ground: int) -> Style:
-        from genui.kinds.lab.scene import SHADES
-
         style = self.style(look)
         shade = ground % SHADES
         if not shade or look == "plane--cursor":

@@ -2,62 +2,38 @@
 
 import dataclasses
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from genui.base.late import late_imports
 from genui.base.manual import Page
 from genui.kinds.text import SAMPLED_TEXT
 from genui.protocol.kinds import Recipes
 from genui.protocol.settings import TextSettings
 
-
-def _recipes() -> Recipes:
-    from genui.kinds.music.recipe import MUSIC_RECIPES, MusicRecipe
-
-    return Recipes(MusicRecipe, MUSIC_RECIPES)
-
-
-def _prepares() -> object:
-    from genui.engine.kinds import Prepares
-    from genui.kinds.music.data import check_music
-
-    return Prepares(check=check_music)
-
-
-def _trains() -> object:
-    from genui.engine.kinds import Trains
-    from genui.kinds.music.metrics import measure_music, nearest_music
-    from genui.kinds.music.task import MusicTask
-
-    return Trains(task=MusicTask, measure=measure_music, nearest=nearest_music)
-
-
-def _generates() -> object:
-    from genui.engine.kinds import Generates
-    from genui.kinds.music.sample import load_music_model
-
-    return Generates(load=load_music_model)
+with late_imports():
+    from genui.cli import kinds as cli
+    from genui.engine import kinds as engine
+    from genui.formats import kinds as formats
+    from genui.kinds.music import (
+        data,
+        keys,
+        metrics,
+        midi,
+        pane,
+        recipe,
+        roll,
+        sample,
+        score,
+        shell,
+        task,
+    )
+    from genui.ui import kinds as ui
 
 
 def _show_score(path: Path) -> None:
-    from genui.kinds.music.shell import show_score  # late: the app does not need the shell
-
-    show_score(path)
-
-
-def _saves() -> object:
-    from genui.formats.kinds import Saves
-    from genui.kinds.music import midi, score
-
-    return Saves(
-        codecs=(dataclasses.replace(midi.CODEC, show=_show_score),),
-        encode_sound=midi.encode_played,
-        check_init=score.Given.from_text,
-        describe_init=score.describe_given,
-        init_options=score.split_init,
-    )
+    shell.show_score(path)
 
 
 def _add_options(parser: ArgumentParser) -> None:
@@ -77,34 +53,6 @@ def _add_options(parser: ArgumentParser) -> None:
     )
 
 
-def _prints() -> object:
-    from genui.cli.kinds import Prints
-    from genui.kinds.music import shell
-
-    return Prints(
-        as_json=shell.score_as_json,
-        draw=shell.draw_rolls,
-        read_token=shell.read_note,
-        parse_init=shell.add_melody,
-        check=shell.check_orchestra,
-        choose_view=shell.choose_view,
-    )
-
-
-def _keys() -> Sequence[object]:
-    from genui.kinds.music.keys import KEYS
-
-    return KEYS
-
-
-def _shows() -> object:
-    from genui.kinds.music.pane import PIECES, ROLL
-    from genui.kinds.music.roll import Roll
-    from genui.ui.kinds import Shows
-
-    return Shows(pane=ROLL, view=Roll, exports=PIECES)
-
-
 _PAGE = Page(
     "music", "write four-voice music, harmonise a melody", Path(__file__).with_name("help.md")
 )
@@ -113,32 +61,48 @@ KINDS = (
     replace(
         SAMPLED_TEXT,
         medium="music",
+        watermarks=(),
         help=_PAGE,
         place=40,
-        does="writes four-voice music",
+        ability="writes four-voice music",
         limitations="It was trained on the notes of Bach's chorales only: no words, no "
         "fermatas, and a context of six bars. It breaks the rules of part-writing more often "
         "than Bach, as the metrics show.",
         folder=Path(__file__).parent,
-        recipes=_recipes,
-        prepares=_prepares,
-        trains=_trains,
-        generates=_generates,
+        recipes=lambda: Recipes(recipe.MusicRecipe, recipe.MUSIC_RECIPES),
+        prepares=lambda: engine.Prepares(check=data.check_music),
+        trains=lambda: engine.Trains(
+            task=task.MusicTask, measure=metrics.measure_music, nearest=metrics.nearest_music
+        ),
+        generates=lambda: engine.Generates(load=sample.load_music_model),
         default_settings=TextSettings(tokens=1600),  # 25 bars; most pieces end before
         options=("init", "melody", "voices", "gm"),
         makes="a piece",
         pane="roll",
         title="Roll",
-        keys=_keys,
+        keys=lambda: keys.KEYS,
         replaces_canvas=True,
-        shows=_shows,
+        shows=lambda: ui.Shows(pane=pane.ROLL, view=roll.Roll, exports=pane.PIECES),
         files=(".mid", ".wav"),
-        saves=_saves,
+        saves=lambda: formats.Saves(
+            codecs=(dataclasses.replace(midi.CODEC, show=_show_score),),
+            encode_sound=midi.encode_played,
+            check_init=score.Given.from_text,
+            describe_init=score.describe_given,
+            init_options=score.split_init,
+        ),
         init_prefix="notes:",
         # Transformers reach 0.34 to 0.42 on chorales (Huang et al. 2018).
         scales={"nats a token": (0.4, 0.5)},
         streams=False,
-        prints=_prints,
+        prints=lambda: cli.Prints(
+            as_json=shell.score_as_json,
+            draw=shell.draw_rolls,
+            read_token=shell.read_note,
+            parse_init=shell.add_melody,
+            check=shell.check_orchestra,
+            choose_view=shell.choose_view,
+        ),
         add_options={"generate": _add_options},
         examples=(
             "genui generate chorales --prompt 'G minor, 3/4' --out tune.mid",

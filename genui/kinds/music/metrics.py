@@ -27,7 +27,7 @@ to G4, bass E2 to D4 (Aldwell & Schachter, Harmony and Voice Leading, chapter 6)
 
 
 class Faults(NamedTuple):
-    """How often a piece breaks each rule."""
+    """The number of times that a piece breaks each rule."""
 
     fifths: int  # parallel perfect fifths, between any two voices
     octaves: int  # parallel octaves and unisons
@@ -174,10 +174,8 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
         first=min(steps, default=1),
         last=max(steps, default=1),
         where=f"BWV {piece.bwv}, from bar {bar}: {run.sixteenths / chorale.QUARTER:g} quarters",
-        before="",
-        after="",
     )
-    return Neighbours(trace=0, step=0, data=data, measured=measured, quote=quote)
+    return Neighbours(trace=0, step=0, data=data, measured=measured, quotes=(quote,))
 
 
 def written(state: MusicState) -> list[int]:

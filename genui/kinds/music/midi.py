@@ -256,11 +256,6 @@ FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/s
 FONT = "default-GM.sf2"  # Debian's name of the default one
 
 
-def installed() -> bool:
-    """Whether fluidsynth and a soundfont are installed."""
-    return shutil.which("fluidsynth") is not None and soundfont() is not None
-
-
 def soundfont() -> Path | None:
     """The file of the setting `soundfont`, else an installed one; None if there is none."""
     if named := load_config().soundfont:
@@ -349,7 +344,7 @@ def piece_of(init: RgbImage | str | None, prompt: str, frames: Sequence[Frame]) 
 
 
 def concatenate(pieces: Sequence[Piece]) -> Piece:
-    """The pieces one after the other, each at its own position in a bar of the first."""
+    """The pieces one after the other, each from its own position in a bar of the first."""
     first = pieces[0]
     bar, begins = first.opening.bar, first.opening.begins
     combined = list(first.notes)

@@ -7,8 +7,9 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.base.text import clean_line
-from genui.kinds.music import chorale, score
+from genui.kinds.music import chorale, keys, score
 from genui.kinds.music.roll import Roll
 from genui.protocol import TextSettings
 from genui.protocol.kinds import KINDS
@@ -18,8 +19,11 @@ from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.text import TextActions, TextInspector, TextView
 from genui.ui.traces.controller import Opening
 from genui.ui.traces.export import Format
-from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.dialogs import make_value_screen
 from genui.ui.widgets.settings import Option
+
+with late_imports():
+    from genui.kinds.music import midi
 
 
 class RollView(TextView):
@@ -120,7 +124,9 @@ class MusicActions(SoundActions):
         hint = "a MIDI file, whose highest part is harmonised; empty for no melody"
         given = self._controller.opening.init
         path = given if isinstance(given, str) and not given.startswith(score.GIVEN) else ""
-        self.pane.ask(ValueScreen("Melody", path, hint, _parse_path, "harmonise"), self.use_melody)
+        self.pane.ask(
+            make_value_screen("Melody", path, hint, _parse_path, "harmonise"), self.use_melody
+        )
 
     def use_melody(self, path: str) -> None:
         """Harmonise the melody of that file; "" for no melody."""
@@ -143,8 +149,6 @@ class MusicActions(SoundActions):
         frames = trace.frames[: trace.position]
 
         def wav() -> bytes:
-            from genui.kinds.music import midi
-
             return midi.play_piece(midi.piece_of(init, prompt, frames))
 
         self.hear(wav)
@@ -176,8 +180,8 @@ ROLL = PaneKind(
     "Roll",
     "text-pane roll-pane",
     _build,
-    "temperature",
-    without=frozenset({"grammar"}),
+    setting="temperature",
+    without=keys.OF_WORDS,
     fps=15,
     catch_up=0.2,
 )

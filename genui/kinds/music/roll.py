@@ -18,7 +18,7 @@ from genui.kinds.music.piano_roll import (
 from genui.protocol import TextFrame
 from genui.render.canvas import merge_runs
 from genui.ui.traces.compare import Moment
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.lines import LineWidget, strip_of
 
 _HEAD = "▾"
@@ -65,7 +65,7 @@ class Roll(LineWidget):
         self.grid, self._source, self._frames = None, None, []
         super().clear(empty)
 
-    def show_trace(self, trace: Trace[TextFrame], moment: Moment) -> None:
+    def show_trace(self, trace: ShownTrace[TextFrame], moment: Moment) -> None:
         """Show a trace up to one of its steps."""
         if trace.started or trace.frames:
             frames = trace.frames[: moment.step]
@@ -85,8 +85,8 @@ class Roll(LineWidget):
     ) -> bool:
         """Show the notes of `frames`, with the playhead after `step`, or at the end of the piece.
 
-        `init` and `prompt` are those of `Start`. Only frames that are new are added to the grid.
-        Returns False if the prompt or melody cannot be read.
+        `init` and `prompt` are the fields of `Start`. Only frames that are new are added to the
+        grid. Returns False if the prompt or melody cannot be read.
         """
         source = (init, prompt)
         known = len(self._frames)
@@ -172,7 +172,6 @@ class Roll(LineWidget):
     # --- drawing ------------------------------------------------------------------------
 
     def on_resize(self) -> None:
-        super().on_resize()
         self._follow()
         self._fill_last_page()
 

@@ -169,7 +169,7 @@ def _voice_tokens(
 ) -> tuple[bytes, int, str]:
     """The tokens of one voice, how many of its notes were off the grid, and a remark.
 
-    Of several notes at once the highest is taken; for the bass the lowest.
+    The highest of several notes at once is taken; for the bass the lowest.
     """
     tokens = [chorale.REST, *[chorale.HOLD] * (length - 1)]
     shift = _octave_shift(track, voice)
@@ -325,8 +325,9 @@ class MusicGenerator(TokenGenerator[MusicState]):
 
     def check_settings(self, settings: object) -> TextSettings:
         checked = super().check_settings(settings)
-        if checked.grammar != "none":
-            raise MisuseError(f"grammar {checked.grammar}: this model writes music; leave it out")
+        for name in ("grammar", "watermark"):
+            if (value := getattr(checked, name)) != "none":
+                raise MisuseError(f"{name} {value}: this model writes music; leave it out")
         return checked
 
     def check_editable(self, state: MusicState) -> None:
@@ -365,9 +366,6 @@ class MusicGenerator(TokenGenerator[MusicState]):
 
     def encode(self, text: str) -> list[int]:
         raise MisuseError("music is not steered by texts; ablate a head, or patch by token ids")
-
-    def output(self, token_id: int) -> int:
-        return token_id % chorale.INPUTS
 
     def name(self, token: int) -> str:
         return chorale.spell_token(token)
@@ -409,7 +407,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
 def mask_slot(
     logits: np.ndarray, slot: chorale.Slot, leads: frozenset[int], sixteenths: int | None
 ) -> np.ndarray:
-    """A copy of the logits [SIZE] of a slot in which tokens that it cannot have are NEVER."""
+    """A copy of the logits [SIZE] of a slot with NEVER for tokens that it cannot have."""
     allowed = list(chorale.allowed_tokens(slot, leads, sixteenths))
     masked = np.full_like(logits, NEVER)
     masked[allowed] = logits[allowed]

@@ -1,6 +1,6 @@
 """A piece while it is generated: the grid of its tokens, its notes, and voices that are given.
 
-The tokens are those of `genui.kinds.music.chorale`.
+The tokens are defined in `genui.kinds.music.chorale`.
 """
 
 from collections.abc import Sequence
@@ -169,7 +169,7 @@ class Grid:
 def grid_of(init: str | None, prompt: str) -> tuple[Grid, chorale.Opening]:
     """An empty grid and the opening for a trace with this `Start.init` and prompt.
 
-    Raises MisuseError if they are not those of music.
+    Raises MisuseError if they are not frames of music.
     """
     if init is None:
         return Grid(chorale.MELODY_FIRST), chorale.parse_opening(prompt)

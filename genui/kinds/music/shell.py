@@ -14,7 +14,7 @@ from genui.cli.generation import Generation, recipe_for
 from genui.cli.request import Request
 from genui.cli.show import print_facts
 from genui.formats.codec import codec_of, read
-from genui.formats.recipe import TraceRecipe, View
+from genui.formats.recipe import ExportView, TraceRecipe
 from genui.kinds.music import chorale, midi, score
 from genui.kinds.music.midi import ScoreFile, grid_of_frames
 from genui.kinds.music.piano_roll import Column, format_roll
@@ -52,7 +52,7 @@ def check_orchestra(args: argparse.Namespace, request: Request) -> None:
     midi.fluidsynth()
 
 
-def choose_view(args: argparse.Namespace, view: View) -> View:
+def choose_view(args: argparse.Namespace, view: ExportView) -> ExportView:
     """The view of a file, by `--gm`."""
     return replace(view, kind="orchestra") if args.gm else view
 
@@ -60,7 +60,7 @@ def choose_view(args: argparse.Namespace, view: View) -> View:
 def score_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One piece for scripts: its recipe and its notes."""
     piece = midi.piece_of(generation.started.init, generation.started.prompt, generation.frames)
-    recipe = msgspec.to_builtins(recipe_for([generation], View(kind="score")))
+    recipe = msgspec.to_builtins(recipe_for([generation], ExportView(kind="score")))
     return {**recipe, "notes": [note._asdict() for note in piece.notes]}
 
 
@@ -71,7 +71,7 @@ def draw_rolls(generations: Sequence[Generation]) -> None:
     """Draws each piece below its opening and seed."""
     for one in generations:
         grid, opening = grid_of_frames(one.started.init, one.started.prompt, one.frames)
-        output.say(f"{chorale.spell_opening(opening)}, seed {one.start.seed}")
+        output.print_line(f"{chorale.spell_opening(opening)}, seed {one.start.seed}")
         _draw(grid.columns, opening.bar, opening.begins)
 
 
@@ -85,12 +85,12 @@ def draw_score(file: ScoreFile, recipe: TraceRecipe) -> None:
 
 def _draw(sounds: Sequence[Column], bar: int, begins: int) -> None:
     for line in format_roll(sounds, output.columns(), bar, begins).split("\n"):
-        output.say(line)
+        output.print_line(line)
 
 
 def show_score(file: Path) -> None:
     """Prints the recipe of a file and draws its notes."""
     saved = read(file)
     print_facts(saved)
-    output.say()
+    output.print_line()
     draw_score(saved.content, saved.recipe)

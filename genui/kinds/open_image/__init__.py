@@ -1,7 +1,7 @@
 """Open models that draw images: folders of diffusers, in our own loop.
 
-- `folder`: what a folder says of its model, and the table of pipelines
-- `schedule`: the levels of a scheduler's configuration, and what its network predicts
+- `folder`: what a folder says of its model, and the table of pipelines - `schedule`: the levels of
+a scheduler's configuration, and what its network predicts
 - `conditions`: prompts and classes as token ids, and the text encoders that read them
 - `adapters`: LoRA files that a prompt names
 - `pipelines`: how each pipeline calls its network
@@ -14,16 +14,19 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from genui.base.late import late_imports
 from genui.base.manual import Page
 from genui.kinds.image import DENOISED
 from genui.protocol.kinds import PRETRAINED
 
+with late_imports():
+    from genui.engine import loaders
+    from genui.hub import formats
+    from genui.kinds.open_image import folder, load
+
 
 def _formats() -> Mapping[str, object]:
-    from genui.hub.formats import ModelFormat
-    from genui.kinds.open_image import folder
-
-    row = ModelFormat(
+    row = formats.ModelFormat(
         title="a diffusers folder",
         recognise=folder.recognise,
         describe=folder.describe,
@@ -32,13 +35,6 @@ def _formats() -> Mapping[str, object]:
         converts=True,
     )
     return {"diffusers": row}
-
-
-def _opens() -> object:
-    from genui.engine.load import Loader
-    from genui.kinds.open_image.load import load
-
-    return Loader(load)
 
 
 KINDS = (
@@ -52,6 +48,6 @@ KINDS = (
         folder=Path(__file__).parent,
         limitations="Others trained it: its own card says on what, and what it cannot do.",
         formats=_formats,
-        opens={"diffusers": _opens},
+        opens={"diffusers": lambda: loaders.Loader(load.load)},
     ),
 )

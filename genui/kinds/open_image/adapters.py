@@ -20,9 +20,9 @@ from torch import Tensor
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import show
-from genui.engine.sample.diffusion_state import Row
+from genui.engine.sample.diffusion_state import ImageInputs
 from genui.hub.formats import fingerprint, state_of
-from genui.kinds.open_image.conditions import Embeddings, Reader
+from genui.kinds.open_image.conditions import CaptionReader, Embeddings
 
 MOST = 4
 """Adapters of one prompt."""
@@ -102,7 +102,7 @@ class Adapters:
         self._active = columns
 
     def remark(self, prompt: Prompt) -> list[str]:
-        """What is applied, with a fingerprint of each file, which is not part of the model."""
+        """The adapters that are applied, with the fingerprints of their files."""
         return [
             f"LoRA {name} at {weight:g} ({fingerprint(self._find(name))[:8]})"
             for name, weight in prompt.adapters
@@ -115,7 +115,7 @@ class Adapters:
             number = len(self._numbers) + 1
             self._load(path, f"a{number}")
             self._numbers[path], self._states[path] = number, state
-        if state != self._states[path]:  # traces that go on would change half-way
+        if state != self._states[path]:  # unfinished traces would change half-way
             raise GenuiError(
                 f"{show(path)}: changed since it was loaded; give the new file another name, or "
                 "start genui again"
@@ -169,28 +169,28 @@ def _assemble(name: str, modules: dict[str, Any]) -> Any:
 
 
 class AdaptedReader:
-    """A Reader of captions that may name adapters, as a `CaptionReader` of the generator."""
+    """Reads captions that may name adapters, as a `CaptionReader` of the generator."""
 
-    def __init__(self, reader: Reader, adapters: Adapters) -> None:
+    def __init__(self, reader: CaptionReader, adapters: Adapters) -> None:
         self._reader, self._adapters = reader, adapters
         self.length = reader.length + COLUMNS
 
-    def condition(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+    def condition(self, rows: Sequence[ImageInputs]) -> NDArray[np.int64]:
         prompts = [parse_prompt(row.caption) for row in rows]
         return np.array([self._ids(prompt.text, prompt) for prompt in prompts], np.int64)
 
-    def negative(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+    def negative(self, rows: Sequence[ImageInputs]) -> NDArray[np.int64]:
         ids = [self._ids(row.settings.negative, parse_prompt(row.caption)) for row in rows]
         return np.array(ids, np.int64)
 
-    def remarks(self, rows: Sequence[Row]) -> list[str]:
+    def remarks(self, rows: Sequence[ImageInputs]) -> list[str]:
         prompts = [parse_prompt(caption) for caption in {row.caption: None for row in rows}]
         texts = [prompt.text for prompt in prompts] + [row.settings.negative for row in rows]
         adapted = [line for prompt in prompts for line in self._adapters.remark(prompt)]
         return [*self._reader.remarks(texts), *dict.fromkeys(adapted)]
 
     def embed(self, ids: Tensor) -> Embeddings:
-        """What the network reads of one row, with its adapters applied."""
+        """The input of the network for one row, with its adapters applied."""
         self.activate(ids)
         return self._reader.embed(ids[:-COLUMNS])
 

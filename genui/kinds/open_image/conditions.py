@@ -1,4 +1,4 @@
-"""Prompts and classes as token ids, and what the networks read of them.
+"""Prompts and classes as token ids, and as the input of the networks.
 
 The condition of a sample is a row of token ids, and after them the LoRA adapters that its caption
 names. The text encoders run when a network first reads a row.
@@ -17,11 +17,11 @@ NOTHING = -1
 """The id after the last token, and in every place of an empty prompt that is not encoded."""
 
 Embeddings = tuple[Tensor, ...]
-"""What a network reads of one sample: tensors without a batch dimension."""
+"""The input of a network for one sample: tensors without a batch dimension."""
 
 
-class Reader(Protocol):
-    """How captions become token ids, and token ids what the network reads."""
+class CaptionReader(Protocol):
+    """How captions become token ids, and token ids the input of the network."""
 
     @property
     def length(self) -> int:
@@ -33,11 +33,11 @@ class Reader(Protocol):
         ...
 
     def remarks(self, captions: Iterable[str]) -> list[str]:
-        """Lines on what is not read of the captions."""
+        """Lines about the parts of captions that are not read."""
         ...
 
     def embed(self, ids: Tensor) -> Embeddings:
-        """What the network reads of one row of ids [length]."""
+        """The input of the network for one row of ids [length]."""
         ...
 
 
@@ -135,7 +135,7 @@ class Encoder:
 
 
 Join = Callable[[Sequence[Any]], Embeddings]
-"""The outputs of the encoders to what the network reads."""
+"""Maps the outputs of the encoders to the input of the network."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ LIBRARIES = ("diffusers", "transformers")
 
 
 class Pipeline(Struct, frozen=True, kw_only=True):
-    """What is known of a class of pipelines before it is loaded."""
+    """The facts about a class of pipelines that are needed before it is loaded."""
 
     title: str
     network: str
@@ -125,7 +125,7 @@ def recognise(path: Path) -> bool:
 
 
 def files(path: Path) -> list[Path]:
-    """The files that a folder's model is made of, in a fixed order: those of its components."""
+    """The files that a folder's model is made of, in a fixed order: the files of its components."""
     folder = read_folder(path)
     parts = [file for part in folder.components.values() for file in part.path.iterdir()]
     return [path / INDEX, *sorted(file for file in parts if file.is_file())]

@@ -1,4 +1,4 @@
-"""What others' diffusion models draw on: pixels, or latents of an autoencoder.
+"""The spaces in which others' diffusion models draw: pixels, or latents of an autoencoder.
 
 Latents of every step are shown through something cheap: a tiny autoencoder that lies beside the
 model, or a linear map to colours that was fitted to the true decoder once. Only the last step of a
@@ -36,7 +36,7 @@ from genui.protocol import FROM_DATA, ImageFrame, RgbImage
 
 
 class Space(Protocol):
-    """What the arrays of a model are, between -1 and 1 or about there."""
+    """The meaning of a model's arrays, whose values are between about -1 and 1."""
 
     factor: int
     """Pixels of an image for one value."""
@@ -158,7 +158,7 @@ class OpenImages:
     space: Space
     shape: tuple[int, int, int]
     patch: int = 1
-    """The side of a token, which divides that of the arrays."""
+    """The side of a token, which divides the side of the arrays."""
 
     medium = "image"
 

@@ -103,7 +103,7 @@ def _size(component: Component) -> int:
 
 
 def _load_one(component: Component, dtype: torch.dtype, device: str) -> Any:
-    """A component by its class. Its tensors must be exactly those of its configuration."""
+    """A component by its class. Its tensors must match its configuration exactly."""
     cls = _class(component)
     options: dict[str, Any] = {"local_files_only": True}
     if component.weights:
@@ -135,7 +135,7 @@ _BASES = {
     True: ("ModelMixin", "PreTrainedModel"),
     False: ("SchedulerMixin", "PreTrainedTokenizerBase"),
 }
-"""What the classes of components with and without weights derive from, in either library."""
+"""The base classes of components with and without weights, in either library."""
 
 
 def _class(component: Component) -> Any:
@@ -158,7 +158,7 @@ def _class(component: Component) -> Any:
     )
 
 
-# --- What it draws on -----------------------------------------------------------------------------
+# --- The space it draws in --------------------------------------------------------------------
 
 
 def _space(parts: Parts, device: str) -> Space:

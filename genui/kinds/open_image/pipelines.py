@@ -15,12 +15,12 @@ from torch import Tensor
 
 from genui.kinds.open_image.adapters import AdaptedReader, group_rows
 from genui.kinds.open_image.conditions import (
+    CaptionReader,
     ClassLabels,
     Embeddings,
     Encoder,
     NoCaptions,
     Prompts,
-    Reader,
     class_names,
 )
 from genui.kinds.open_image.folder import Folder
@@ -44,7 +44,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network is called with, for B samples."""
+    """The arguments of a network, for B samples."""
 
     network: Any
     x: Tensor  # [B, C, H, W], scaled as the network was trained
@@ -62,10 +62,10 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Kind:
+class PipelineKind:
     """A kind of pipeline."""
 
-    reader: Callable[[Parts], Reader]
+    reader: Callable[[Parts], CaptionReader]
     call: Callable[[Inputs], Tensor]
     """The network's output [B, C, H, W]."""
     channels: Callable[[Any], int] = lambda network: network.config.in_channels
@@ -86,7 +86,7 @@ def _call_plain(inputs: Inputs) -> Tensor:
     return inputs.network(inputs.x, inputs.times).sample
 
 
-def _read_clip(parts: Parts) -> Reader:
+def _read_clip(parts: Parts) -> CaptionReader:
     return Prompts((_encoder(parts),), lambda outputs: (outputs[0][0][0],))
 
 
@@ -95,7 +95,7 @@ def _call_unet(inputs: Inputs) -> Tensor:
     return inputs.network(inputs.x, inputs.times, encoder_hidden_states=states).sample
 
 
-def _read_two_clips(parts: Parts) -> Reader:
+def _read_two_clips(parts: Parts) -> CaptionReader:
     """SDXL: the last but one states of both encoders, and the pooled text of the second."""
 
     def join(outputs: Sequence[Any]) -> Embeddings:
@@ -119,7 +119,7 @@ def _call_sdxl(inputs: Inputs) -> Tensor:
     ).sample
 
 
-def _read_class(parts: Parts) -> Reader:
+def _read_class(parts: Parts) -> CaptionReader:
     classes = int(parts.network.config.num_embeds_ada_norm)
     return ClassLabels(classes, class_names(parts.folder.index.get("id2label")))
 
@@ -134,7 +134,7 @@ T5_TOKENS = 512  # of a FLUX prompt, as in its pipeline
 CHAT_TOKENS = 512
 
 
-def _read_clip_and_t5(parts: Parts) -> Reader:
+def _read_clip_and_t5(parts: Parts) -> CaptionReader:
     encoders = _encoder(parts), _encoder(parts, "_2", T5_TOKENS)
     return Prompts(encoders, lambda outputs: (outputs[1][0][0], outputs[0].pooler_output[0]))
 
@@ -160,7 +160,7 @@ def _call_flux(inputs: Inputs) -> Tensor:
     return squares.reshape(B, C, H, W)
 
 
-def _read_chat(parts: Parts) -> Reader:
+def _read_chat(parts: Parts) -> CaptionReader:
     """Z-Image: the last but one states of a language model, of the tokens alone."""
     encoder = _encoder(parts, length=CHAT_TOKENS, chat=True, pads=False)
     return Prompts((encoder,), lambda outputs: (outputs[0].hidden_states[-2][0],))
@@ -175,19 +175,19 @@ def _call_z_image(inputs: Inputs) -> Tensor:
     return -torch.stack([image.float() for image in output]).squeeze(2)
 
 
-KINDS: Mapping[str, Kind] = types.MappingProxyType(
+KINDS: Mapping[str, PipelineKind] = types.MappingProxyType(
     {
-        "DDPMPipeline": Kind(lambda parts: NoCaptions(), _call_plain),
-        "StableDiffusionPipeline": Kind(_read_clip, _call_unet),
-        "StableDiffusionXLPipeline": Kind(_read_two_clips, _call_sdxl),
-        "DiTPipeline": Kind(_read_class, _call_dit),
-        "FluxPipeline": Kind(
+        "DDPMPipeline": PipelineKind(lambda parts: NoCaptions(), _call_plain),
+        "StableDiffusionPipeline": PipelineKind(_read_clip, _call_unet),
+        "StableDiffusionXLPipeline": PipelineKind(_read_two_clips, _call_sdxl),
+        "DiTPipeline": PipelineKind(_read_class, _call_dit),
+        "FluxPipeline": PipelineKind(
             _read_clip_and_t5,
             _call_flux,
             channels=lambda network: network.config.in_channels // 4,
             patch=2,
         ),
-        "ZImagePipeline": Kind(_read_chat, _call_z_image, patch=2),
+        "ZImagePipeline": PipelineKind(_read_chat, _call_z_image, patch=2),
     }
 )
 
@@ -201,7 +201,7 @@ CACHED = 32  # encoded prompts
 class OpenDenoiser:
     """A folder's network as a `genui.engine.models.denoisers.Denoiser`.
 
-    What the text encoders give is kept for the last prompts, so a step costs no encoding.
+    The output of the text encoders is kept for the last prompts, so a step costs no encoding.
     """
 
     unguided_below: float = 0.0
@@ -270,6 +270,6 @@ class OpenDenoiser:
 
 
 def _as_batch(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor | list[Tensor]:
-    """One tensor of what the network reads of each sample; a list if their lengths differ."""
+    """One tensor of the network's input for each sample; a list if their lengths differ."""
     cast = [part.to(dtype) if part.is_floating_point() else part for part in parts]
     return torch.stack(cast) if len({part.shape for part in cast}) == 1 else cast

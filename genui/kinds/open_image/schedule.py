@@ -30,8 +30,8 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 class FolderSchedule:
     """The schedule of a folder's scheduler, as a `genui.engine.sample.diffusion_state.Schedule`.
 
-    The levels for a number of steps are those of the scheduler itself, down to 0. `tokens` gives
-    the number of tokens of an image for its size, by which some schedulers are shifted.
+    The levels for a number of steps are the scheduler's own, down to 0. `tokens` gives the number
+    of tokens of an image for its size, by which some schedulers are shifted.
     """
 
     dtype = torch.float64
@@ -83,7 +83,7 @@ class FolderSchedule:
         return math.hypot(1, sigma) if scale == 1 else scale
 
     def remark(self, sampler: str) -> str:
-        """As in `Schedule`: diffusers' DDIM goes on from the noise before it is clipped."""
+        """As in `Schedule`: diffusers' DDIM continues from the noise before it is clipped."""
         if not self.clip or sampler == "ddpm":
             return ""
         return "the model's scheduler clips predictions: only ddpm draws exactly as diffusers does"
@@ -116,7 +116,8 @@ class FolderSchedule:
         return levels
 
     def _set_steps(self, settings: ImageSettings) -> None:
-        """Set the scheduler's steps; one of flow matching is given what its pipelines give it."""
+        """Set the scheduler's steps; one of flow matching gets the same arguments as from its
+        pipelines."""
         steps, config = settings.steps, self._scheduler.config
         options: dict[str, Any] = {}
         if self.flow:
@@ -152,7 +153,7 @@ class FolderSchedule:
         return x / (1 + sigma) if self.flow else x / math.hypot(1, sigma)
 
     def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
-        """The predicted x₀, from x at the level `sigma` and what the network predicts there."""
+        """The predicted x₀, from x at the level `sigma` and the network's output there."""
         match self.prediction:
             case "epsilon":
                 denoised = x - sigma * output

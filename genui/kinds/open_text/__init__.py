@@ -10,76 +10,61 @@
 - `catalogue`: small ones to fetch
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from genui.base.late import late_imports
 from genui.base.manual import Page
 from genui.kinds.text import FOLDER, SAMPLED_TEXT
 from genui.protocol.kinds import PRETRAINED, Recipes, Target
+
+with late_imports():
+    from genui.engine import kinds as engine
+    from genui.engine import loaders
+    from genui.hub import formats
+    from genui.kinds.open_text import (
+        adapter,
+        catalogue,
+        convert,
+        folder,
+        folder_network,
+        gguf,
+        gguf_network,
+        load,
+        peft,
+        plan,
+        recipe,
+        task,
+    )
 
 if TYPE_CHECKING:
     from genui.engine.data.preparation import Preparation
     from genui.kinds.open_text.recipe import FineTuneRecipe
 
 
-def _recipes() -> Recipes:
-    from genui.kinds.open_text.recipe import FineTuneRecipe
-
-    return Recipes(FineTuneRecipe)  # one is made when a model is named
-
-
 def _check(recipe: "FineTuneRecipe", preparation: "Preparation") -> str:
-    from genui.kinds.open_text.task import check_rows  # late: it imports torch
-
-    return check_rows(recipe, preparation)
-
-
-def _prepares() -> object:
-    from genui.engine.kinds import Prepares
-    from genui.kinds.open_text.plan import plan_fine_tuning
-
-    return Prepares(check=_check, plan=plan_fine_tuning)
-
-
-def _trains() -> object:
-    from genui.engine.kinds import Trains
-    from genui.kinds.open_text.task import FineTuneTask, measure_fine_tuned
-
-    return Trains(task=FineTuneTask, measure=measure_fine_tuned)
-
-
-def _generates() -> object:
-    from genui.engine.kinds import Generates
-    from genui.kinds.open_text.adapter import write_adapter
-    from genui.kinds.open_text.convert import write_gguf, write_llama_folder
-    from genui.kinds.open_text.task import load_fine_tuned
-
-    converts = {"hf": write_llama_folder, "gguf": write_gguf, "peft": write_adapter}
-    return Generates(load=load_fine_tuned, converts=converts)
+    return task.check_rows(recipe, preparation)
 
 
 def _formats() -> Mapping[str, object]:
-    from genui.hub.formats import ModelFormat
-    from genui.kinds.open_text import folder, gguf, peft
-
-    of_file = ModelFormat(
+    of_file = formats.ModelFormat(
         title="a GGUF file",
         recognise=gguf.recognise,
         describe=gguf.describe,
         suffix=".gguf",
         converts=True,
     )
-    of_folder = ModelFormat(
+    of_folder = formats.ModelFormat(
         title="a Hugging Face folder",
         recognise=folder.recognise,
         describe=folder.describe,
         needs=("transformers", "hf"),
         converts=True,
     )
-    of_adapter = ModelFormat(
+    of_adapter = formats.ModelFormat(
         title="a folder of an adapter (peft)",
         recognise=peft.recognise,
         describe=peft.describe,
@@ -89,35 +74,6 @@ def _formats() -> Mapping[str, object]:
         converts=True,
     )
     return {"gguf": of_file, "huggingface": of_folder, "peft": of_adapter}
-
-
-def _opens_file() -> object:
-    from genui.engine.load import Loader
-    from genui.kinds.open_text.gguf_network import load_tokenizer
-    from genui.kinds.open_text.load import load_gguf_model
-
-    return Loader(load_gguf_model, load_tokenizer)
-
-
-def _opens_folder() -> object:
-    from genui.engine.load import Loader
-    from genui.kinds.open_text.folder_network import load_tokenizer
-    from genui.kinds.open_text.load import load_hugging_face_model
-
-    return Loader(load_hugging_face_model, load_tokenizer)
-
-
-def _opens_adapter() -> object:
-    from genui.engine.load import Loader
-    from genui.kinds.open_text.adapter import load_adapter, load_base_tokenizer
-
-    return Loader(load_adapter, load_base_tokenizer)
-
-
-def _catalogue() -> Sequence[object]:
-    from genui.kinds.open_text.catalogue import CATALOGUE
-
-    return CATALOGUE
 
 
 KINDS = (
@@ -131,13 +87,30 @@ KINDS = (
             Path(__file__).with_name("help.md"),
         ),
         limitations="Others trained it: its own card says on what, and what it cannot do.",
-        recipes=_recipes,
-        prepares=_prepares,
-        trains=_trains,
-        generates=_generates,
+        recipes=lambda: Recipes(recipe.FineTuneRecipe),  # one is made when a model is named
+        prepares=lambda: engine.Prepares(check=_check, plan=plan.plan_fine_tuning),
+        trains=lambda: engine.Trains(
+            task=task.FineTuneTask,
+            measure=task.measure_fine_tuned,
+            index=task.index_rows,
+        ),
+        generates=lambda: engine.Generates(
+            load=task.load_fine_tuned,
+            converts={
+                "hf": convert.write_llama_folder,
+                "gguf": convert.write_gguf,
+                "peft": adapter.write_adapter,
+            },
+        ),
         formats=_formats,
-        opens={"gguf": _opens_file, "huggingface": _opens_folder, "peft": _opens_adapter},
-        catalogue=_catalogue,
+        opens={
+            "gguf": lambda: loaders.Loader(load.load_gguf_model, gguf_network.load_tokenizer),
+            "huggingface": lambda: loaders.Loader(
+                load.load_hugging_face_model, folder_network.load_tokenizer
+            ),
+            "peft": lambda: loaders.Loader(adapter.load_adapter, adapter.load_base_tokenizer),
+        },
+        catalogue=lambda: catalogue.CATALOGUE,
         targets={
             "hf": FOLDER,
             "gguf": Target(

@@ -13,7 +13,8 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path, atomic_write, cannot_read, cannot_write, show
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine
-from genui.engine.load import find_and_load, load_open_tokenizer
+from genui.engine.load import find_and_load
+from genui.engine.loaders import load_open_tokenizer
 from genui.engine.loading import LoadProgress
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.sample.text import TextGenerator

@@ -1,8 +1,9 @@
 """Small open models of text that `genui pull` knows by name.
 
 Repositories, files and licences were looked up in November 2026 in stored copies of their pages.
-The size and checksum of `smollm2` were measured. Other sizes are those of third parties
-that pin the file, or are rounded to a megabyte; the hub says the exact ones before a download.
+The sizes and checksums of `smollm2` and `qwen2.5-coder-0.5b` were measured. Others come from third
+parties that pin the file, or are rounded to a megabyte; the hub says the exact ones before a
+download.
 """
 
 from genui.hub.catalogue import Entry, Package
@@ -43,6 +44,26 @@ CATALOGUE = (
         format="gguf",
         licence="Apache-2.0",
         summary="Qwen3-0.6B, Q8_0: chat, a hundred languages, 40,960 tokens",
+    ),
+    Entry(
+        name="qwen2.5-coder-0.5b",
+        repository="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+        file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+        size=491_400_064,
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        format="gguf",
+        licence="Apache-2.0",
+        summary="Qwen2.5-Coder-0.5B-Instruct, Q4_K_M: code, fills gaps, chat, 32,768 tokens",
+    ),
+    Entry(
+        name="qwen2.5-coder-1.5b",
+        repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+        file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+        size=1_117_320_768,
+        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        format="gguf",
+        licence="Apache-2.0",
+        summary="Qwen2.5-Coder-1.5B-Instruct, Q4_K_M: code, fills gaps, chat, 32,768 tokens",
     ),
     Entry(
         name="gemma3-270m",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError
-from genui.engine.convert.text import write_json, write_safetensors
+from genui.engine.convert.text import WEIGHTS, write_json, write_safetensors
 from genui.engine.load import find_and_load
 from genui.engine.sample.text import TextGenerator
 from genui.kinds.open_text.gguf_network import gguf_name, permute
@@ -75,7 +75,7 @@ def write_llama_folder(model: ModelInfo, folder: Path, dtype: str) -> None:
     """
     plain = read_plain(model)
     config = plain.config
-    write_safetensors(folder, hugging_face_tensors(config, plain.tensors), dtype)
+    write_safetensors(folder / WEIGHTS, hugging_face_tensors(config, plain.tensors), dtype)
     ends = _special_ids(plain.tokenizer)
     write_json(folder / "config.json", hugging_face_config(config, dtype) | ends)
     write_json(folder / "generation_config.json", ends)
@@ -167,14 +167,14 @@ def _rope(rope: Rope, head_width: int) -> dict[str, Any]:
 def _as_llama3(rope: Rope, head_width: int) -> Rope:
     """The formula of Llama 3.1 and 3.2 that gives the divisors in a GGUF file.
 
-    Raises GenuiError if they are none of these.
+    Raises GenuiError if no formula gives them.
     """
     wanted, _ = rope_frequencies(rope, head_width)
     for factor in (8.0, 32.0):
         formula = Rope(rope.base, "llama3", factor, 8192, low=1.0, high=4.0)
         if torch.allclose(rope_frequencies(formula, head_width)[0], wanted, rtol=1e-4):
             return formula
-    raise GenuiError("its table of rope factors is not that of Llama 3, so it has no formula here")
+    raise GenuiError("its table of rope factors differs from Llama 3's, so it has no formula here")
 
 
 def _write_tokenizer(folder: Path, tokenizer: PretrainedTokenizer, context: int) -> None:
@@ -208,7 +208,8 @@ def _write_tokenizer(folder: Path, tokenizer: PretrainedTokenizer, context: int)
 
 def _card(model: ModelInfo) -> str:
     licence = model.card.get("licence") or "that of the original model"
-    return f"# {model.name}\n\nWritten by genui from {model.name}. Licence: {licence}.\n"
+    first = f"# {model.name}\n\nWritten by genui from {model.name}. Licence: {licence}.\n"
+    return f"{first}\n{model.training_cost}\n" if model.training_cost else first
 
 
 # --- A GGUF file ------------------------------------------------------------------------------

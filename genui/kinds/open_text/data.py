@@ -63,6 +63,7 @@ class Rows:
     fingerprint: str
     licence: str = "yours"
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of the documents to train on
 
     def describe(self) -> str:
         """Describe the data in one line."""
@@ -76,6 +77,13 @@ class Rows:
     def longest(self) -> int:
         """The characters of the longest row, with some for what a template adds."""
         return max(map(_length, self.train + self.held))
+
+
+def text_of(row: Row | str) -> str:
+    """A row as plain text, without a template."""
+    if isinstance(row, Chat):
+        return "\n\n".join(message.content for message in row.messages)
+    return row if isinstance(row, str) else row.prompt + row.completion
 
 
 def _length(row: Row | str) -> int:
@@ -103,7 +111,15 @@ def load_rows(dataset: str, data: str, preparation: Preparation = QUIET) -> Rows
             "no data to train on; name a file as data (--data FILE), with a chat in each line"
         )
     text = load_text(dataset, data, preparation=preparation)
-    return Rows(text.name, text.train, text.validation, text.fingerprint, text.licence, text.notes)
+    return Rows(
+        text.name,
+        text.train,
+        text.validation,
+        text.fingerprint,
+        text.licence,
+        text.notes,
+        text.names,
+    )
 
 
 def _first_keys(content: str) -> frozenset[str]:

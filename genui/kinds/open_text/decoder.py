@@ -58,7 +58,7 @@ class LlamaDecoder:
         turns: tuple["Turn", "Turn"],
         states: Sequence[GrowingCache],
     ) -> Array:
-        """Logits [.., V] of embeddings x [.., C]: those of one row, or of R rows."""
+        """Logits [.., V] of embeddings x [.., C]: for one row, or for R rows."""
         config, (turn, local_turn) = self.config, turns
         for state in states:
             state.reserve(1)
@@ -89,7 +89,8 @@ class LlamaDecoder:
     def _attend(
         self, q: Array, k: Array, v: Array, keys: Array, values: Array, at: int, window: int
     ) -> Array:
-        """What the heads of one row read, [H · D]; k and v [kv_heads, D] are stored at `at`."""
+        """The output of the heads for one row, [H · D]; k and v [kv_heads, D] are stored at
+        `at`."""
         config = self.config
         keys[:, at], values[:, at] = k, v
         seen = slice(max(0, at + 1 - window) if window else 0, at + 1)

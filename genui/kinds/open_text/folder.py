@@ -44,7 +44,11 @@ def describe(path: Path) -> OpenModel:
     Raises MisuseError, one line that names the file, if it is no language model, needs code of its
     own, is quantised, has a part missing or truncated, or has its weights as pickles only.
     """
-    config = read_json(path / CONFIG)
+    return describe_config(path, read_json(path / CONFIG))
+
+
+def describe_config(path: Path, config: dict[str, Any]) -> OpenModel:
+    """`describe`, with this configuration in place of the one in the folder."""
     kind = str(config.get("model_type", ""))
     classes = config.get("architectures")
     classes = classes if isinstance(classes, list) else []

@@ -39,7 +39,7 @@ def load_folder(
     config = read_json(path / CONFIG)
     check_memory(model.parameters, dtype, progress)
     if model.architecture in MODEL_TYPES:
-        network = from_hugging_face(config, _tensors(path, dtype, progress), dtype)
+        network = from_hugging_face(config, read_tensors(path, dtype, progress), dtype)
         return network, load_tokenizer(path, network.config.vocab_size)
     network = _by_transformers(path, dtype, model.architecture, progress)
     return network, load_tokenizer(path, network.vocab_size)
@@ -48,7 +48,7 @@ def load_folder(
 def load_tokenizer(path: Path, vocab_size: int = 0) -> PretrainedTokenizer:
     """The tokenizer of a folder, with room for `vocab_size` tokens.
 
-    Raises MisuseError for a damaged file, GenuiError for what is no tokenizer.
+    Raises MisuseError for a damaged file, GenuiError for a file that is no tokenizer.
     """
     ends: list[object] = []
     for name in ("generation_config.json", CONFIG):
@@ -60,7 +60,7 @@ def load_tokenizer(path: Path, vocab_size: int = 0) -> PretrainedTokenizer:
     return tokenizer_from_file(text, read_template(path), ends, vocab_size)
 
 
-def _tensors(path: Path, dtype: torch.dtype, progress: LoadProgress) -> dict[str, Tensor]:
+def read_tensors(path: Path, dtype: torch.dtype, progress: LoadProgress) -> dict[str, Tensor]:
     """The tensors in `dtype`, norms in fp32. Converting reads them: a file is mapped at first."""
     tensors: dict[str, Tensor] = {}
     files = weight_files(path)
@@ -93,6 +93,6 @@ def _by_transformers(
         return model
     except (LoadingStoppedError, GenuiError):
         raise
-    except Exception as error:  # whatever it raises for files that it did not write
+    except Exception as error:  # it may raise anything for files that it did not write
         first = next(iter(str(error).strip().splitlines()), "")
         raise GenuiError(f"transformers cannot load it ({first[:160]})") from None

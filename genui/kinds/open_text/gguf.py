@@ -27,7 +27,7 @@ ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
 SERVE = "or serve it: llama-server -m FILE, then genui models add http://localhost:8080"
 """The remedy for a file that genui cannot compute."""
 
-LARGEST_HEADER = 256 << 20  # bytes; that of a vocabulary of 262,144 tokens takes 8 MB
+LARGEST_HEADER = 256 << 20  # bytes; the array of a vocabulary of 262,144 tokens takes 8 MB
 _PORTION = 1 << 20
 
 _SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))

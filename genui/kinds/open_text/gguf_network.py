@@ -157,7 +157,7 @@ def config_from_gguf(file: Gguf) -> LlamaConfig:
 
 
 def _attention_scale(name: str, layers: int, width: int, heads: int, head_width: int) -> float:
-    """What multiplies the scores; the 27B models of Gemma 2 and 3 have their own (llama.cpp)."""
+    """The factor of the scores; the 27B models of Gemma 2 and 3 have their own (llama.cpp)."""
     largest = {"gemma2": 46, "gemma3": 62}.get(name)
     return (width / heads) ** -0.5 if layers == largest else head_width**-0.5
 
@@ -201,7 +201,7 @@ def _tensors(
 
 
 def _report_after(progress: LoadProgress, total: int, before: int, done: int) -> None:
-    """Report the bytes of one tensor as those of the file."""
+    """Report the bytes of one tensor as bytes of the file."""
     progress.advance(before + done, total)
 
 
@@ -276,7 +276,7 @@ def dequantise(data: np.ndarray, kind: int) -> np.ndarray:
 def _unpermute(tensor: Tensor, heads: int) -> Tensor:
     """The rows of queries or keys [heads · D, C] in the order of pairs (i, i + D / 2).
 
-    llama.cpp's converter stores those of the architecture "llama" in the order (2i, 2i + 1).
+    llama.cpp's converter stores the rows of the architecture "llama" in the order (2i, 2i + 1).
     """
     rows = tensor.view(heads, tensor.shape[0] // heads // 2, 2, -1)
     return rows.transpose(1, 2).reshape(tensor.shape).contiguous()
@@ -289,7 +289,7 @@ def permute(tensor: Tensor, heads: int) -> Tensor:
 
 
 def read_rope_factors(file: Gguf) -> tuple[float, ...]:
-    """What divides the frequencies of the rotary embeddings (of Llama 3.1); () if nothing."""
+    """The divisors of the frequencies of the rotary embeddings (of Llama 3.1); () if nothing."""
     info = file.tensors.get(_ROPE_FACTORS)
     if info is None:
         return ()

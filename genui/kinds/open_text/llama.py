@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.engine.models.frozen import plan_network
 from genui.engine.models.language_model import (
     GrowingCache,
@@ -30,6 +31,9 @@ from genui.engine.models.language_model import (
 from genui.engine.models.transformer import rotate
 from genui.kinds.open_text.folder import MODEL_TYPES
 
+with late_imports():
+    from genui.kinds.open_text import decoder as decoding
+
 if TYPE_CHECKING:
     from genui.engine.models.fast_decoding import Decoder
 
@@ -40,18 +44,18 @@ class Rope:
 
     base: float = 10_000.0
     kind: str = "default"
-    """Of the scaling: "default", "linear", "llama3" or "yarn"."""
+    """The kind of scaling: "default", "linear", "llama3" or "yarn"."""
     factor: float = 1.0
     original_context: int = 0
-    """Of llama3 and yarn: the context before it was extended, in tokens."""
+    """For llama3 and yarn: the context before it was extended, in tokens."""
     low: float = 1.0
-    """Of llama3 the low_freq_factor; of yarn beta_slow."""
+    """For llama3 the low_freq_factor; for yarn beta_slow."""
     high: float = 4.0
-    """Of llama3 the high_freq_factor; of yarn beta_fast."""
+    """For llama3 the high_freq_factor; for yarn beta_fast."""
     attention_factor: float = 1.0
-    """Multiplies the cosines and sines; of yarn."""
+    """Multiplies the cosines and sines, for yarn."""
     divisors: tuple[float, ...] = ()
-    """Of each frequency, if a file has them, in place of llama3's formula."""
+    """The divisor of each frequency, if a file has them, in place of llama3's formula."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class LlamaConfig:
     """Whether the head is the embedding."""
     rope: Rope = field(default_factory=Rope)
     local_rope: Rope | None = None
-    """Of the layers with a window, if they have their own."""
+    """The embeddings of layers with a window, if they have their own."""
     qkv_bias: bool = False
     output_bias: bool = False
     """Of the attention's output."""
@@ -108,7 +112,7 @@ class LlamaConfig:
 
 def rope_frequencies(rope: Rope, head_width: int) -> tuple[Tensor, float]:
     """The angle of each pair per position, fp32 [head_width / 2], and what multiplies the cosines
-    and sines. The formulas are those of `transformers.modeling_rope_utils`."""
+    and sines. The formulas agree with `transformers.modeling_rope_utils`."""
     exponents = torch.arange(0, head_width, 2, device="cpu").float() / head_width
     frequencies = 1.0 / rope.base**exponents
     if rope.divisors:
@@ -185,7 +189,10 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention in which groups of query heads share keys and values."""
+    """Self-attention in which groups of query heads share keys and values. Unless it `is_causal`,
+    a position sees what follows it too."""
+
+    is_causal = True
 
     def __init__(self, config: LlamaConfig, layer: int) -> None:
         super().__init__()
@@ -238,7 +245,7 @@ class Attention(nn.Module):
             self._shared(k).expand(B, -1, H // k.shape[1], -1, D).flatten(1, 2),
             self._shared(v).expand(B, -1, H // k.shape[1], -1, D).flatten(1, 2),
             attn_mask=None if plain else self._mask(T, k.shape[2], q.device),
-            is_causal=plain,
+            is_causal=plain and self.is_causal,
             scale=self.config.query_scale,
         )
 
@@ -251,7 +258,7 @@ class Attention(nn.Module):
         """Whether each of the last T of `length` positions sees each position, [T, length]."""
         here = torch.arange(length - T, length, device=device)[:, None]
         there = torch.arange(length, device=device)
-        seen = there <= here
+        seen = there <= (here if self.is_causal else length)
         return seen & (there > here - self.window) if self.window else seen
 
     def _softmax(self, q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
@@ -330,9 +337,7 @@ class Llama(TokenNetwork):
 
     def decoder(self) -> "Decoder":
         """As `genui.engine.models.fast_decoding` builds it."""
-        from genui.kinds.open_text.decoder import LlamaDecoder  # late: it imports BLAS
-
-        return LlamaDecoder(self, {})
+        return decoding.LlamaDecoder(self, {})
 
     @property
     def dtype(self) -> torch.dtype:
@@ -629,7 +634,7 @@ def build_llama(
 ) -> Llama:
     """The network with these tensors by our names, in `dtype` (norms in fp32), frozen.
 
-    No other memory is taken than that of the tensors. Raises RuntimeError, one line, if names or
+    No memory is taken besides the memory of the tensors. Raises RuntimeError, one line, if names or
     shapes differ.
     """
     # First what would take memory: the layers, and the angles of a head.

@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from genui.base.late import late_imports
 from genui.engine.models.language_model import LayerParts, ReadingState, TokenNetwork
 from genui.kinds.open_text.llama import Llama
+
+with late_imports():
+    from genui.engine.models import fast_decoding
+    from genui.kinds.open_text import decoder as decoding
 
 if TYPE_CHECKING:
     from genui.engine.models.fast_decoding import Array, Decoder
 
 PEFT = "base_model.model."
-"""What peft puts before the names of a model's layers."""
+"""The prefix that peft puts before the names of a model's layers."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """A network and those of its layers that are adapted, by the names of their adapters, which
-    differ from all names in the network."""
+    """A network and its adapted layers, by names that no other parts of the network have."""
 
     network: TokenNetwork
     layers: Mapping[str, nn.Linear]
@@ -36,7 +40,7 @@ class Base:
 
 
 class Adapter(nn.Module):
-    """x [.., in] to what is added to the output of its layer, [.., out]: scale · B A x."""
+    """Maps x [.., in] to the addend of the output of its layer, [.., out]: scale · B A x."""
 
     def __init__(self, layer: nn.Linear, rank: int, scale: float) -> None:
         super().__init__()
@@ -118,14 +122,13 @@ class AdaptedModel(nn.Module):
     def decoder(self) -> "Decoder | None":
         """As `genui.engine.models.fast_decoding` builds it; None for a network that has none with
         adapters."""
-        from genui.engine.models.fast_decoding import can_decode
-        from genui.kinds.open_text.decoder import LlamaDecoder  # late: it imports BLAS
-
         network = self.base.network
-        if type(network) is not Llama or not can_decode(network):
+        if type(network) is not Llama or not fast_decoding.can_decode(network):
             return None
         adapters = {self.base.layers[name]: each for name, each in self.adapters().items()}
-        return LlamaDecoder(network, {layer: each.low_rank() for layer, each in adapters.items()})
+        return decoding.LlamaDecoder(
+            network, {layer: each.low_rank() for layer, each in adapters.items()}
+        )
 
     # --- as a LanguageModel: what computes has the adapters, all else is the base's ---
 

@@ -10,10 +10,14 @@ from msgspec import Meta, Struct
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_json, sanitize, show
+from genui.base.late import late_imports
 from genui.hub.find import find_local
 from genui.hub.open_model import OpenModel
 from genui.hub.records import list_records
 from genui.hub.safetensors import read_tensors
+
+with late_imports():
+    from genui.hub import formats
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FORMAT = "peft"
@@ -37,7 +41,7 @@ class AdapterConfig(Struct, frozen=True):
 
     @property
     def scale(self) -> float:
-        """What multiplies the output of an adapter."""
+        """The factor of the output of an adapter."""
         return self.lora_alpha / (self.r**0.5 if self.use_rslora else self.r)
 
 
@@ -54,8 +58,8 @@ def recognise(path: Path) -> bool:
 
 
 def read_config(path: Path) -> AdapterConfig:
-    """The description in a folder. Raises MisuseError, one line, if it is damaged, or describes
-    what is not computed here."""
+    """The description in a folder. Raises MisuseError, one line, if it is damaged, or describes an
+    adapter that is not computed here."""
     file = path / CONFIG
     config = read_json(file, AdapterConfig, "copy it again", fault=MisuseError)
     used = [name for name in _OTHER if getattr(config, name)]
@@ -92,8 +96,6 @@ def describe(path: Path) -> OpenModel:
 
 def describe_base(path: Path) -> OpenModel:
     """The base model of the adapter in a folder. Raises MisuseError if it is not here."""
-    from genui.hub import formats  # late: it lists adapters too
-
     return formats.describe(find_base(path))
 
 
@@ -103,8 +105,6 @@ def find_base(path: Path) -> Path:
 
     Raises MisuseError if it is not here.
     """
-    from genui.hub import formats  # late: it lists adapters too
-
     name = read_config(path).base_model_name_or_path or ""
     if not name:
         raise MisuseError(f"{show(path / CONFIG)}: names no base model (base_model_name_or_path)")
@@ -126,8 +126,6 @@ def find_base(path: Path) -> Path:
 
 
 def files(path: Path) -> list[Path]:
-    """The files that an adapter is made of, with those of its base model. Raises MisuseError if
-    that is not here."""
-    from genui.hub import formats  # late: it lists adapters too
-
+    """The files of an adapter, with the files of its base model. Raises MisuseError if that is not
+    here."""
     return [path / CONFIG, path / WEIGHTS, *formats.files_of(find_base(path))]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine, autocast, to_device
-from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
+from genui.engine.load import find_and_load, fingerprint_of, load_open
+from genui.engine.loaders import load_tokenizer
+from genui.engine.metrics.copying import TracedText, index_texts
 from genui.engine.models.language_model import TokenNetwork, nats_in_pieces
 from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
 from genui.engine.sample.text import TextGenerator
@@ -29,6 +32,7 @@ from genui.kinds.open_text.data import (
     example,
     load_rows,
     pad,
+    text_of,
     windows_of,
 )
 from genui.kinds.open_text.llama import hugging_face_name
@@ -220,7 +224,7 @@ OPENING = 24
 
 class FineTuneTask:
     """Next-token prediction from the weights of somebody else's model: mean cross-entropy in nats
-    per learned token. Of chats and completions only the answers are learned."""
+    per learned token. Only the answers of chats and completions are learned."""
 
     unit = "tok"
 
@@ -329,7 +333,7 @@ class FineTuneTask:
             answer = self._encoder.tokenizer.decode(self._write(model, machine, ids))
             quoted = "\n".join(f"> {line}" for line in shown.splitlines())
             parts.append(f"{quoted}\n\n{answer.strip()}\n")
-        return (Sample(".txt", "\n".join(parts).encode()),)
+        return (Sample(".txt", "\n".join(parts).encode(), len(parts)),)
 
     def _write(self, model: Any, machine: Machine, ids: list[int]) -> list[int]:
         state, written = model.new_state(1), []
@@ -362,3 +366,15 @@ def measure_fine_tuned(generator: TextGenerator, recipe: FineTuneRecipe) -> Mapp
     held, _ = encoder.examples(load_rows(recipe.dataset, recipe.data).held)
     nats = mean_nats(generator.model, held, recipe.batch, generator.machine)
     return {"held-out": f"{nats:.3f} nats a learned token"}
+
+
+# --- Whose words are these? -------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2)
+def index_rows(recipe: FineTuneRecipe) -> TracedText:
+    """The rows of a recipe, not what the base model has read. Raises what `load_rows` raises."""
+    rows = load_rows(recipe.dataset, recipe.data)
+    train, held = ([text_of(row) for row in part] for part in (rows.train, rows.held))
+    lines = tuple(f"{rows.name}:{row.line}" for row in rows.train if not isinstance(row, str))
+    return index_texts(rows.name, train, held, rows.fingerprint, rows.names or lines)

@@ -1,7 +1,7 @@
 """Tokenizers of other people's models: byte-level BPE and SentencePiece, with their special tokens.
 
-A text never becomes a special token: a typed `<|im_end|>` is encoded as ordinary text. Those of
-chat templates are put between texts by `genui.engine.sample.chat`.
+A text never becomes a special token: a typed `<|im_end|>` is encoded as ordinary text. Special
+tokens of chat templates are put between texts by `genui.engine.sample.chat`.
 """
 
 import json
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
 
 from genui.base.errors import GenuiError, UnsupportedError
-from genui.engine.data.tokenizer import Tokenizer, byte_alphabet
+from genui.engine.data.tokenizer import GapLayout, Tokenizer, byte_alphabet
+from genui.kinds.open_text.gaps import FIELDS as GAP_FIELDS
+from genui.kinds.open_text.gaps import find_layout
 
 T = TypeVar("T")
 
@@ -25,7 +27,10 @@ Encoder = Callable[[str], list[int]]
 
 
 SPACE = "▁"
-"""What SentencePiece writes for a space."""
+"""The character that SentencePiece writes for a space."""
+
+_ANCHOR = "☺"
+"""A text that never becomes one token with the next character."""
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -45,20 +50,22 @@ class PretrainedTokenizer(Tokenizer):
         end: int | None = None,
         ends: Sequence[int] = (),
         chat_template: str = "",
+        gap: GapLayout | None = None,
         fields: dict[str, Any] | None = None,
     ) -> None:
         """`pieces` are the tokens as the vocabulary spells them: with `byte_level` in the alphabet
         of byte-level BPE, else as SentencePiece does; those of `verbatim` are plain text.
 
         `special` tokens stand for no text. `begin` is put before a prompt, `end` ends a document,
-        and each of `ends` ends a generation. `fields` are those of a GGUF file's tokenizer,
-        without their prefix.
+        and each of `ends` ends a generation. The tokens of `gap` are special too. `fields` are
+        those of a GGUF file's tokenizer, without their prefix.
         """
         self.size = len(pieces)
         self.begin, self.end = begin, end
         self.ends = frozenset(ends) | (frozenset() if end is None else {end})
         self.special = {token: pieces[token] for token in special}
         self.chat_template = chat_template
+        self.gap = gap
         self._pieces, self._encoder = pieces, encoder
         self._verbatim = frozenset(verbatim)
         self._byte_of = byte_alphabet() if byte_level else None
@@ -66,6 +73,12 @@ class PretrainedTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         return self._encoder(text)
+
+    def encode_next(self, text: str) -> list[int]:
+        """As in Tokenizer; SentencePiece puts a space before a text, and here it must not."""
+        if self._byte_of is not None:
+            return self._encoder(text)
+        return self._encoder(_ANCHOR + text)[len(self._encoder(_ANCHOR)) :]
 
     def token_bytes(self, token: int) -> bytes:
         if token in self.special:
@@ -85,8 +98,8 @@ class PretrainedTokenizer(Tokenizer):
 
 # --- Byte-level BPE ---------------------------------------------------------------------------
 # How a text is split before BPE is not in the vocabulary: files name a pattern. A wrong one gives
-# other tokens, and nothing tells. The patterns are those of llama.cpp (src/llama-vocab.cpp) and of
-# the tokenizers that it names.
+# other tokens without an error. The patterns come from llama.cpp (src/llama-vocab.cpp) and from the
+# tokenizers that it names.
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -157,7 +170,6 @@ def bpe_tokenizer(
 
 
 def library_encoder(tokenizer: Any) -> Encoder:
-    """The encoder of a tokenizer of the `tokenizers` library."""
 
     def encode(text: str) -> list[int]:
         text = text.encode("utf-8", "replace").decode()  # a lone surrogate is a question mark
@@ -170,7 +182,7 @@ def library_encoder(tokenizer: Any) -> Encoder:
 
 @contextmanager
 def _tokenizer_errors() -> Iterator[None]:
-    """Turns what the `tokenizers` library raises into a GenuiError of one line."""
+    """Turns an error of the `tokenizers` library into a GenuiError of one line."""
     try:
         yield
     except BaseException as error:  # plain Exception, and for a panic not even that
@@ -218,7 +230,7 @@ def open_tokenizer(text: str) -> Any:
 
 
 def _growth(normalizer: dict[str, Any]) -> float:
-    """How many times as long a character can become."""
+    """The factor by which a character can become longer."""
     match normalizer.get("type"):
         case "Sequence":
             return math.prod(map(_growth, normalizer["normalizers"]))
@@ -250,6 +262,7 @@ _ENDS = frozenset(
 _FIELDS = (
     "model", "pre", "tokens", "merges", "scores", "token_type", "bos_token_id", "eos_token_id",
     "eot_token_id", "eom_token_id", "unknown_token_id", "add_bos_token", "add_space_prefix",
+    *(f"{name}_token_id" for name in GAP_FIELDS),
 )  # fmt: skip
 
 
@@ -315,7 +328,7 @@ def serialise(tokenizer: "PretrainedTokenizer") -> Any:
     fields = tokenizer.fields
     if fields["model"] == _FILE:
         return HFTokenizer.from_str(fields["file"])
-    special, verbatim = _kinds(fields.get("token_type", []))
+    special, verbatim = _kinds(fields, tokenizer.gap)
     build = _bpe if fields["model"] == "gpt2" else _scored_bpe
     return build(fields, fields["tokens"], special, verbatim)
 
@@ -369,10 +382,14 @@ def _patterns(described: dict[str, Any]) -> Iterator[str]:
             yield str(other)
 
 
-def _kinds(types: list[int]) -> tuple[list[int], list[int]]:
-    """The special tokens, and those that are taken verbatim."""
-    special = [t for t, kind in enumerate(types) if kind in (_UNKNOWN, _CONTROL)]
-    return special, [t for t, kind in enumerate(types) if kind == _USER_DEFINED]
+def _kinds(fields: dict[str, Any], gap: GapLayout | None) -> tuple[list[int], list[int]]:
+    """The special tokens, and those that are taken verbatim. Those of gaps are special, whatever a
+    file says, so that nobody types them."""
+    types = fields.get("token_type", [])
+    of_gaps = {*gap.marks, *gap.ends} if gap else set[int]()
+    special = {t for t, kind in enumerate(types) if kind in (_UNKNOWN, _CONTROL)} | of_gaps
+    verbatim = [t for t, kind in enumerate(types) if kind == _USER_DEFINED and t not in special]
+    return sorted(special), verbatim
 
 
 def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
@@ -382,7 +399,8 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
     types = fields.get("token_type", [])
     if types and (not _is_list(types, int) or len(types) != len(pieces)):
         raise GenuiError("the types of its tokens do not fit its vocabulary; fetch it again")
-    special, verbatim = _kinds(types)
+    gap = find_layout(pieces, fields)
+    special, verbatim = _kinds(fields, gap)
 
     def token(name: str) -> int | None:
         value = fields.get(f"{name}_token_id")
@@ -391,7 +409,7 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
     if model == "gpt2":
         encoder = library_encoder(_bpe(fields, pieces, special, verbatim))
     elif model == _FILE:
-        encoder = library_encoder(open_tokenizer(fields["file"]))
+        encoder = library_encoder(_with_special(open_tokenizer(fields["file"]), pieces, gap))
     elif model == "llama":
         encoder = library_encoder(_scored_bpe(fields, pieces, special, verbatim))
     else:
@@ -415,8 +433,18 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
         end=end,
         ends=ends,
         chat_template=template,
+        gap=gap,
         fields=fields,
     )
+
+
+def _with_special(tokenizer: Any, pieces: list[str], gap: GapLayout | None) -> Any:
+    """A tokenizer of the library in which the tokens of gaps are special."""
+    from tokenizers import AddedToken
+
+    tokens = [*gap.marks, *gap.ends] if gap else []
+    tokenizer.add_special_tokens([AddedToken(pieces[t], normalized=False) for t in tokens])
+    return tokenizer
 
 
 def _bpe(fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]) -> Any:

@@ -30,8 +30,8 @@ STRIDE = 32
 class TransformersState:
     """A cache of transformers, as a `ReadingState`.
 
-    A cache of plain keys and values is cut to go back. One of sliding windows or recurrent layers
-    has forgotten what it would need, so copies are stored every few tokens.
+    A cache of plain keys and values is cut to go back. A cache with sliding windows or recurrent
+    layers has lost earlier tokens, so copies are stored every few tokens.
     """
 
     def __init__(self, cache: Any) -> None:
@@ -169,7 +169,7 @@ class TransformersModel:
     @torch.inference_mode()
     def check_cache(self) -> None:
         """Read a few tokens at once and one by one. Raises UnsupportedError if the logits differ:
-        the network keeps what it has read elsewhere than in the cache, as RWKV does."""
+        the network keeps its state elsewhere than in the cache, as RWKV does."""
         token_ids = torch.arange(1, 7, device=self.device)[None] % self.vocab_size
         once, state = self(token_ids)[:, -1], self.new_state(1)
         self.prefill(token_ids[:, :-2], state)
@@ -207,7 +207,7 @@ class TransformersModel:
     def hidden_states(
         self, token_ids: Tensor, state: TransformersState | None = None
     ) -> tuple[Tensor, ...]:
-        """As in `LayeredModel`, by hooks: what transformers returns last is normalised."""
+        """As in `LayeredModel`, by hooks: the last output of transformers is normalised."""
         streams: list[Tensor] = []
 
         def keep(_: Any, args: tuple[Tensor, ...], output: Any = None) -> None:
@@ -300,7 +300,7 @@ def report_tensors(progress: LoadProgress) -> Iterator[None]:
 
 
 class _Reporting:
-    """A progress bar of transformers that also reports what was iterated over."""
+    """A progress bar of transformers that also reports its progress."""
 
     def __init__(self, progress: LoadProgress, bar: Any, items: Any = None, *_: Any) -> None:
         self._progress, self._bar, self._items = progress, bar, items

@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from genui.base.late import late_imports
 from genui.base.manual import Page
 from genui.kinds.text import SAMPLED_TEXT
+
+with late_imports():
+    from genui.engine import loaders
+    from genui.formats import kinds as formats
+    from genui.hub import formats as hub
+    from genui.kinds.servers import dialects, model, record, sample, shell
 
 if TYPE_CHECKING:
     from genui.hub.open_model import OpenModel
@@ -24,39 +31,18 @@ if TYPE_CHECKING:
 
 
 def _find(what: str, options: Mapping[str, Any]) -> "tuple[ServerRecord, str] | None":
-    from genui.kinds.servers.shell import find_server  # late: it imports HTTP
-
-    return find_server(what, options)
+    return shell.find_server(what, options)
 
 
 def _describe(path: Path) -> "OpenModel":
-    from genui.kinds.servers.dialects import describe  # late: it imports HTTP
-
-    return describe(path)
+    return dialects.describe(path)
 
 
 def _formats() -> Mapping[str, object]:
-    from genui.hub.formats import ModelFormat
-    from genui.kinds.servers.model import FORMAT, is_server
-
-    row = ModelFormat(
-        title="a model on a server", recognise=is_server, describe=_describe, find=_find
+    row = hub.ModelFormat(
+        title="a model on a server", recognise=model.is_server, describe=_describe, find=_find
     )
-    return {FORMAT: row}
-
-
-def _opens() -> object:
-    from genui.engine.load import Loader
-    from genui.kinds.servers.sample import load_server_model
-
-    return Loader(load_server_model)
-
-
-def _saves() -> object:
-    from genui.formats.kinds import Saves
-    from genui.kinds.servers.record import first_change, record_texts
-
-    return Saves(record=record_texts, first_change=first_change)
+    return {model.FORMAT: row}
 
 
 def _add_address_options(parser: ArgumentParser) -> None:
@@ -96,11 +82,12 @@ KINDS = (
         prepares=None,
         trains=None,
         formats=_formats,
-        opens={"server": _opens},
+        watermarks=(),
+        opens={"server": lambda: loaders.Loader(sample.load_server_model)},
         edits=("seed", "token", "text", "say"),
         options=("chat", "system", "say"),
         takers="open models with a chat template",
-        saves=_saves,
+        saves=lambda: formats.Saves(record=record.record_texts, first_change=record.first_change),
         help=Page("servers", "ask a model on a server", Path(__file__).with_name("help.md")),
         add_options={"models add": _add_address_options, "replay": _add_replay_options},
     ),

@@ -18,7 +18,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize
 
 ADD_S = 5.0
-"""Seconds for which a server that is added may be silent about what it is."""
+"""Seconds within which a server that is added must answer what it is."""
 
 ANSWER_S = 300.0
 """Seconds for which a server may take for a token; it may load a model and read a long prompt."""
@@ -103,7 +103,7 @@ class Client:
                 raise self.silent() from None
             except _TooLargeError:
                 connection.close()
-                raise malformed(self.url, f"more than {MAX_REPLY >> 20} MB") from None
+                raise reply_error(self.url, f"more than {MAX_REPLY >> 20} MB") from None
             except (OSError, http.client.HTTPException, ValueError) as error:
                 connection.close()
                 if reused:
@@ -191,7 +191,7 @@ class _TooLargeError(Exception):
 def _cut_at(deadline: float, connected: Any) -> Iterator[None]:
     """Ends the connection at the deadline, however a reply drips, in its head or its body.
 
-    Raises TimeoutError then, in place of what the cut caused.
+    Raises TimeoutError then, in place of the error that the cut caused.
     """
 
     def cut() -> None:
@@ -234,7 +234,7 @@ class _Fault(msgspec.Struct):
 
 
 def _reason(data: bytes) -> str:
-    """What the body of an error says: `{"error": {"message": …}}` and the like."""
+    """The message in the body of an error: `{"error": {"message": …}}` and the like."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
         fault = msgspec.json.decode(data, type=_Fault)
         for part in (fault.error, fault.message, fault.detail):
@@ -244,7 +244,7 @@ def _reason(data: bytes) -> str:
     return ""
 
 
-def malformed(url: str, what: str) -> GenuiError:
+def reply_error(url: str, what: str) -> GenuiError:
     return GenuiError(
         f"{url}: sent {what}, so nothing of this reply is used; see whether another version of the "
         "server does better"

@@ -1,7 +1,7 @@
 """Models on a server: llama-server, Ollama, vLLM and others that speak OpenAI's protocol.
 
 A server is asked for one token at a time, with the odds of the likeliest ones; the token is chosen
-here. Nothing is sent but to the address of the record (`client`), and what a reply claims is
+here. Data are sent only to the address of the record (`client`), and the contents of replies are
 checked.
 """
 
@@ -24,9 +24,18 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
 from genui.hub.open_model import OpenModel
 from genui.hub.records import SUFFIX, read_record
-from genui.kinds.servers.client import ADD_S, Client, StatusError, malformed, parse_address
+from genui.kinds.servers.client import ADD_S, Client, StatusError, parse_address, reply_error
 from genui.kinds.servers.model import FAMILY, FORMAT, ServerRecord
-from genui.kinds.servers.odds import END, SAID, Odds, Parts, Token, hashed, is_said, said
+from genui.kinds.servers.odds import (
+    END,
+    FIRST_MESSAGE,
+    Odds,
+    Parts,
+    Token,
+    is_message,
+    token_from_message,
+    token_from_text,
+)
 
 # --- Records of servers -----------------------------------------------------------------------
 
@@ -64,7 +73,7 @@ def _dialect_of(record: ServerRecord, path: Path) -> "Dialect":
 
 
 def add_address(address: str, model: str = "", key_env: str = "") -> ServerRecord:
-    """The record of a model on a server, which is asked what it is and for one token.
+    """Ask a server for its model and one token, and return the record of the model.
 
     Raises MisuseError for an address that is none, or if `model` does not say which of several;
     GenuiError if the server does not answer or gives no odds.
@@ -88,23 +97,23 @@ def add_address(address: str, model: str = "", key_env: str = "") -> ServerRecor
 
 
 MOST = 256
-"""How many tokens of a reply are used."""
+"""The number of tokens of a reply that are used."""
 
 LONGEST_TOKEN = 1024
 """Bytes."""
 
 TOP = 20
-"""How many of the likeliest tokens a server is asked for."""
+"""The number of likeliest tokens that a server is asked for."""
 
 FEWER = 5
-"""How many OpenAI's own completions give at most."""
+"""The most that OpenAI's own completions give."""
 
 
 _PROBE = ((False, "Once upon a time"),)
 
 
 def _probe(client: "Client", record: ServerRecord) -> ServerRecord:
-    """The record with the number of tokens whose odds the server tells."""
+    """The record with the number of tokens for which the server gives odds."""
     for top in (TOP, FEWER):
         record = replace(record, top=top)
         try:
@@ -126,20 +135,20 @@ def _probe(client: "Client", record: ServerRecord) -> ServerRecord:
 
 
 def rank(pairs: Sequence[tuple[Token, float]], url: str) -> Odds:
-    """Checked odds. Raises GenuiError for what are no logarithms of probabilities."""
+    """Checked odds. Raises GenuiError if they are no logarithms of probabilities."""
     best: dict[int, tuple[Token, float]] = {}
     for token, logprob in pairs:
-        if not -math.inf <= logprob <= 0.01 or not 0 <= token.id < 1 << 31 or is_said(token):
-            raise malformed(url, "odds that are none")
+        if not -math.inf <= logprob <= 0.01 or not 0 <= token.id < 1 << 31 or is_message(token):
+            raise reply_error(url, "odds that are none")
         if len(token.text) > LONGEST_TOKEN:
-            raise malformed(url, f"a token of {len(token.text):,} bytes")
+            raise reply_error(url, f"a token of {len(token.text):,} bytes")
         if logprob < _LEAST:
             continue
         if token.id in best:  # two tokens of one spelling
             logprob = math.log(math.exp(logprob) + math.exp(best[token.id][1]))
         best[token.id] = (token, logprob)
     if sum(math.exp(logprob) for _, logprob in best.values()) > 1.05:
-        raise malformed(url, "odds that add up to more than 1")
+        raise reply_error(url, "odds that add up to more than 1")
     ranked = sorted(best.values(), key=lambda pair: (-pair[1], pair[0].id))[:MOST]
     return Odds(
         tuple(token for token, _ in ranked),
@@ -172,7 +181,7 @@ class _Named(msgspec.Struct):
     def pair(self) -> tuple[Token, float]:
         text = bytes(self.raw) if self.raw else self.token.encode("utf-8", "replace")
         chance = -math.inf if self.logprob is None else self.logprob
-        return (Token(self.id, text) if self.id >= 0 else hashed(text)), chance
+        return (Token(self.id, text) if self.id >= 0 else token_from_text(text)), chance
 
 
 class _Step(_Named):
@@ -188,7 +197,7 @@ def _decode(data: bytes, kind: type[T], url: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-        raise malformed(url, "what is not the reply that was asked for") from None
+        raise reply_error(url, "what is not the reply that was asked for") from None
 
 
 # --- Dialects ---------------------------------------------------------------------------------
@@ -205,7 +214,7 @@ class Prefix(Protocol):
         """The tokens of a text that follows. Raises GenuiError."""
         ...
 
-    def say(self, parts: Parts) -> Token:
+    def encode_message(self, parts: Parts) -> Token:
         """The token that stands for a message of a chat."""
         ...
 
@@ -216,7 +225,7 @@ class Dialect(Protocol):
     title: str
 
     def find(self, client: Client, model: str) -> ServerRecord | None:
-        """What the server says of its model; None if it speaks another dialect."""
+        """The server's description of its model; None if it speaks another dialect."""
         ...
 
     def open(self, client: Client, record: ServerRecord, prompt: Parts) -> Prefix: ...
@@ -315,7 +324,7 @@ LONGEST_TEMPLATE = 256 << 10  # characters
 
 
 def _template(source: object) -> str:
-    """A chat template as a server tells it; "" if there is none."""
+    """A chat template as a server gives it; "" if there is none."""
     return source if isinstance(source, str) and len(source) <= LONGEST_TEMPLATE else ""
 
 
@@ -336,7 +345,7 @@ class _LlamaPrefix:
             "n_probs": self._record.top,
             "cache_prompt": True,
             "stream": False,
-            # It takes a token itself, and tells no odds, or fails, if that is a part of a
+            # It takes a token itself, and gives no odds, or fails, if the token is a part of a
             # character. So it is made to take a plain one, which leaves the odds as they are.
             "logit_bias": [["a", 1000.0]],
         }
@@ -345,13 +354,13 @@ class _LlamaPrefix:
         if not completion.completion_probabilities:
             if completion.stop_type == "eos":
                 return Odds()
-            raise malformed(url, "no odds")
+            raise reply_error(url, "no odds")
         if completion.completion_probabilities[0].id < 0:
-            raise malformed(url, "no token ids, as a llama-server before December 2024 does")
+            raise reply_error(url, "no token ids, as a llama-server before December 2024 does")
         return completion.completion_probabilities[0].odds(url)
 
-    def say(self, parts: Parts) -> Token:
-        token = said(flatten(parts))
+    def encode_message(self, parts: Parts) -> Token:
+        token = token_from_message(flatten(parts))
         self._messages[token.id] = parts
         return token
 
@@ -359,7 +368,7 @@ class _LlamaPrefix:
         """The ids of the prompt and of what follows it."""
         ids, last = [*self._encode(self._prompt)], END
         for token in written:
-            if is_said(token):
+            if is_message(token):
                 message = self._encode(self._messages[token.id])
                 # The template writes the end of an answer, and so may the model have done.
                 ids += message[1:] if not last.text and message[:1] == [last.id] else message
@@ -369,7 +378,7 @@ class _LlamaPrefix:
         return ids
 
     def _encode(self, parts: Parts) -> list[int]:
-        """The ids of a text; special tokens are those of a template only."""
+        """The ids of a text; only a template may write special tokens."""
         if parts not in self._ids:
             plain = [text for is_template, text in parts if not is_template]
             if len(plain) == len(parts):
@@ -394,8 +403,8 @@ class _LlamaPrefix:
         body = {"content": text, "parse_special": False, "with_pieces": True}
         reply = self._client.post("/tokenize", body)
         pieces = _decode(reply, _Pieces, self._client.url).tokens
-        if any(not 0 <= piece.id < SAID for piece in pieces):
-            raise malformed(self._client.url, "token ids that are none")
+        if any(not 0 <= piece.id < FIRST_MESSAGE for piece in pieces):
+            raise reply_error(self._client.url, "token ids that are none")
         return tuple(
             Token(
                 piece.id,
@@ -409,8 +418,8 @@ class _LlamaPrefix:
     ) -> list[int]:
         body = {"content": text, "add_special": add_special, "parse_special": parse_special}
         ids = _decode(self._client.post("/tokenize", body), _TokenIds, self._client.url).tokens
-        if any(not 0 <= token < SAID for token in ids):
-            raise malformed(self._client.url, "token ids that are none")
+        if any(not 0 <= token < FIRST_MESSAGE for token in ids):
+            raise reply_error(self._client.url, "token ids that are none")
         return ids
 
 
@@ -423,24 +432,24 @@ class _TextPrefix:
     def next(self, written: Sequence[Token]) -> Odds:
         return self._ask(self._prompt + text_of(written))
 
-    def say(self, parts: Parts) -> Token:
-        return said(flatten(parts))
+    def encode_message(self, parts: Parts) -> Token:
+        return token_from_message(flatten(parts))
 
     def split(self, text: str) -> tuple[Token, ...]:
         """The words of the text, each with the space before it."""
         words = re.findall(r"\s*\S+|\s+$", text)
-        return tuple(hashed(word.encode("utf-8", "replace")) for word in words)
+        return tuple(token_from_text(word.encode("utf-8", "replace")) for word in words)
 
 
 _TEMPERATURES = (0.0, 5.0, 5.0, 5.0, 5.0)
-"""Of the token that a server takes itself, by which the odds do not change."""
+"""The temperatures for the token that a server takes itself; the odds do not depend on them."""
 
 
 def _insist(ask: Callable[[float, int], tuple[Odds, bool]], url: str) -> Odds:
-    """The odds that a server tells, asked with a temperature and a seed, and whether its text ends.
+    """The odds that a server gives, asked with a temperature and a seed, and whether its text ends.
 
-    Some tell none if the token that they take themselves ends the text or is a part of a character.
-    They are asked again until they take another.
+    Some servers give none if the token that they take themselves ends the text or is a part of a
+    character. They are asked again until they take another.
     """
     ends = False
     for seed, temperature in enumerate(_TEMPERATURES):
@@ -449,7 +458,7 @@ def _insist(ask: Callable[[float, int], tuple[Odds, bool]], url: str) -> Odds:
             return odds
     if ends:
         return Odds()
-    raise malformed(url, "no odds")
+    raise reply_error(url, "no odds")
 
 
 def text_of(written: Sequence[Token]) -> str:
@@ -543,7 +552,7 @@ def _number(info: Mapping[str, Any], key: str) -> int:
 
 
 class _TokenLogprobs(msgspec.Struct):
-    """The odds of completions: OpenAI's shape, and that of chats, which others use here too."""
+    """The odds of completions: OpenAI's shape, and the shape of chats."""
 
     tokens: list[str] = []
     top_logprobs: list[dict[str, float] | None] | None = None
@@ -599,7 +608,9 @@ class OpenAi:
                 return odds.content[0].odds(client.url), ends
             if odds is not None and odds.top_logprobs and odds.top_logprobs[0]:
                 listed = odds.top_logprobs[0].items()
-                pairs = [(hashed(text.encode("utf-8", "replace")), p) for text, p in listed]
+                pairs = [
+                    (token_from_text(text.encode("utf-8", "replace")), p) for text, p in listed
+                ]
                 return rank(pairs, client.url), ends
             return Odds(), ends
 

@@ -1,4 +1,4 @@
-"""What is kept of a model on a server: the file with its address."""
+"""The record of a model on a server: the file with its address."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ FORMAT = FAMILY = "server"
 
 
 class ServerRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a server is, and what it said of its model."""
+    """The address of a server, and its description of its model."""
 
     model: str = ""
     """The name of the model on the server."""
     dialect: str = ""
-    """How the server is asked: a name of `dialects.DIALECTS`."""
+    """How genui asks the server: a name of `dialects.DIALECTS`."""
     key_env: str = ""
     """The environment variable with the server's key; the key itself is never written."""
     top: int = 0
-    """How many of the likeliest tokens the server tells."""
+    """The number of likeliest tokens that the server gives."""
     vocabulary: int = 0
     context: int = 0
     parameters: int = 0

@@ -1,14 +1,14 @@
-"""Tokens as a server tells them, and the odds of the likeliest."""
+"""Tokens as a server gives them, and the odds of the likeliest."""
 
 import zlib
 from typing import NamedTuple
 
-HASHED = 1 << 30
-"""Token ids from here on are made of the token's bytes, since the server tells none."""
+FIRST_TEXT = 1 << 30
+"""Token ids from here on are made of the token's bytes, since the server gives none."""
 
 Parts = tuple[tuple[bool, str], ...]
-"""A text in parts: whether special tokens are written in a part as such, and the part. They are in
-what a chat template writes, never in what a user does."""
+"""A text in parts: whether special tokens are written in a part as such, and the part. A chat
+template writes them, never a user."""
 
 
 class Token(NamedTuple):
@@ -18,18 +18,18 @@ class Token(NamedTuple):
     text: bytes
 
 
-SAID = 1 << 29
-"""Token ids from here up to HASHED stand for the messages of a chat, a whole one each."""
+FIRST_MESSAGE = 1 << 29
+"""Token ids from here up to FIRST_TEXT stand for messages of a chat, one id for a whole message."""
 
 
-def said(text: str) -> Token:
+def token_from_message(text: str) -> Token:
     """A message of a chat, with all that the template writes around it, as one token."""
     raw = text.encode("utf-8", "replace")
-    return Token(SAID | zlib.crc32(raw) >> 3, raw)
+    return Token(FIRST_MESSAGE | zlib.crc32(raw) >> 3, raw)
 
 
-def is_said(token: Token) -> bool:
-    return SAID <= token.id < END.id
+def is_message(token: Token) -> bool:
+    return FIRST_MESSAGE <= token.id < END.id
 
 
 class Odds(NamedTuple):
@@ -42,8 +42,8 @@ class Odds(NamedTuple):
     logprobs: tuple[float, ...] = ()
 
 
-END = Token(HASHED - 1, b"")
-"""The end of a text where the server tells no token for it."""
+END = Token(FIRST_TEXT - 1, b"")
+"""The end of a text if the server gives no token for it."""
 
 _ENDS = frozenset(
     (
@@ -51,9 +51,9 @@ _ENDS = frozenset(
         b"<end_of_turn>", b"<|end|>", b"<|eom_id|>", b"<|return|>", b"<|endofprompt|>",
     )
 )  # fmt: skip
-"""How servers that tell no ids spell the token that ends a text."""
+"""How servers that give no ids spell the token that ends a text."""
 
 
-def hashed(text: bytes) -> Token:
-    """A token that the server tells by its text alone."""
-    return END if text in _ENDS or not text else Token(HASHED | zlib.crc32(text) >> 2, text)
+def token_from_text(text: bytes) -> Token:
+    """A token that the server gives only as text."""
+    return END if text in _ENDS or not text else Token(FIRST_TEXT | zlib.crc32(text) >> 2, text)

@@ -1,4 +1,4 @@
-"""Records: what a model on a server answered, so that its texts can be replayed without it.
+"""Records: the answers of a model on a server, so that its texts can be replayed without it.
 
 A server need not give the same odds twice, so a saved file holds them: for each step the tokens
 that the server listed, with the logarithms of their probabilities in four bytes each. The steps of
@@ -15,7 +15,7 @@ import msgspec
 
 from genui.base.errors import GenuiError
 from genui.formats.kinds import Change, RecordedText
-from genui.kinds.servers.odds import Odds, Token, is_said, said
+from genui.kinds.servers.odds import Odds, Token, is_message, token_from_message
 from genui.protocol import Start, TextFrame
 
 MAX_BYTES = 64 << 20
@@ -61,7 +61,7 @@ class Node:
             for child in node.children.values():
                 if (
                     child.token.text
-                    and not is_said(child.token)
+                    and not is_message(child.token)
                     and left.startswith(child.token.text)
                 ):
                     rest = left[len(child.token.text) :]
@@ -73,8 +73,8 @@ class Node:
 
 
 class Step(NamedTuple):
-    """The odds that a step was chosen by, the token, which need not be among them, and the message
-    of a chat that was said before it."""
+    """The odds by which a step was chosen, the token, which need not be among them, and the message
+    of a chat before it."""
 
     odds: Odds
     token: Token
@@ -82,7 +82,6 @@ class Step(NamedTuple):
 
 
 def pack_step(odds: Odds, token: Token, message: Token | None = None) -> bytes:
-    """A step in bytes."""
     tokens = [*odds.tokens, token]
     ids = struct.pack(f"<{len(tokens)}I", *(one.id for one in tokens))
     logprobs = struct.pack(f"<{len(odds.logprobs)}f", *odds.logprobs)
@@ -91,7 +90,7 @@ def pack_step(odds: Odds, token: Token, message: Token | None = None) -> bytes:
 
 
 def unpack_step(data: bytes) -> Step:
-    """What `pack_step` packed. Raises ValueError if it is damaged."""
+    """Unpack the data of `pack_step`. Raises ValueError if it is damaged."""
     try:
         raw, numbers, texts, message = msgspec.msgpack.decode(
             data, type=tuple[bytes, bytes, list[bytes], bytes]
@@ -105,7 +104,7 @@ def unpack_step(data: bytes) -> Step:
     if not all(-math.inf < one <= 0 for one in logprobs):
         raise ValueError("odds that are none")
     *tokens, token = map(Token, ids, texts)
-    said_before = said(message.decode("utf-8", "replace")) if message else None
+    said_before = token_from_message(message.decode("utf-8", "replace")) if message else None
     return Step(Odds(tuple(tokens), tuple(logprobs)), token, said_before)
 
 
@@ -123,15 +122,15 @@ class _Packed(msgspec.Struct, array_like=True):
 
 
 def _key(start: Start) -> tuple[str, int]:
-    """What the answers of a text depend on: its prompt, and the seed of its first branch."""
+    """The inputs that the answers of a text depend on: prompt and first seed."""
     prompt = f"{start.system}\0{start.prompt}" if start.chat else start.prompt
     return prompt, start.seed
 
 
 def record_texts(texts: Iterable[RecordedText], known: bytes) -> bytes:
-    """The record of texts, and of what is in a `known` one.
+    """The record of texts, together with a `known` record.
 
-    Empty if no frame holds what a server answered.
+    Empty if no frame holds an answer of a server.
     """
     roots = dict(_unpack(known)) if known else {}
     for start, frames in texts:
@@ -163,8 +162,8 @@ def _pack(prompt: str, seed: int, root: Node) -> _Packed:
     stack = [(child, root, -1) for child in root.children.values()]
     while stack:
         node, parent, number = stack.pop()
-        if not is_said(node.token):
-            message = parent.token if is_said(parent.token) else None
+        if not is_message(node.token):
+            message = parent.token if is_message(parent.token) else None
             packed.parents.append(number)
             packed.steps.append(pack_step(parent.odds or Odds(), node.token, message))
             number = len(packed.steps) - 1
@@ -202,7 +201,7 @@ def _unpack(record: bytes) -> Iterator[tuple[tuple[str, int], Node]]:
 
 
 def first_change(record: bytes, texts: Iterable[RecordedText]) -> Change | None:
-    """The first step of the texts whose odds are not those of the record; None if all are."""
+    """The first step of the texts whose odds differ from the record; None if none does."""
     roots, changes = dict(_unpack(record)), []
     for start, frames in texts:
         node: Node | None = roots.get(_key(start))

@@ -1,4 +1,4 @@
-"""Text from a model on a server: the server tells the odds, and the token is chosen here."""
+"""Text from a model on a server: the server gives the odds, and the token is chosen here."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from genui.engine.loading import LoadProgress
 from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.logits import (
     NEVER,
+    Distribution,
     Draw,
     distribution,
     draw_token,
@@ -30,14 +31,14 @@ from genui.hub.open_model import OpenModel
 from genui.kinds.servers import client
 from genui.kinds.servers.dialects import DIALECTS, Prefix
 from genui.kinds.servers.model import FAMILY, ServerRecord
-from genui.kinds.servers.odds import END, Odds, Parts, Token, is_said
+from genui.kinds.servers.odds import END, Odds, Parts, Token, is_message
 from genui.kinds.servers.record import Node, pack_step, read_record
 from genui.protocol import (
     FILL,
     Candidate,
     Edit,
     Piece,
-    Say,
+    SendMessage,
     SetSeed,
     SetSettings,
     Start,
@@ -58,7 +59,7 @@ SPLIT_S = 10.0
 
 @dataclass(eq=False)
 class Conversation:
-    """What the branches of one trace share: the prompt on the server, and the tokens it told."""
+    """The common part of the branches of one trace: the server's prompt, and its tokens."""
 
     prefix: Prefix
     spelled: dict[int, bytes]
@@ -66,8 +67,8 @@ class Conversation:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerState(WritingState):
-    """The text so far, as a node of all that the server was asked in this trace. Its tokens are
-    those after the prompt, whose own ids a server need not tell."""
+    """The text so far, as a node of all that the server was asked in this trace. Its tokens come
+    after the prompt, for which a server need not give ids."""
 
     node: Node
     conversation: Conversation
@@ -85,8 +86,8 @@ class ServerState(WritingState):
 
 
 class ServerTemplate(ByteTokenizer):
-    """The tokenizer of a chat template. The tokens are the server's, so its own are not used but
-    the two that a template may write by name."""
+    """The tokenizer of a chat template. The tokens are the server's; of its own only the two that a
+    template may write by name are used."""
 
     begin, end = 0, 1
 
@@ -144,9 +145,9 @@ class ServerGenerator:
         return state, started
 
     def _note(self, recorded: bool) -> str:
-        """What cannot be promised of a server."""
+        """The limits of a server."""
         of = f" of {self._record.vocabulary:,}" if self._record.vocabulary else ""
-        note = f"the server tells {self._record.top}{of} tokens a step, and genui chooses of those"
+        note = f"the server gives {self._record.top}{of} tokens a step, and genui chooses of those"
         if recorded:
             return f"{note}; the steps of the file come from its record"
         return f"{note}; asked again it may answer otherwise, so a saved file keeps the answers"
@@ -228,15 +229,7 @@ class ServerGenerator:
             surprisal=float(-np.log2(max(likelihood, 1e-30))),
             entropy=entropy(np.append(model, rest)),
             candidates=tuple(
-                Candidate(
-                    token=token.id,
-                    text=clean(token.text.decode("utf-8", "replace")) or "<end>",
-                    model=float(np.exp(listed.get(token.id, -np.inf))),
-                    sampled=float(sampled.probability[place[token.id]]),
-                    logit=listed.get(token.id, NEVER),
-                    dropped=sampled.dropped(place[token.id]),
-                )
-                for token in shown
+                _candidate(token, listed.get(token.id), sampled, place[token.id]) for token in shown
             ),
             sampled_entropy=entropy(sampled.probability),
             u=draw.u,
@@ -247,15 +240,15 @@ class ServerGenerator:
             rest=rest,
             vocabulary=self._record.vocabulary,
             received=pack_step(
-                odds, chosen, state.node.token if is_said(state.node.token) else None
+                odds, chosen, state.node.token if is_message(state.node.token) else None
             ),
         )
         return frame, chosen
 
     def edit(self, state: ServerState, edit: Edit) -> ServerState:
         """Change the settings, the seed or the tokens to write by hand, from the next token on."""
-        if isinstance(edit, Say):
-            return self._say(state, edit.text)
+        if isinstance(edit, SendMessage):
+            return self._add_message(state, edit.text)
         if state.ended:
             raise MisuseError(f"the text ended at step {state.step}: edit it at an earlier step")
         match edit:
@@ -281,7 +274,7 @@ class ServerGenerator:
                 )
         return replace(state, written=written, written_from=state.step)
 
-    def _say(self, state: ServerState, message: str) -> ServerState:
+    def _add_message(self, state: ServerState, message: str) -> ServerState:
         """The state in which the model answers the next message. Raises MisuseError as
         `continue_chat` does, and for a text that is no chat."""
         if not state.roles:
@@ -289,7 +282,7 @@ class ServerGenerator:
         if state.message:
             raise MisuseError("a message was said at this step: say another before it, or later")
         turn = continue_chat(self._template, state.roles, message, None)
-        token = state.conversation.prefix.say(_parts(turn.pieces))
+        token = state.conversation.prefix.encode_message(_parts(turn.pieces))
         return replace(
             state,
             node=state.node.child(token),
@@ -303,7 +296,8 @@ class ServerGenerator:
         )
 
     def _split(self, state: ServerState, text: str) -> tuple[Token, ...]:
-        """The tokens of a text written by hand: those of the record, or as the server splits it."""
+        """The tokens of a text written by hand: the tokens of the record, or as the server splits
+        the text."""
         tokens = state.node.find_text(text.encode("utf-8", "replace"))
         if tokens is None:
             prefix = state.conversation.prefix
@@ -318,11 +312,12 @@ class ServerGenerator:
     def _check_settings(self, settings: object) -> TextSettings:
         if not isinstance(settings, TextSettings):
             raise MisuseError("a text model needs text settings")
-        if settings.grammar != TextSettings().grammar:
-            raise MisuseError(
-                f"grammar {settings.grammar}: needs every token's odds, and a server lists some; "
-                f"set it to {TextSettings().grammar}"
-            )
+        for name in ("grammar", "watermark"):
+            if (value := getattr(settings, name)) != "none":
+                raise MisuseError(
+                    f"{name} {value}: needs every token's odds, and a server lists some; "
+                    "set it to none"
+                )
         return settings
 
     def frame(self, state: ServerState) -> None:
@@ -338,6 +333,18 @@ class ServerGenerator:
         return state.total
 
 
+def _candidate(token: Token, logprob: float | None, sampled: Distribution, place: int) -> Candidate:
+    """A token as a candidate; None is the logprob of one that the server has not listed."""
+    return Candidate(
+        token=token.id,
+        text=clean(token.text.decode("utf-8", "replace")) or "<end>",
+        model=float(np.exp(-np.inf if logprob is None else logprob)),
+        sampled=float(sampled.probability[place]),
+        logit=NEVER if logprob is None else logprob,
+        dropped=sampled.dropped(place),
+    )
+
+
 def _parts(pieces: Iterable[Piece]) -> Parts:
     """The pieces that a model reads, for a server."""
     return tuple(
@@ -351,7 +358,7 @@ def _spelled(root: Node) -> dict[int, bytes]:
     stack = [root]
     while stack:
         node = stack.pop()
-        if not is_said(node.token):
+        if not is_message(node.token):
             spelled[node.token.id] = node.token.text
         if node.odds is not None:
             spelled.update((t.id, t.text) for t in node.odds.tokens)

@@ -1,4 +1,4 @@
-"""What `genui models add` does with an address."""
+"""Adds the model at an address, for `genui models add`."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from genui.kinds.servers.dialects import add_address
 from genui.kinds.servers.model import ServerRecord
 
 PATIENCE = 3.0
-"""Seconds until a wait for a server is said."""
+"""Seconds until a wait for a server is reported."""
 
 
 def find_server(what: str, options: Mapping[str, Any]) -> tuple[ServerRecord, str] | None:

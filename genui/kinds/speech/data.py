@@ -331,7 +331,7 @@ def download_fsdd(report: Report) -> None:
 
 
 def check_fsdd() -> int:
-    """How many bytes must be downloaded. Raises GenuiError if there is no network for it."""
+    """The number of bytes to download. Raises GenuiError if there is no network for it."""
     if shared(FSDD) or is_downloaded(FSDD):
         return 0
     check_reachable(FSDD, FSDD_URL)
@@ -459,8 +459,8 @@ _NAMED = re.compile(r"([0-9]|[a-z]+)_([^_]+)(?:_[^_]*)?", re.IGNORECASE)
 def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
     """Load every usable recording in a folder and its sub-folders, with its caption.
 
-    `notes` lists what was left out or changed, and how many were used. Raises MisuseError if the
-    path is not a folder or nothing in it can be used.
+    `notes` lists the recordings that were left out or changed, and the number of used ones. Raises
+    MisuseError if the path is not a folder or nothing in it can be used.
     """
     folder = open_folder(path, "recordings need a folder, such as one with 4_anna_0.wav")
     files = files_below(folder, SUFFIXES)

@@ -15,7 +15,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
 from genui.engine.sample.diffusion import DiffusionParts
-from genui.engine.sample.diffusion_state import DiffusionState, Row, read_mask
+from genui.engine.sample.diffusion_state import DiffusionState, ImageInputs, read_mask
 from genui.engine.sample.media import InitialImage, check_bytes, scale_for_display
 from genui.formats.audio import to_pcm
 from genui.kinds.speech.data import (
@@ -164,7 +164,7 @@ def _mels_of_image(image: RgbImage) -> Tensor:
     return torch.from_numpy(invert_colour_map(rgb)[::-1].copy())[None]
 
 
-def _group_cells(rows: Sequence[Row]) -> list[slice]:
+def _group_cells(rows: Sequence[ImageInputs]) -> list[slice]:
     """The rows of each cell of the grid; a cell begins with part 0."""
     starts = [i for i, row in enumerate(rows) if row.part == 0]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
@@ -225,4 +225,4 @@ SPEECH = DiffusionParts(
     build_voice_denoiser,
     lambda recipe, described: SpeechMedium(recipe, tuple(described["voices"])),
 )
-"""What spoken words add to diffusion models."""
+"""The parts that spoken words add to diffusion models."""

@@ -55,7 +55,7 @@ class VoiceState:
     sentences: tuple[tuple[int, ...], ...]
     """The phoneme ids of each sentence."""
     unknown: str
-    """Phonemes that the voice does not know."""
+    """Phonemes that are not in the voice's table."""
     seed: int
     settings: VoiceSettings
     step: int = 0

@@ -1,4 +1,4 @@
-"""The Speech pane: a voice speaks a text, a sentence a step; and what is exported of sounds."""
+"""The Speech pane: a voice speaks a text, a sentence a step; and the exports of sounds."""
 
 from textual.app import ComposeResult
 
@@ -53,7 +53,7 @@ class SpeechView(TraceImageView):
         else:
             image.show_frame(frame, "x")
             key = keys.find_key(HEAR)
-            shown = keys.display(key, getattr(self.screen, "user_keys", {}))
+            shown = keys.display(key, getattr(self.app, "user_keys", {}))
             wave.show(frame.sound, frame.rate, f"{shown} hear")
         self.query_one(Timeline).follow(trace)
         text = inputs_at(trace.request, trace.position)[0] if trace is not None else ""
@@ -86,4 +86,4 @@ SPOKEN = (
     TREE,
 )
 
-SPEECH = PaneKind("speech", "Speech", "image-pane speech-pane", _build, "speed")
+SPEECH = PaneKind("speech", "Speech", "image-pane speech-pane", _build, setting="speed")

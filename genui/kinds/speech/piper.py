@@ -2,7 +2,7 @@
 
 The network is VITS (Kim, Kong & Son 2021) as https://github.com/OHF-Voice/piper1-gpl exports it:
 inputs `input` (phoneme ids), `input_lengths`, `scales` and, with several speakers, `sid`. The file
-is a Protocol Buffers message; of it only names, shapes and lengths are read.
+is a Protocol Buffers message; only its names, shapes and lengths are read.
 """
 
 import math
@@ -86,7 +86,7 @@ def config_file(path: Path) -> Path:
 
 
 def files(path: Path) -> list[Path]:
-    """The files that decide what a voice says."""
+    """The files that determine the sound of a voice."""
     return [path, config_file(path)]
 
 

@@ -12,7 +12,7 @@ from genui.protocol.settings import SetSeed, Settings
 
 
 class VoiceSettings(Settings, Struct, frozen=True, tag="voice", kw_only=True):
-    """Speech of a piper voice; a step is a sentence. The defaults are those of piper."""
+    """Speech of a piper voice; a step is a sentence. The defaults are piper's."""
 
     GROUP: ClassVar[str] = "piper voices"
     FIRST: ClassVar[tuple[str, ...]] = ("speed",)

@@ -5,53 +5,20 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from genui.base.late import late_imports
 from genui.base.manual import Page
 from genui.kinds.image import DENOISED
 from genui.protocol.kinds import Recipes
 
-
-def _recipes() -> Recipes:
-    from genui.kinds.video.recipe import VIDEO_RECIPES, VideoRecipe
-
-    return Recipes(VideoRecipe, VIDEO_RECIPES)
-
-
-def _prepares() -> object:
-    from genui.engine.kinds import Prepares
-    from genui.kinds.video.data import check_clips
-
-    return Prepares(check=check_clips)
-
-
-def _trains() -> object:
-    from genui.engine.kinds import Trains
-    from genui.kinds.video.metrics import measure_clips, nearest_clips
-    from genui.kinds.video.task import VideoTask
-
-    return Trains(task=VideoTask, measure=measure_clips, nearest=nearest_clips)
-
-
-def _generates() -> object:
-    from genui.engine.kinds import Generates
-    from genui.kinds.video.medium import CLIPS
-
-    return Generates(load=CLIPS.load)
-
-
-def _shows() -> object:
-    from genui.kinds.video.exports import CLIPS
-    from genui.ui.generate.image import CANVAS
-    from genui.ui.kinds import Shows
-    from genui.ui.widgets.image import ImageView
-
-    return Shows(pane=CANVAS, view=ImageView, exports=CLIPS)
-
-
-def _saves() -> object:
-    from genui.formats.kinds import Saves
-    from genui.kinds.video import mp4
-
-    return Saves(codecs=(mp4.CODEC,))
+with late_imports():
+    from genui.cli import generation
+    from genui.cli import kinds as cli
+    from genui.engine import kinds as engine
+    from genui.formats import kinds as formats
+    from genui.kinds.video import data, exports, medium, metrics, mp4, recipe, shell, task
+    from genui.ui import kinds as ui
+    from genui.ui.generate import image as pane
+    from genui.ui.widgets import image
 
 
 def _add_options(parser: ArgumentParser) -> None:
@@ -59,16 +26,6 @@ def _add_options(parser: ArgumentParser) -> None:
         "--denoising",
         action="store_true",
         help="--out shows all frames at every step, not the clip",
-    )
-
-
-def _prints() -> object:
-    from genui.cli.generation import draw_images, image_as_json
-    from genui.cli.kinds import Prints
-    from genui.kinds.video.shell import check_denoising, choose_view
-
-    return Prints(
-        as_json=image_as_json, draw=draw_images, check=check_denoising, choose_view=choose_view
     )
 
 
@@ -82,22 +39,29 @@ KINDS = (
         folder=Path(__file__).parent,
         help=_PAGE,
         place=60,
-        does="draws short clips",
+        ability="draws short clips",
         limitations="It knows 159 icons and 10 motions by name. The shape of an icon is "
         "memorized: the caption draws it, and the network moves it. New are its size, start "
         "and distance, and combinations of icon, motion and colours that were not trained "
         "together. Words that it was not trained on draw no icon. A motion always begins at "
         "the same point of its path: a bounce on the ground, an orbit at the top.",
-        recipes=_recipes,
-        prepares=_prepares,
-        trains=_trains,
-        generates=_generates,
+        recipes=lambda: Recipes(recipe.VideoRecipe, recipe.VIDEO_RECIPES),
+        prepares=lambda: engine.Prepares(check=data.check_clips),
+        trains=lambda: engine.Trains(
+            task=task.VideoTask, measure=metrics.measure_clips, nearest=metrics.nearest_clips
+        ),
+        generates=lambda: engine.Generates(load=medium.CLIPS.load),
         options=(*DENOISED.options, "denoising"),
         makes="a clip",
-        shows=_shows,
+        shows=lambda: ui.Shows(pane=pane.CANVAS, view=image.ImageView, exports=exports.CLIPS),
         files=(".gif", ".apng", ".mp4", ".png", ".cast"),
-        saves=_saves,
-        prints=_prints,
+        saves=lambda: formats.Saves(codecs=(mp4.CODEC,)),
+        prints=lambda: cli.Prints(
+            as_json=generation.image_as_json,
+            draw=generation.draw_images,
+            check=shell.check_denoising,
+            choose_view=shell.choose_view,
+        ),
         add_options={"generate": _add_options},
         examples=(
             "genui generate video --prompt 'red heart moving up on black' --out up.gif --scale 8",

@@ -151,4 +151,5 @@ CODEC = Codec(
     shows="animation",
     lossy=True,
     check_installed=ffmpeg,
+    media_type="video/mp4",
 )

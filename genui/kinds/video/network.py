@@ -240,7 +240,9 @@ class VideoDenoiser(EDMDenoiser[VideoDiT]):
 
     unguided_below: float = DETAIL_SIGMA
 
-    def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, sigma: Tensor, token_ids: Tensor, sigma_next: Tensor | None = None
+    ) -> Tensor:
         """As `Denoiser`. Below DETAIL_SIGMA the result for a captioned clip is replaced by
         the nearest clip of a figure in one colour on a background in another."""
         c_skip, c_out, c_in = self.coefficients(sigma)

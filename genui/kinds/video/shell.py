@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
 from genui.cli.request import Request
-from genui.formats.recipe import View
+from genui.formats.recipe import ExportView
 
 
 def check_denoising(args: Namespace, request: Request) -> None:
@@ -15,6 +15,6 @@ def check_denoising(args: Namespace, request: Request) -> None:
         raise MisuseError("--denoising: needs --out")
 
 
-def choose_view(args: Namespace, view: View) -> View:
+def choose_view(args: Namespace, view: ExportView) -> ExportView:
     """The view of a file, by `--denoising`."""
     return replace(view, kind="animation") if args.denoising and view.kind == "clip" else view

@@ -14,15 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 from textual.timer import Timer
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show as shown_path
-from genui.base.schema import Setting, ordered
+from genui.base.late import late_imports
+from genui.base.schema import Setting, ordered, settings_of
 from genui.base.text import clean_line
 from genui.protocol import Failed, Idle, Label, Labels, Nearest, Neighbours
-from genui.protocol.edits import inputs_at
+from genui.protocol.edits import DEFAULT_DISTANCE, inputs_at, variations
 from genui.protocol.settings import SEED
 from genui.runs.models import ModelInfo
 from genui.ui.settings import (
@@ -33,18 +35,24 @@ from genui.ui.settings import (
 from genui.ui.sound import Speaker
 from genui.ui.traces.compare import Column
 from genui.ui.traces.controller import NO_MODEL, parse_whole_number
-from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
+from genui.ui.traces.trees import Branch, Lost, ShownTrace, TraceReply
 from genui.ui.widgets.candidates import LabelBars
-from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
-from genui.ui.widgets.lists import Row
+from genui.ui.widgets.dialogs import ChooseScreen, make_value_screen
+from genui.ui.widgets.lists import ListRow
 from genui.ui.widgets.settings import Option, SettingsPanel, option_of
+
+with late_imports():
+    from genui.formats import trees as tree_files
+    from genui.ui import branches as branches_window
+    from genui.ui import compare, windows
+    from genui.ui import export as export_window
+    from genui.ui.traces import export as trace_export
 
 if TYPE_CHECKING:
     from genui.formats.trees import SavedTree
     from genui.ui.branches import Choice
     from genui.ui.compare import VariationsScreen
     from genui.ui.generate.pane import TracePane
-    from genui.ui.traces.export import Export
     from genui.ui.windows import NearestScreen
 
 T = TypeVar("T")
@@ -62,14 +70,21 @@ class Actions:
         """The rows of the Settings panel that the group sets."""
         return []
 
+    def rows(
+        self, look: Callable[[], Struct], *names: str, take: Callable[[str, Any], object]
+    ) -> list[Option]:
+        """The rows of how the trace is shown; `take` takes the name and new value of a field."""
+        known = settings_of(type(look()))
+        return [option_of(known[name], look, take) for name in names]
+
     def handle(self, reply: TraceReply) -> None:
         """Handle a reply of the session about a trace of the pane."""
 
     def handle_key(self, key: str) -> None:
-        """React to any key pressed in the pane, besides what it is bound to."""
+        """React to any key pressed in the pane, besides its own action."""
 
     def close(self) -> None:
-        """Free what is in use: the pane is removed."""
+        """Free its resources: the pane is removed."""
 
     def run(
         self,
@@ -113,10 +128,10 @@ class SettingActions(Actions):
         self._reseeded = False  # whether the seed was changed since the trace started
 
     def options(self) -> list[Option]:
-        """The settings that apply now, and the seed."""
+        """The settings that apply now, with the seed before rare ones."""
         controller = self.pane.controller
         fields = [
-            self._option(one)
+            one
             for one in ordered(type(controller.settings))
             if one.adjustable and one.name not in self._without and controller.offers(one.name)
         ]
@@ -124,15 +139,18 @@ class SettingActions(Actions):
             "seed",
             "seed",
             varied_along(controller.opening.grid).get("seed") or str(controller.seed),
-            "The random numbers; r takes others",
+            "The seed of the random numbers; r takes another",
             change=lambda by: self._use_seed(max(0, controller.seed + by)),
             use=lambda text: self._use_seed(SEED.parse(text, f"seed {text.strip()!r}")),
             text=str(controller.seed),
         )
-        return [*fields, seed]
+        usual, rare = (
+            [self._option(one) for one in fields if one.about.rare == is_rare]
+            for is_rare in (False, True)
+        )
+        return [*usual, seed, *rare]
 
     def _option(self, one: Setting) -> Option:
-        """A field of the settings."""
         controller = self.pane.controller
         along = varied_along(controller.opening.grid)
         value = along.get(one.name) or controller.settings.show(one.name)
@@ -216,6 +234,8 @@ class FileActions(Actions):
     """Saves branches, opens saved ones and exports the shown branch; keeps the last trace for the
     next start."""
 
+    written = ""  # the path of the last export
+
     def handle(self, reply: TraceReply) -> None:
         trace = self.pane.controller.trace
         if not isinstance(reply, Idle) or trace is None or trace.id != reply.trace:
@@ -225,13 +245,11 @@ class FileActions(Actions):
                 self._keep(trace), group="keep", exclusive=True, exit_on_error=False
             )
 
-    async def _keep(self, trace: Trace[Any]) -> None:
-        from genui.ui.traces import export
-
+    async def _keep(self, trace: ShownTrace[Any]) -> None:
         await asyncio.sleep(KEEP_DELAY)
-        machine = export.machine_of(self.pane.session.ready)
+        machine = trace_export.machine_of(self.pane.session.ready)
         with suppress(GenuiError):  # a full disk: the next start shows a record
-            await asyncio.to_thread(export.keep_last, self.pane.pane, trace, machine)
+            await asyncio.to_thread(trace_export.keep_last, self.pane.pane, trace, machine)
 
     def action_save(self) -> None:
         """Save the tree of the shown branch."""
@@ -243,29 +261,30 @@ class FileActions(Actions):
 
     def save_all(self) -> None:
         """Save every tree; the shown branch is marked as the current one of its tree."""
-        from genui.ui.traces import export
-
         tree = self.pane.controller.tree
         shown = tree.shown
         self.save([
-            shown if shown is not None and export.root_of(tree, shown) is root else root
-            for root in export.roots(tree)
+            shown if shown is not None and trace_export.root_of(tree, shown) is root else root
+            for root in trace_export.roots(tree)
         ])  # fmt: skip
 
     def save(self, branches: Iterable[Branch[Any]]) -> None:
         """Save the trees of these branches."""
-        from genui.formats.trees import save_tree
-        from genui.ui.traces import export
-
         pane = self.pane
-        machine = export.machine_of(pane.session.ready)
+        machine = trace_export.machine_of(pane.session.ready)
         trees = [
-            (export.saved_tree(pane.controller.tree, branch, machine), tuple(branch.trace.frames))
+            (
+                trace_export.saved_tree(pane.controller.tree, branch, machine),
+                tuple(branch.trace.frames),
+            )
             for branch in branches
         ]
 
         def write() -> list[Path]:
-            return [save_tree(export.with_result(tree, frames)) for tree, frames in trees]
+            return [
+                tree_files.save_tree(trace_export.with_result(tree, frames))
+                for tree, frames in trees
+            ]
 
         def done(files: list[Path]) -> None:
             count = count_branches(sum(len(tree.branches) for tree, _ in trees))
@@ -276,8 +295,6 @@ class FileActions(Actions):
 
     def open_saved(self, path: Path) -> None:
         """Add a saved tree to the pane, and show its current branch at the saved playhead."""
-        from genui.ui.traces import export
-
         controller = self.pane.controller
 
         def done(opened: tuple[SavedTree, ModelInfo]) -> None:
@@ -285,12 +302,14 @@ class FileActions(Actions):
             controller.remember_shown()
             controller.pause()
             controller.add_models([model])
-            export.add_saved(saved, controller.tree)
+            trace_export.add_saved(saved, controller.tree)
             count = count_branches(len(saved.branches), ", b lists them")
             self.pane.say(f"opened {clean_line(saved.name, 60)}: {count}")
             controller.tree_changed()
 
-        self.run("open", lambda: export.open_tree(path), done, self._say_error, exclusive=True)
+        self.run(
+            "open", lambda: trace_export.open_tree(path), done, self._say_error, exclusive=True
+        )
 
     def _say_error(self, line: str) -> None:
         self.pane.say(line, "error")
@@ -305,17 +324,13 @@ class FileActions(Actions):
 
     def export(self, branch: Branch[Any]) -> None:
         """Ask for a file, and write the branch to it."""
-        from genui.ui.export import ExportScreen
-        from genui.ui.traces import export
-        from genui.ui.traces.export import Export
-
         pane, trace = self.pane, branch.trace
         step, part = trace.position, pane.view.part
 
-        def make() -> Export:
-            machine = export.machine_of(pane.session.ready)
-            tree = export.saved_tree(pane.controller.tree, branch, machine)
-            return Export(trace, tree, machine, step, part)
+        def make() -> trace_export.Export:
+            machine = trace_export.machine_of(pane.session.ready)
+            tree = trace_export.saved_tree(pane.controller.tree, branch, machine)
+            return trace_export.Export(trace, tree, machine, step, part)
 
         def finish() -> None:
             trace.seek(trace.total)
@@ -324,10 +339,11 @@ class FileActions(Actions):
         def done(path: Path | None) -> None:
             if path is not None:
                 name = shown_path(path)
-                pane.say(f"wrote {name} · genui replay {name} generates it again and compares")
+                pane.say(f"wrote {name} · V or `genui verify {name}` shows what it proves")
+                self.written = str(path)
             pane.controller.refresh()
 
-        pane.app.push_screen(ExportScreen(trace, part, make, finish), done)
+        pane.app.push_screen(export_window.ExportScreen(trace, part, make, finish), done)
 
 
 # --- Branches: listed, and side by side -------------------------------------------------------
@@ -339,13 +355,12 @@ class BranchActions(Actions):
     """The list of branches, and comparisons with branches, models and seeds."""
 
     def action_branches(self) -> None:
-        """Show the branches as a tree."""
-        from genui.ui.branches import BranchesScreen
-
         controller = self.pane.controller
         ref = controller.model.ref if controller.model is not None else ""
         part = self.pane.view.part
-        window = BranchesScreen(controller.tree, ref, part, controller.drop, controller.undo)
+        window = branches_window.BranchesScreen(
+            controller.tree, ref, part, controller.drop, controller.undo
+        )
         self.pane.ask(window, self._apply)
 
     def _apply(self, choice: Choice) -> None:
@@ -372,22 +387,22 @@ class BranchActions(Actions):
         window = ChooseScreen("Compare with", self._comparable(trace), "compare", empty)
         self.pane.ask(window, self.compare_to)
 
-    def _comparable(self, trace: Trace[Any]) -> list[Row]:
+    def _comparable(self, trace: ShownTrace[Any]) -> list[ListRow]:
         """Rows of the other branches and models, each under a heading."""
-        controller, rows = self.pane.controller, list[Row]()
+        controller, rows = self.pane.controller, list[ListRow]()
         branches = [b for b in controller.tree.branches if b is not controller.tree.shown]
         if branches:
-            rows.append(Row("", "Branches"))
+            rows.append(ListRow("", "Branches"))
         for branch in branches:
             model = controller.model_name(branch.trace)
             right = f"{model} · {branch.trace.computed} steps"
-            rows.append(Row(f"branch {branch.number}", controller.branch_label(branch), right))
+            rows.append(ListRow(f"branch {branch.number}", controller.branch_label(branch), right))
         models = [model for model in controller.catalogue if model.ref != trace.request.model]
         if models:
-            rows.append(Row("", "Models, from the same prompt, seed and settings"))
+            rows.append(ListRow("", "Models, from the same prompt, seed and settings"))
         for model in models:
             left, right = clean_line(model.name), clean_line(model.summary)
-            rows.append(Row(f"model {model.ref}", left, right))
+            rows.append(ListRow(f"model {model.ref}", left, right))
         return rows
 
     def compare_to(self, key: str) -> None:
@@ -423,12 +438,10 @@ class BranchActions(Actions):
         seed = controller.seed
         hint = f"Number of continuations ({FEWEST}–{MAX_COLUMNS}), from seeds {seed}, {seed + 1}, …"
         self.pane.ask(
-            ValueScreen("Side by side", str(USUAL_COLUMNS), hint, parse, "generate"), show
+            make_value_screen("Side by side", str(USUAL_COLUMNS), hint, parse, "generate"), show
         )
 
     def _side_by_side(self, columns: list[Column], playing: bool) -> None:
-        from genui.ui.compare import CompareScreen
-
         pane, controller = self.pane, self.pane.controller
         controller.pause()
         if len({column.trace.request.model for column in columns}) > 1:
@@ -436,7 +449,7 @@ class BranchActions(Actions):
                 column.label = f"{controller.model_name(column.trace)} · {column.label}"
         trace = controller.trace
         position = 0 if playing or trace is None else trace.position
-        window = CompareScreen(pane.session, pane, columns, position, playing, pane.view.part)
+        window = compare.CompareScreen(pane, columns, position, playing)
         pane.app.push_screen(window, controller.take_column)
 
 
@@ -454,21 +467,33 @@ class NearestActions(Actions):
         trace = controller.ensure_frame("compare")
         if trace is None:
             return
-        from genui.ui.windows import NearestScreen
-
         controller.pause()
-        self._waiting = NearestScreen(trace, trace.position)
+        self._waiting = windows.NearestScreen(trace, trace.position)
         self.pane.app.push_screen(self._waiting)
         self.pane.session.put(Nearest(trace=trace.id, step=trace.position))
 
     def handle(self, reply: TraceReply) -> None:
         if self._waiting is None or not isinstance(reply, Neighbours | Failed | Lost):
             return
+        if isinstance(reply, Neighbours) and reply.step != self._waiting.step:
+            return  # of another request, for its word on seeds
         window, self._waiting = self._waiting, None
         if isinstance(reply, Neighbours):
             window.show(reply)
         else:
             window.fail("the worker could not answer; esc closes, space continues, then try again")
+
+
+class ProbeActions(Actions):
+    """Measures the model of the pane, in another process."""
+
+    def action_probe(self, name: str) -> None:
+        """Ask a probe of `genui probes`."""
+        controller = self.pane.controller
+        if controller.has_model() and controller.model is not None:
+            controller.pause()
+            window = windows.MetricsScreen((controller.model.ref,), windows.PROBER, (name,))
+            self.pane.app.push_screen(window)
 
 
 # --- Variations, favourites and contact sheets ------------------------------------------------
@@ -479,9 +504,6 @@ class VariationActions(Actions):
 
     def action_variations(self) -> None:
         """Show variations at a chosen distance, to continue with one of them."""
-        from genui.protocol.edits import DEFAULT_DISTANCE, variations
-        from genui.ui.compare import COUNT, VariationsScreen
-
         pane, controller = self.pane, self.pane.controller
         trace, shown = controller.ensure_frame("vary"), controller.tree.shown
         if trace is None or shown is None:
@@ -495,18 +517,16 @@ class VariationActions(Actions):
             pane.say(str(fault))
             return
         controller.pause()
-        seed = random.randrange(1, 10_000 - COUNT)
+        seed = random.randrange(1, 10_000 - compare.COUNT)
 
         def done(taken: Column | None) -> None:
             controller.take_column(taken, taken.label if taken is not None else "", shown.number)
 
-        window: VariationsScreen = VariationsScreen(
-            pane.session,
+        window: compare.VariationsScreen = compare.VariationsScreen(
             pane,
             controller.column(shown),
             trace.position,
             seed,
-            pane.view.part,
             keep=lambda variation: self._keep(variation, window.say),
             sheet=lambda columns: self._ask_sheet(columns, window),
         )
@@ -522,15 +542,12 @@ class VariationActions(Actions):
             return
         self._keep(trace, self.pane.say)
 
-    def _keep(self, trace: Trace[Any], say: Callable[[str], object]) -> None:
-        from genui.formats.trees import save_favourite
-        from genui.ui.traces import export
-
-        tree = export.tree_of(trace, export.machine_of(self.pane.session.ready))
+    def _keep(self, trace: ShownTrace[Any], say: Callable[[str], object]) -> None:
+        tree = trace_export.tree_of(trace, trace_export.machine_of(self.pane.session.ready))
         frames = tuple(trace.frames)
 
         def save() -> Path:
-            return save_favourite(export.with_result(tree, frames))
+            return tree_files.save_favourite(trace_export.with_result(tree, frames))
 
         def done(_: Path) -> None:
             say("added to favourites: F lists them")
@@ -539,26 +556,27 @@ class VariationActions(Actions):
 
     def _ask_sheet(self, columns: Sequence[Column], window: VariationsScreen) -> None:
         """Ask for a file, and write the columns to it as a contact sheet."""
-        from genui.ui.traces import export
 
         def start(path: Path) -> None:
-            machine = export.machine_of(self.pane.session.ready)
+            machine = trace_export.machine_of(self.pane.session.ready)
             self.run(
                 "sheet",
-                lambda: export.write_sheet(columns, machine, path),
+                lambda: trace_export.write_sheet(columns, machine, path),
                 lambda _: window.say(f"wrote {shown_path(path)}: {len(columns)} samples"),
                 lambda line: window.say(clean_line(line)),
             )
 
         hint = "a .png file: all of them, each with its label"
-        name = str(export.free_file("variations"))
-        question = ValueScreen("Contact sheet", name, hint, export.parse_sheet_path, "write")
+        name = str(trace_export.free_file("variations"))
+        question = make_value_screen(
+            "Contact sheet", name, hint, trace_export.parse_sheet_path, "write"
+        )
         self.pane.ask(question, start)
 
 
 # --- A classifier that labels the shown step, live --------------------------------------------
 
-LABEL_INTERVAL = 0.25  # least seconds between requests, so that they do not slow generation
+LABEL_INTERVAL = 0.25  # the least seconds between requests, so that they do not slow generation
 
 
 def can_label(classifier: ModelInfo, model: ModelInfo) -> bool:
@@ -617,7 +635,7 @@ class LabelActions(Actions):
         self.use(choices[(at + by) % len(choices)])
 
     def use(self, classifier: ModelInfo | None) -> None:
-        """Label what the pane shows with this classifier, or not at all."""
+        """Label the sample in the pane with this classifier, or not at all."""
         self.classifier, self._labelled = classifier, None
         if self.classifier is not None:
             self._show("classifying …")

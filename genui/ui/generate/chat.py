@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from genui.base.text import clean_line
-from genui.protocol import Say, SetSeed, SetSettings, Start, TextFrame, TextSettings
+from genui.protocol import SendMessage, SetSeed, SetSettings, Start, TextFrame, TextSettings
 from genui.protocol.edits import inputs_at
 from genui.runs.models import ModelInfo
 from genui.ui.generate.actions import Actions
@@ -49,6 +49,10 @@ class ChatController(TraceController[TextFrame, TextSettings]):
         if self.trace is not None:
             self.chat, self.system = self.trace.request.chat, self.trace.request.system
 
+    def refusal(self, setting: str) -> str:
+        code = setting != "highlight" or self.syntax
+        return "" if code else "only models of code have syntax colours"
+
     @property
     def line_label(self) -> str:
         return "message" if self.chat else ""
@@ -67,7 +71,7 @@ class ChatController(TraceController[TextFrame, TextSettings]):
         if not self.is_continued:
             super().take_line(text)
         elif text.strip():
-            self.say(text)
+            self.send_message(text)
         else:
             self.listener.say("the message is empty: write at least one character")
 
@@ -84,7 +88,7 @@ class ChatController(TraceController[TextFrame, TextSettings]):
         if self.model is not None:
             self.listener.ask_prompt()
 
-    def say(self, message: str) -> None:
+    def send_message(self, message: str) -> None:
         """Continue with the user's next message at the playhead, as a branch, and play."""
         trace = self.trace
         assert trace is not None, "nothing is shown to continue"
@@ -95,7 +99,7 @@ class ChatController(TraceController[TextFrame, TextSettings]):
     def _answer(
         self, message: str, label: str, step: int, then: SetSettings | SetSeed | None
     ) -> None:
-        self.fork(Say(message), label, play=False, step=step, then=then)
+        self.fork(SendMessage(message), label, play=False, step=step, then=then)
         if self.trace is not None:
             self.trace.total = step + self.settings.tokens  # until the worker reports it
             self.play()
@@ -103,21 +107,23 @@ class ChatController(TraceController[TextFrame, TextSettings]):
     def reseed(self) -> None:
         """Answer the last message again with another seed; before any, begin again."""
         edits = self.trace.request.edits if self.trace is not None else ()
-        said = [at for at in edits if isinstance(at.edit, Say)]
+        said = [at for at in edits if isinstance(at.edit, SendMessage)]
         if not said or not self.chat:
             super().reseed()
             return
         self.seed = random.randrange(1, 10_000)
         self.listener.clear_line()
         at = said[-1]
-        assert isinstance(at.edit, Say)
+        assert isinstance(at.edit, SendMessage)
         label = f"“{clean_line(at.edit.text, LABEL_CELLS - 14)}” · seed {self.seed}"
         self._answer(at.edit.text, label, at.step, SetSeed(self.seed))
 
     def apply(self, label: str) -> None:
         """As in TraceController; after an answer, settings hold from the next message on."""
         if self.is_continued and self.trace is not None and self.trace.finished:
-            self.listener.say("from the next message on: e writes it, r answers the last one again")
+            self.listener.say(
+                "holds from the next message on: e writes it, r answers the last one again"
+            )
             self.refresh()
         else:
             super().apply(label)

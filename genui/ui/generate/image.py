@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -15,27 +15,37 @@ from textual.geometry import Size
 from textual.widgets import Static
 
 from genui.base import numbers
+from genui.base.late import late_imports
 from genui.base.text import clean_line
-from genui.protocol import FROM_DATA, SAMPLERS, Axis, ImageFrame
+from genui.protocol import FROM_DATA, SAMPLERS, Axis, Failed, ImageFrame, Nearest, Neighbours
 from genui.protocol.edits import inputs_at
 from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_axes
 from genui.ui import keys
 from genui.ui.generate.actions import Actions, SoundActions
-from genui.ui.generate.pane import PLAYS_LIVE, Inspector, PaneKind, Parts, TracePane, View
+from genui.ui.generate.look import PART_NAMES, ImageLook, ImagePart, Layout
+from genui.ui.generate.maps import TITLES as MAP_TITLES
+from genui.ui.generate.maps import MapActions
+from genui.ui.generate.pane import PLAYS_LIVE, GenerationView, Inspector, PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.settings import describe_model, format_step, varied_along
-from genui.ui.traces.compare import ClipHead, Part, part_after
+from genui.ui.traces.compare import ClipHead, Column, part_after
 from genui.ui.traces.controller import LABEL_CELLS
 from genui.ui.traces.image import ImageController, parse_opening
-from genui.ui.traces.trees import Trace, adds_noise
+from genui.ui.traces.trees import Lost, ShownTrace, TraceReply, adds_noise
 from genui.ui.widgets.bars import Line
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.dialogs import Field, FormScreen, ValueScreen
+from genui.ui.widgets.dialogs import Field, FormScreen, make_value_screen
 from genui.ui.widgets.image import ImageView, Waveform
 from genui.ui.widgets.settings import Option
 from genui.ui.widgets.timeline import Timeline
+
+with late_imports():
+    from genui.formats import audio
+    from genui.formats import image as image_files
+    from genui.render import image as render_image
+    from genui.ui import drafts, windows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +57,7 @@ WORTH_SAYING = 5.0  # seconds that are left of a slow image or grid
 WIDE = 60  # cells of a border with room for whole sentences
 
 
-class TraceImageView(View):
+class TraceImageView(GenerationView):
     """A view of images, with a caption, an upper and a lower border."""
 
     @on(ImageView.Resized)
@@ -57,11 +67,12 @@ class TraceImageView(View):
         self.pane.paint()
 
     def show_caption(
-        self, caption: str, trace: Trace[Any] | None, *measures: tuple[str, str]
+        self, caption: str, trace: ShownTrace[Any] | None, *measures: tuple[str, str]
     ) -> None:
         """Show the caption and, at the right, the time left, measures of the step and its number.
 
-        Without room for all, the measures are left out first, then the time.
+        Without room for all, the measures but the first are left out first, then that, then the
+        time.
         """
         line, end = self.query_one(".caption", Line), Content("")
         caption, width = clean_line(caption), line.size.width
@@ -70,7 +81,7 @@ class TraceImageView(View):
             seconds = trace.seconds_left(time.monotonic())
             left = [(f"~{numbers.about(seconds)} left  ", "$text-muted")]
             left = left if seconds > WORTH_SAYING else []
-            for before in ((*left, *measures), left, ()):
+            for before in ((*left, *measures), (*left, *measures[:1]), left, ()):
                 end = Content.assemble(*before, *step)
                 if cell_len(caption) + end.cell_length < width:
                     break
@@ -95,9 +106,10 @@ class TraceImageView(View):
             pane.set_subtitle(self.branch_text(clean_line(grid, 30)) or usual)
             return
         scale = f" · {image.scale_text}" if image.scale_text else ""
-        origin = f" · {pane.origin}: {PLAYS_LIVE}" if pane.origin else ""
-        title = Content.assemble(name, f"{format_step(model)}{details}{scale}{origin}")
-        set_border(self, title=title, subtitle=Content(self.branch_text(grid) or usual))
+        origin = (f" · {pane.origin}" if pane.origin else "", "$warning")
+        title = Content.assemble(name, origin, f"{format_step(model)}{details}{scale}")
+        lower = PLAYS_LIVE if pane.origin else self.branch_text(grid) or usual
+        set_border(self, title=title, subtitle=Content(lower))
 
     def branch_text(self, grid: str = "") -> str:
         """`branch 2 of 3 · re-noised to step 8` if there are several; `grid` replaces the label."""
@@ -129,7 +141,7 @@ def show_curve(
 ) -> None:
     """Plot (step, value) pairs with the cursor at `step`, and `text` in the lower border.
 
-    The axis ends at step `last`, if that is known, so that it stays still.
+    The axis ends at step `last`, if that is known, so that it does not move.
     """
     curve = box.query_one(Curve)
     if step is None or len(values) < 2:
@@ -140,8 +152,8 @@ def show_curve(
 
     steps, measured = np.array(values, np.float64).T
     curve.set_series({name: (steps.astype(np.int64), measured)})
-    curve.view = (float(steps[0]), float(max(last, step))) if last is not None else None
-    curve.cursor = float(step)
+    view = (float(steps[0]), float(max(last, step))) if last is not None else None
+    curve.set(view=view, cursor=float(step))
     set_border(box, subtitle=text)
 
 
@@ -167,14 +179,13 @@ def ask_grid(
 
 # --- The view of the Canvas -------------------------------------------------------------------
 
-LONG_TITLES: dict[Part, str] = {
+LONG_TITLES: dict[ImagePart, str] = {
     "x": "xₜ with noise",
     "denoised": "x̂₀ predicted, without noise",
     "noise": "ε the predicted noise",
 }
-TITLES: dict[Part, str] = {"x": "xₜ noisy", "denoised": "x̂₀ predicted", "noise": "ε noise"}
-NAMES: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
-PARTS: tuple[Part, ...] = ("x", "denoised", "noise")
+TITLES: dict[ImagePart, str] = {"x": "xₜ noisy", "denoised": "x̂₀ predicted", "noise": "ε noise"}
+PARTS: tuple[ImagePart, ...] = ("x", "denoised", "noise")
 WORTH_HIDING = 1.1  # how much larger an image must get for the inspector to be hidden
 SHORT = 20  # lines below which three images have nothing under them
 ARRANGEMENTS = (16, 8, 4, 2, 1)  # frames in a row; the one that shows them largest is used
@@ -188,10 +199,17 @@ class CanvasView(TraceImageView):
     A clip plays by itself, a frame at a time, or all its frames are side by side.
     """
 
-    def __init__(self, pane: TracePane, controller: ImageController) -> None:
+    def __init__(
+        self,
+        pane: TracePane,
+        controller: ImageController,
+        agreement: "AgreementActions",
+        maps: MapActions,
+    ) -> None:
         super().__init__(pane)
         self._controller = controller
-        self.part: Part = "denoised"
+        self.agreement, self.maps = agreement, maps
+        self.part: ImagePart = "denoised"
         self._was_zoomed = False
         self.clip = ClipHead()
 
@@ -225,6 +243,13 @@ class CanvasView(TraceImageView):
         return self.pane.zoomed and self.pane.has_class("-spread") and self.frames > 1
 
     @property
+    def looks_inside(self) -> bool:
+        """Whether maps are in place of the one large image."""
+        trace, one = self._controller.trace, self.layout_name == "one" and self.frames == 1
+        on_worker = trace is not None and trace.on_worker
+        return self.maps.view != "off" and self.pane.zoomed and one and on_worker
+
+    @property
     def frames(self) -> int:
         """The number of frames of the shown step: 1 for an image, 0 before there is a step."""
         frame = self._controller.frame
@@ -235,17 +260,21 @@ class CanvasView(TraceImageView):
         """The shown frame of a clip; 0 for an image."""
         return self.clip.at % max(1, self.frames)
 
-    def show_part(self, part: Part) -> None:
+    def show_part(self, part: ImagePart) -> None:
         """Show that image of the step large."""
         self.part = part
         self.pane.paint()
         self.call_after_refresh(self.pane.paint)
 
-    def next_layout(self) -> None:
-        """Full-screen: one image, then all three, then all frames of a clip."""
-        spread = self.three and self.frames > 1
-        self.pane.set_class(not (self.three or self.spread), "-three")
-        self.pane.set_class(spread, "-spread")
+    @property
+    def layout_name(self) -> Layout:
+        """How the images are laid out."""
+        return "spread" if self.spread else "three" if self.three else "one"
+
+    def lay_out(self, layout: Layout) -> None:
+        """Full-screen: one image, all three, or all frames of a clip."""
+        self.pane.set_class(layout == "three", "-three")
+        self.pane.set_class(layout == "spread" and self.frames > 1, "-spread")
         if not self.pane.zoomed:
             self.pane.action_zoom()
         self.call_after_refresh(self._controller.refresh)
@@ -265,7 +294,7 @@ class CanvasView(TraceImageView):
     def paint(self) -> None:
         trace, frame = self._controller.trace, self._controller.frame
         if self._was_zoomed and not self.pane.zoomed:
-            self.part = "denoised"  # on Home, what was made; the other images are a look inside
+            self.part = "denoised"  # on Home, the result; the other images are a look inside
         self._was_zoomed = self.pane.zoomed
         grid = trace.request.grid if trace is not None else ()
         self.pane.set_class(bool(grid), "-grid")
@@ -303,20 +332,21 @@ class CanvasView(TraceImageView):
                 self.pane.query_one(CanvasInspector).show_others(frame)
             self._paint_timeline(frame)
 
-    def _images(self) -> list[tuple[Part, ImageView]]:
+    def _images(self) -> list[tuple[ImagePart, ImageView]]:
         """The shown images of the step and their widgets."""
         if not self.three:
             return [(self.part, self.query_one(".large", ImageView))]
         return [(part, self.query_one(f".-{part} ImageView", ImageView)) for part in PARTS]
 
-    def _show_in(self, image: ImageView, frame: ImageFrame, part: Part) -> None:
-        """Show the current frame of the clip, or all frames."""
+    def _show_in(self, image: ImageView, frame: ImageFrame, part: ImagePart) -> None:
+        """Show the current frame of the clip, or all frames, or maps in place of the image."""
+        if self.looks_inside:
+            self.maps.show_in(image, frame)
+            return
         if not self.spread:
             image.show_frame(frame, part, self.frame_index)
             return
-        from genui.formats.image import clip_pixels
-
-        image.show(tile_largest(clip_pixels(frame, part), *image.size))
+        image.show(tile_largest(image_files.clip_pixels(frame, part), *image.size))
 
     def _show_sound(self, frame: ImageFrame | None) -> None:
         """Show the waveform of the step, if it has sound."""
@@ -324,8 +354,7 @@ class CanvasView(TraceImageView):
         if frame is None or not frame.sound:
             wave.show(b"", 0)
             return
-        key = keys.find_key(HEAR)
-        shown = keys.display(key, getattr(self.screen, "user_keys", {}))
+        shown = keys.display(keys.find_key(HEAR), getattr(self.app, "user_keys", {}))
         wave.show(frame.sound, frame.rate, f"{shown} hear")
 
     def _paint_timeline(self, frame: ImageFrame | None) -> None:
@@ -347,8 +376,10 @@ class CanvasView(TraceImageView):
             varied = varied_along(trace.request.grid).get("caption")
             prompt = inputs_at(trace.request, trace.position)[0]
             caption = f"captions {varied}" if varied else f"“{prompt}”" if prompt else ""
-        what = "step" if self.three else NAMES[self.part]
-        self.show_caption(caption, trace, (f"{what} ", "$text-muted"))
+        what = "step" if self.three else PART_NAMES[self.part]
+        word = self.agreement.word()
+        measures = [(f"{word} · ", "$foreground")] if word else []
+        self.show_caption(caption, trace, *measures, (f"{what} ", "$text-muted"))
 
     def _paint_border(self) -> None:
         controller = self._controller
@@ -358,6 +389,8 @@ class CanvasView(TraceImageView):
         what = "the three images" if self.three else titles[self.part]
         if self.spread:
             what = f"{titles[self.part]}, all {self.frames} frames"
+        elif self.looks_inside:
+            what = MAP_TITLES[self.maps.view]
         grid = ""
         if trace is not None and trace.request.grid:
             # With the values if the image has no room for them.
@@ -373,13 +406,11 @@ class CanvasView(TraceImageView):
 
 def tile_largest(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
     """Tile frames uint8 [T, H, W, 3] so that they are largest in `cols` × `rows` cells."""
-    from genui.formats.image import tile_clip
-    from genui.render.image import fit
 
     def size(sheet: "np.ndarray") -> float:
-        return fit(sheet.shape[1], sheet.shape[0], cols, rows).across
+        return render_image.fit(sheet.shape[1], sheet.shape[0], cols, rows).across
 
-    return max((tile_clip(clip, across) for across in ARRANGEMENTS), key=size)
+    return max((image_files.tile_clip(clip, across) for across in ARRANGEMENTS), key=size)
 
 
 # --- Beside the large image: the two others, the noise schedule and the settings --------------
@@ -415,7 +446,7 @@ class CanvasInspector(ImageInspector):
 
     def show_others(self, frame: ImageFrame | None) -> None:
         """Show the images of the step that are not the large one, at the same frame of a clip."""
-        others: list[Part] = [part for part in PARTS if part != self._view.part]
+        others: list[ImagePart] = [part for part in PARTS if part != self._view.part]
         for box, part in zip(self.query(".other"), others, strict=True):
             image = box.query_one(ImageView)
             if frame is None:
@@ -426,7 +457,7 @@ class CanvasInspector(ImageInspector):
             _, at, scale = image.scale_text.partition(" at ")
             set_border(box, title=TITLES[part], subtitle=f"at {scale}" if at else "")
 
-    def _show_schedule(self, trace: Trace[ImageFrame] | None) -> None:
+    def _show_schedule(self, trace: ShownTrace[ImageFrame] | None) -> None:
         """Plot σ of every computed step of this branch, with its edits."""
         box = self.query_one(".schedule", Vertical)
         frame = trace.frame if trace is not None else None
@@ -444,14 +475,13 @@ class CanvasInspector(ImageInspector):
 # --- Keys -------------------------------------------------------------------------------------
 
 
-_VIEW = "The image of the step that is large: the predicted x₀, the noisy one or the noise"
 _FROM = "Pure noise, an image of yours or a training image, with a strength"
-_AWAY = "What guidance steers the image away from. It has no effect at guidance 1"
+_AWAY = "The caption that guidance steers the image away from. It has no effect at guidance 1"
 GRID_HELP = "Several images at once: seeds or captions, or one setting along x and another along y"
 
 
 class CanvasActions(Actions):
-    """What a trace starts from, edits midway, and what is shown."""
+    """The start of a trace, edits midway, and the view."""
 
     def __init__(
         self,
@@ -464,10 +494,11 @@ class CanvasActions(Actions):
         self._controller = controller
         self._view = view
         self._sound = sound
+        self._drafts: tuple[object, Sequence[Column]] | None = None  # the inputs, and these
 
     def options(self) -> list[Option]:
-        """What is shown of a step, what a trace starts from, and the grid."""
-        view, opening = self._view, self._controller.opening
+        """The view of a step, the start of a trace, and the grid."""
+        opening = self._controller.opening
         start = "noise"
         if opening.forward:
             start = f"{opening.title}, adding noise"
@@ -475,15 +506,29 @@ class CanvasActions(Actions):
             start = f"{opening.title}, {opening.strength:g}"
         grid = format_grid(opening.grid, with_values=False) or "none"
         negative = clean_line(self._controller.settings.negative, 20) or "none"
-        layout = "all frames" if view.spread else "three images" if view.three else "one image"
-        layouts = "One image large, or all three side by side; of a clip also all its frames"
         return [
-            Option("view", "large image", NAMES[view.part], _VIEW, self.action_swap),
-            Option("layout", "layout", layout, layouts, lambda _: view.next_layout()),
+            *self.rows(self._look, "view", "layout", "inside", "agreement", take=self._take),
             Option("image", "starts from", start, _FROM, open=self.action_image),
             Option("grid", "grid", grid, GRID_HELP, open=self.action_grid),
             Option("negative", "negative prompt", negative, _AWAY, open=self.action_negative),
         ]
+
+    def _look(self) -> ImageLook:
+        view = self._view
+        agreement = "on" if view.agreement.shown else "off"
+        return ImageLook(view.part, view.layout_name, view.maps.view, agreement)
+
+    def _take(self, name: str, value: Any) -> None:
+        if name == "layout":
+            self._view.lay_out(value)
+        elif name == "inside":
+            self._view.maps.view = value
+            self._view.lay_out("one")
+        elif name == "agreement":
+            self._view.agreement.shown = value == "on"
+            self.pane.paint()
+        else:
+            self._show_large(value)
 
     # --- starting -----------------------------------------------------------------------
 
@@ -528,6 +573,31 @@ class CanvasActions(Actions):
             lambda lines: parse_axes(*lines),
         )
 
+    def action_drafts(self) -> None:
+        """Stop other seeds at the shown step, or else after a third of the steps; show those of
+        the same caption and settings again."""
+        pane, controller, trace = self.pane, self._controller, self._controller.trace
+        if not controller.has_model():
+            return
+        if controller.opening.grid or controller.opening.forward:
+            pane.say("drafts are single images that are denoised: u goes back to one")
+            return
+        controller.pause()
+        inputs = replace(controller.request(), seed=0)
+        if self._drafts is None or self._drafts[0] != inputs:
+            stop_at = max(1, controller.total_steps // 3)
+            if trace is not None and 0 < trace.position < controller.total_steps:
+                stop_at = trace.position
+            count = drafts.count_fitting(*pane.app.size)
+            self._drafts = inputs, controller.continuations(count, stop_at=stop_at)
+
+        def done(taken: Column | None) -> None:
+            self._drafts = inputs, window.columns
+            controller.take_column(taken)
+
+        window = drafts.DraftsScreen(pane, self._drafts[1])
+        pane.app.push_screen(window, done)
+
     # --- edits --------------------------------------------------------------------------
 
     def action_negative(self) -> None:
@@ -543,7 +613,7 @@ class CanvasActions(Actions):
 
         hint = f"{_AWAY}. If it is empty, guidance compares with no caption, as usual."
         now = controller.settings.negative
-        self.pane.ask(ValueScreen("Negative prompt", now, hint, str.strip, "generate"), use)
+        self.pane.ask(make_value_screen("Negative prompt", now, hint, str.strip, "generate"), use)
 
     def action_recaption(self) -> None:
         """Ask for another caption from this step on."""
@@ -587,12 +657,9 @@ class CanvasActions(Actions):
         if trace.request.grid:
             self.pane.say("a mask needs a single image: u goes back from the grid")
             return
-        from genui.formats.image import clip_pixels, shrink
-        from genui.ui.windows import SMALLEST, MaskScreen
-
         size = self.pane.app.size
-        if size.width < SMALLEST.width or size.height < SMALLEST.height:
-            needed = f"{SMALLEST.width}×{SMALLEST.height}"
+        if size.width < windows.SMALLEST.width or size.height < windows.SMALLEST.height:
+            needed = f"{windows.SMALLEST.width}×{windows.SMALLEST.height}"
             self.pane.say(f"painting a mask needs {needed} cells: make the terminal larger")
             return
 
@@ -601,24 +668,29 @@ class CanvasActions(Actions):
                 self._ask_back(trace, "Draw the masked part again", mask)
 
         trace.pause()
-        pixels = clip_pixels(frame, "denoised")[self._view.frame_index]
-        self.pane.ask(MaskScreen(shrink(pixels)), use)
+        pixels = image_files.clip_pixels(frame, "denoised")[self._view.frame_index]
+        self.pane.ask(windows.MaskScreen(image_files.shrink(pixels)), use)
 
-    def _ask_back(self, trace: Trace[ImageFrame], title: str, mask: bytes) -> None:
+    def _ask_back(self, trace: ShownTrace[ImageFrame], title: str, mask: bytes) -> None:
         """Ask up to the level of which step noise is added, and fork."""
         step, back = trace.position, self._controller.noise_steps(trace)
 
         def use(to: int) -> None:
             self._controller.add_noise(trace, step, to, mask)
 
-        self.pane.ask(ValueScreen(title, str(back.usual), back.hint, back.parse, "generate"), use)
+        self.pane.ask(
+            make_value_screen(title, str(back.usual), back.hint, back.parse, "generate"), use
+        )
 
     # --- what is shown ------------------------------------------------------------------
 
     def action_swap(self, by: int) -> None:
         """Show the next image of the step large, or the one before: predicted, noisy or noise."""
+        self._show_large(part_after(self._view.part, by))
+
+    def _show_large(self, part: ImagePart) -> None:
         self.pane.remove_class("-three")
-        self._view.show_part(part_after(self._view.part, by))
+        self._view.show_part(part)
 
     def action_frame(self, by: int) -> None:
         """Pause the clip at the frame after, or before."""
@@ -643,6 +715,39 @@ class CanvasActions(Actions):
         return False
 
 
+class AgreementActions(Actions):
+    """Whether several seeds give one picture of the shown caption, or many: a word beside it.
+
+    The worker compares them beside the generation. One request is under way at a time.
+    """
+
+    def __init__(self, pane: TracePane) -> None:
+        super().__init__(pane)
+        self.shown = False
+        self._words: dict[tuple[str, str], str] = {}  # by model and caption
+        self._pending: tuple[str, str] | None = None
+
+    def word(self) -> str:
+        """The word for the shown caption, which is requested if it is not known; "" for none."""
+        trace = self.pane.controller.trace
+        if not self.shown or trace is None or trace.frame is None or not trace.on_worker:
+            return ""
+        asked = trace.request.model, inputs_at(trace.request, trace.position)[0]
+        if asked not in self._words and self._pending is None:
+            self._pending = asked
+            self.pane.session.put(Nearest(trace=trace.id, step=trace.position))
+        return self._words.get(asked, "comparing seeds …")
+
+    def handle(self, reply: TraceReply) -> None:
+        if self._pending is None or not isinstance(reply, Neighbours | Failed | Lost):
+            return
+        asked, self._pending = self._pending, None
+        if not isinstance(reply, Lost):  # else it is asked again
+            agreement = reply.agreement if isinstance(reply, Neighbours) else None
+            self._words[asked] = agreement.word if agreement is not None else "seeds: not compared"
+        self.pane.paint()
+
+
 class CanvasSound(SoundActions):
     """Plays the sound of the predicted spectrogram, whichever image is shown."""
 
@@ -659,20 +764,19 @@ class CanvasSound(SoundActions):
         def wav() -> bytes:
             import numpy as np
 
-            from genui.formats.audio import encode_wav
-
-            return encode_wav(np.frombuffer(frame.sound, "<i2"), frame.rate, "")
+            return audio.encode_wav(np.frombuffer(frame.sound, "<i2"), frame.rate, "")
 
         self.hear(wav)
 
 
 def _build(pane: TracePane) -> Parts:
     controller = ImageController(pane.session, pane)
-    view = CanvasView(pane, controller)
+    agreement, maps = AgreementActions(pane), MapActions(pane)
+    view = CanvasView(pane, controller, agreement, maps)
     inspector = CanvasInspector(pane, controller, view)
     sound = CanvasSound(pane)
-    actions = CanvasActions(pane, controller, view, sound), sound
+    actions = CanvasActions(pane, controller, view, sound), sound, agreement, maps
     return Parts(controller, view, inspector, actions)
 
 
-CANVAS = PaneKind("canvas", "Canvas", "image-pane canvas-pane", _build, "guidance")
+CANVAS = PaneKind("canvas", "Canvas", "image-pane canvas-pane", _build, setting="guidance")

@@ -1,15 +1,18 @@
-"""Looking inside a text model: attention, layers and parts of the token at the cursor, and edits of
-layers."""
+"""Looking inside a text model: attention, layers and parts of the token at the cursor, the sources
+of its passage, and edits of layers."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, get_args
 
+from textual.content import Content
 from textual.widget import Widget
+from textual.widgets import Static
 
+from genui.base import numbers
 from genui.base.errors import MisuseError
-from genui.base.text import clean_line
+from genui.base.text import clean, clean_line
 from genui.protocol import (
     Ablate,
     Attend,
@@ -18,7 +21,10 @@ from genui.protocol import (
     Failed,
     Layers,
     LogitBase,
+    Nearest,
+    Neighbours,
     Patch,
+    Quote,
     ReadLayers,
     ReadTokens,
     Request,
@@ -30,24 +36,28 @@ from genui.protocol import (
 from genui.protocol.edits import LAYER_EDITS, parse_layer_edit
 from genui.protocol.settings import LayerEdit
 from genui.ui.generate.actions import Actions
+from genui.ui.generate.look import InsideView, TextLook
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.controller import TraceController
-from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
+from genui.ui.traces.trees import Branch, Lost, ShownTrace, TraceReply
 from genui.ui.widgets.borders import set_border
-from genui.ui.widgets.candidates import AttentionList, Heads, token_text
-from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
+from genui.ui.widgets.candidates import AttentionList, Heads, levels, token_text
+from genui.ui.widgets.dialogs import ChooseScreen, make_value_screen
 from genui.ui.widgets.inputs import unescape_newlines
 from genui.ui.widgets.layers import LayerList, PartList
-from genui.ui.widgets.lists import Row
+from genui.ui.widgets.lists import ListRow
 from genui.ui.widgets.settings import Option
 
 TextController = TraceController[TextFrame, TextSettings]
 
 LABEL_CELLS = 16  # of a token or text in a branch's label
 
-InsideView = Literal["odds", "attention", "layers", "parts"]
 VIEWS: tuple[InsideView, ...] = get_args(InsideView)
-"""What is shown of the token at the cursor, in the order of the keys."""
+"""The views of the token at the cursor, in the order of the keys."""
+
+
+PASSAGE, PASSAGE_HERE = 2, 4
+"""The levels of the tokens of a passage, and of the one at the cursor, as those of attention."""
 
 
 def label_text(text: str) -> str:
@@ -74,11 +84,12 @@ class InsideActions(Actions):
         self._over: LogitBase = "other"  # what a part raised the written token's logit over
         self._heads: Heads | None = None  # the last reply
         self._layers: Layers | None = None  # the last reply
+        self._sources: Neighbours | None = None  # the last reply
         self._pending = False  # whether a request is under way
 
     @property
     def view(self) -> InsideView:
-        """What is shown; anything but the odds full-screen only."""
+        """The view; anything but the odds full-screen only."""
         return self._view if self.pane.zoomed else "odds"
 
     @property
@@ -89,6 +100,42 @@ class InsideActions(Actions):
         return heads if fits and self.view == "attention" else None
 
     @property
+    def sources(self) -> Neighbours | None:
+        """The passages of the whole text; None if they are not shown or not known yet."""
+        found, trace = self._sources, self._controller.trace
+        if found is None or trace is None or self.view != "sources":
+            return None
+        return found if (found.trace, found.step) == (trace.id, trace.computed_by_worker) else None
+
+    @property
+    def passage(self) -> Quote | None:
+        """The passage of the token at the cursor; None if it is in none."""
+        trace, found = self._controller.trace, self.sources
+        if trace is None or found is None:
+            return None
+        at = trace.position
+        return next((quote for quote in found.quotes if quote.first <= at <= quote.last), None)
+
+    @property
+    def is_shading(self) -> bool:
+        """Whether the shades of the text show the view."""
+        return self.view in ("attention", "sources")
+
+    @property
+    def shades(self) -> tuple[list[int], Sequence[str] | None] | None:
+        """The levels of the tokens and the prompt's tokens, as `Prose.shade` takes them; None if
+        they are not known yet."""
+        if (heads := self.heads) is not None:
+            return levels(heads.weights(self.head)), heads.prompt
+        if (found := self.sources) is None:
+            return None
+        shades = [0] * found.step
+        for quote in found.quotes:
+            level = PASSAGE_HERE if quote is self.passage else PASSAGE
+            shades[quote.first - 1 : quote.last] = [level] * (quote.last - quote.first + 1)
+        return shades, None
+
+    @property
     def layers(self) -> Layers | None:
         """The layers of the token at the cursor; None if they are not known yet."""
         layers = self._layers
@@ -97,7 +144,7 @@ class InsideActions(Actions):
 
     @property
     def parts(self) -> list[Contribution]:
-        """What the heads and feed-forwards added to the token's logit, the most first."""
+        """What the heads and feed-forwards added to the token's logit, the largest first."""
         parts = self.layers.contributions() if self.layers is not None else []
         return sorted(parts, key=lambda part: -abs(part.value))
 
@@ -125,24 +172,13 @@ class InsideActions(Actions):
 
     # --- keys ---------------------------------------------------------------------------
 
-    def action_attention(self) -> None:
-        """Show the attention of the token at the cursor, or the odds again."""
-        self._toggle("attention")
-
-    def action_layers(self) -> None:
-        """Show what each layer makes of the token at the cursor, or the odds again."""
-        self._toggle("layers")
-
-    def action_parts(self) -> None:
-        """Show what added to the logit of the token at the cursor, or the odds again."""
-        self._toggle("parts")
+    def action_look(self, view: InsideView) -> None:
+        """Show a view of the token at the cursor, or the odds again."""
+        self._show("odds" if self.view == view else view)
 
     def action_inside(self, by: int) -> None:
         """Show the next view of the token at the cursor, or the one before."""
         self._show(VIEWS[(VIEWS.index(self.view) + by) % len(VIEWS)])
-
-    def _toggle(self, view: InsideView) -> None:
-        self._show("odds" if self.view == view else view)
 
     def _show(self, view: InsideView) -> None:
         trace = self._controller.ensure_trace()
@@ -156,7 +192,8 @@ class InsideActions(Actions):
         self._controller.refresh()
 
     def walk(self, by: int) -> bool:
-        """Select the next head, layer or part, or the one before; whether one is shown."""
+        """Select the next head, layer, part or passage, or the one before; whether one is
+        shown."""
         match self.view:
             case "odds":
                 return False
@@ -169,8 +206,18 @@ class InsideActions(Actions):
                     self._layer = max(0, at) if at < count - 1 else None
             case "parts":
                 self._part = max(0, min(self._part + by, len(self.parts) - 1))
+            case "sources":
+                self._go_to_passage(by)
         self.pane.paint()
         return True
+
+    def _go_to_passage(self, by: int) -> None:
+        """Move the cursor to the beginning of the next passage, or of the one before."""
+        trace, found = self._controller.trace, self.sources
+        if trace is not None and found is not None:
+            begins = sorted((quote.first for quote in found.quotes), reverse=by < 0)
+            ahead = (at for at in begins if (at - trace.position) * by > 0)
+            self._controller.seek(next(ahead, trace.position))
 
     def enter(self) -> bool:
         """Show the attention of the selected head; False if the odds are shown."""
@@ -187,18 +234,18 @@ class InsideActions(Actions):
         return True
 
     def options(self) -> list[Option]:
-        help = "What the network made of the token at the cursor; [ and ] change it too"
-        views = Option("inside", "look inside", self.view, help, self.action_inside)
-        if self.view != "parts":
-            return [views]
-        over = "likeliest other" if self._over == "other" else "mean of all"
-        help = "What a logit is compared with: that of the likeliest other token, or the mean"
-        return [views, Option("over", "logit over", over, help, lambda _: self._switch_over())]
+        names = ("inside", "over") if self.view == "parts" else ("inside",)
+        return self.rows(self._look, *names, take=self._take)
 
-    def _switch_over(self) -> None:
-        """Compare the logit with the mean of all tokens, or with the likeliest other again."""
-        self._over = "mean" if self._over == "other" else "other"
-        self._controller.refresh()
+    def _look(self) -> TextLook:
+        return TextLook(inside=self.view, over=self._over)
+
+    def _take(self, name: str, value: Any) -> None:
+        if name == "inside":
+            self._show(value)
+        else:
+            self._over = value
+            self._controller.refresh()
 
     # --- drawing ------------------------------------------------------------------------
 
@@ -216,6 +263,8 @@ class InsideActions(Actions):
                 self._paint_layers(box, box.query_one(LayerList))
             case "parts":
                 self._paint_parts(box, box.query_one(PartList))
+            case "sources":
+                self._paint_sources(box, box.query_one(".passage", Static))
         return True
 
     def _paint_attention(self, box: Widget, shown: AttentionList) -> None:
@@ -245,6 +294,19 @@ class InsideActions(Actions):
         hint = "⏎ its attention" if part is not None and part.head else "↑↓ parts"
         self._set_border(box, f"Added to the logit{self._of_token()}", "added to its logit", hint)
 
+    def _paint_sources(self, box: Widget, shown: Static) -> None:
+        found, quote = self.sources, self.passage
+        if quote is not None:
+            shown.update(describe_passage(quote))
+        elif found is not None and found.fault:
+            shown.update(clean_line(found.fault, 200))
+        elif found is not None:
+            count = numbers.quantity(len(found.quotes), "passage")
+            shown.update(clean_line(f"{count} in {found.data}: {found.measured}", 300))
+        else:
+            shown.update(self._request(Nearest, whole=True) or "reading the training text …")
+        self._set_border(box, "Whose words are these?", "whose words", "↑↓ passages")
+
     def _selected_layer(self, layers: Layers) -> int:
         """The index of the selected layer in `layers.layers`."""
         last = len(layers.layers) - 1
@@ -263,8 +325,9 @@ class InsideActions(Actions):
             return clean_line(layers.fault, 200)
         return self._request(partial(ReadLayers, over=self._over))
 
-    def _request(self, view: Callable[..., Request]) -> str:
-        """Request a view from the worker. Returns why that is not possible, or ""."""
+    def _request(self, view: Callable[..., Request], whole: bool = False) -> str:
+        """Request a view of the token, or of the whole text, from the worker. Returns why that is
+        not possible, or ""."""
         trace = self._controller.trace
         if trace is None or trace.frame is None:
             return "No token at the cursor: press →"
@@ -274,7 +337,8 @@ class InsideActions(Actions):
             return "The worker does not have this text yet: press space to continue"
         if not self._pending:
             self._pending = True
-            self.pane.session.put(view(trace=trace.id, step=trace.position))
+            step = trace.computed_by_worker if whole else trace.position
+            self.pane.session.put(view(trace=trace.id, step=step))
         return ""
 
     @property
@@ -282,7 +346,7 @@ class InsideActions(Actions):
         return "is" if self.view == "attention" else "are"
 
     def handle(self, reply: TraceReply) -> None:
-        if isinstance(reply, Attention | Layers | Failed | Lost):
+        if isinstance(reply, Attention | Layers | Neighbours | Failed | Lost):
             self._pending = False
         if isinstance(reply, Attention):
             self._heads = Heads(reply)
@@ -291,6 +355,23 @@ class InsideActions(Actions):
         elif isinstance(reply, Layers):
             self._layers = reply
             self.pane.paint()
+        elif isinstance(reply, Neighbours):
+            self._sources = reply
+            self.pane.paint()
+
+
+def describe_passage(quote: Quote) -> Content:
+    """The source of a passage, how usual so long a one is, and the training text around it."""
+    usual, before = "", clean(quote.before).rpartition("\n")[2]
+    if quote.usual is not None:
+        usual = f"; {quote.usual:.0%} of held-out passages have one as long"
+    return Content.assemble(
+        (f"{clean_line(quote.where)}\n", "bold"),
+        (f"{len(quote.text)} characters{usual}\n\n", "$text-muted"),
+        (f"…{before}", "$text-muted"),
+        (clean(quote.text), "bold underline"),
+        (f"{clean(quote.after)}…", "$text-muted"),
+    )
 
 
 # --- Edits of layers, from the palette --------------------------------------------------------
@@ -305,11 +386,11 @@ class LayerEditActions(Actions):
         super().__init__(pane)
         self._controller = controller
         self._inside = inside
-        self._patched: tuple[Trace[TextFrame], Branch[TextFrame]] | None = None
-        """What is patched, and the chat whose tokens are requested."""
+        self._patched: tuple[ShownTrace[TextFrame], Branch[TextFrame]] | None = None
+        """The layer and position to patch, and the chat whose tokens are requested."""
 
     def action_ablate(self) -> None:
-        """Ask for a head or a feed-forward to take away."""
+        """Ask for a head or a feed-forward to remove."""
         part = self._inside.selected_part or next(iter(self._inside.parts), None)
         self._ask("ablate", part.address if part is not None else "1.1")
 
@@ -324,7 +405,7 @@ class LayerEditActions(Actions):
             return
         controller = self._controller
         rows = [
-            Row(str(branch.number), controller.branch_label(branch))
+            ListRow(str(branch.number), controller.branch_label(branch))
             for branch in controller.tree.branches
             if branch.trace is not trace and branch.trace.request.model == trace.request.model
         ]
@@ -347,7 +428,7 @@ class LayerEditActions(Actions):
             self.pane.say("the worker does not have this chat yet: show it and press space")
 
     def handle(self, reply: TraceReply) -> None:
-        """Go on with a patch from a chat, whose tokens the template has too."""
+        """Continue with a patch from a chat, now that the tokens of the template are known."""
         match self._patched, reply:
             case (trace, branch), Tokens() if reply.trace == branch.trace.id:
                 self._patched = None
@@ -358,7 +439,7 @@ class LayerEditActions(Actions):
 
     def _ask_patch(
         self,
-        trace: Trace[TextFrame],
+        trace: ShownTrace[TextFrame],
         branch: Branch[TextFrame],
         text: str,
         token_ids: tuple[int, ...],
@@ -374,7 +455,7 @@ class LayerEditActions(Actions):
             return Patch(layer=edit.layer, position=edit.position, text=text, token_ids=token_ids)
 
         title = f"Patch from {clean_line(self._controller.branch_label(branch), 30)}"
-        window = ValueScreen(title, f"{layer}:-1", hint, parse, "patch")
+        window = make_value_screen(title, f"{layer}:-1", hint, parse, "patch")
         self.pane.ask(window, partial(self._fork, trace))
 
     def _ask(self, name: str, value: str) -> None:
@@ -393,7 +474,7 @@ class LayerEditActions(Actions):
         hint = LAYER_EDITS[name]
         if name == "steer":
             hint += "; #2 is the text of branch 2"
-        window = ValueScreen(name.capitalize(), value, hint, parse, name)
+        window = make_value_screen(name.capitalize(), value, hint, parse, name)
         self.pane.ask(window, partial(self._fork, trace))
 
     def _text_of(self, text: str) -> str:
@@ -407,7 +488,7 @@ class LayerEditActions(Actions):
         trace = branches[at].trace
         return trace.request.prompt + "".join(frame.text for frame in trace.frames)
 
-    def _trace(self) -> Trace[TextFrame] | None:
+    def _trace(self) -> ShownTrace[TextFrame] | None:
         """The shown trace, paused; None, and a line, without a token to write again."""
         trace = self._controller.ensure_frame("edit")
         if trace is not None and trace.playing:
@@ -415,14 +496,14 @@ class LayerEditActions(Actions):
             self._controller.refresh()
         return trace
 
-    def _fork(self, trace: Trace[TextFrame], edit: LayerEdit) -> None:
+    def _fork(self, trace: ShownTrace[TextFrame], edit: LayerEdit) -> None:
         """Write the token at the cursor again, with the edit."""
         if self._controller.trace is trace:
             self.pane.clear_line()
             self._controller.fork(edit, describe_edit(edit), step=_step_of(trace))
 
 
-def _step_of(trace: Trace[TextFrame]) -> int:
+def _step_of(trace: ShownTrace[TextFrame]) -> int:
     """The step before the token at the cursor."""
     return max(trace.position - 1, 0)
 

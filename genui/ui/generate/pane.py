@@ -17,6 +17,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.protocol.edits import inputs_at
 from genui.ui import keys, messages
 from genui.ui.generate.actions import (
@@ -25,23 +26,28 @@ from genui.ui.generate.actions import (
     FileActions,
     LabelActions,
     NearestActions,
+    ProbeActions,
     SettingActions,
     VariationActions,
 )
+from genui.ui.generate.look import ImagePart
 from genui.ui.generate.prompt import PromptLine
 from genui.ui.keys import PaneName, Scope, bind_actions
+from genui.ui.lifecycle import is_usable
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
 from genui.ui.terminal import may_animate
 from genui.ui.textual_parts import set_bindings
-from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
-from genui.ui.traces.trees import Source, Trace
+from genui.ui.traces.trees import ShownTrace, Source
 from genui.ui.widgets.dialogs import Window, ask
 from genui.ui.widgets.inputs import LineInput, escape_newlines, unescape_newlines
 from genui.ui.widgets.panes import Pane
 from genui.ui.widgets.settings import Option, SettingsPanel
 from genui.ui.widgets.timeline import Timeline
+
+with late_imports():
+    from genui.formats import command as command_line
 
 T = TypeVar("T")
 
@@ -49,10 +55,11 @@ ORIGINS: dict[Source, str] = {"record": "recorded", "last": "last time"}
 PLAYS_LIVE = "space plays it live"
 
 
-class View(Vertical):
+class GenerationView(Vertical):
     """The main part of a pane, which shows the trace."""
 
-    part: Part = "x"  # the image of a step that is shown
+    part: ImagePart = "x"  # the image of a step that is shown
+    unit = "step"
 
     def __init__(self, pane: "TracePane", classes: str = "main") -> None:
         super().__init__(classes=classes)
@@ -101,13 +108,13 @@ class Parts(NamedTuple):
     """The parts of a pane that depend on the medium."""
 
     controller: TraceController[Any, Any]
-    view: View
+    view: GenerationView
     inspector: Inspector
     actions: tuple[Actions, ...]
 
 
 class PaneKind(NamedTuple):
-    """What differs from pane to pane."""
+    """The differences between panes."""
 
     pane: PaneName
     heading: str
@@ -141,7 +148,7 @@ class TracePane(Pane):
         self.controller, self.view, self.inspector, actions = kind.build(self)
         self.actions: tuple[Actions, ...] = (
             *(self.tuning, self.files, self.branches, self.labels),
-            *(NearestActions(self), VariationActions(self), *actions),
+            *(NearestActions(self), ProbeActions(self), VariationActions(self), *actions),
         )
         controller = self.controller
         self.action_play, self.action_step = controller.play, controller.step
@@ -195,7 +202,7 @@ class TracePane(Pane):
 
     def paint(self) -> None:
         """Draw the trace as it is now, unless the pane is being removed."""
-        if not self.usable:
+        if not is_usable(self):
             return
         self.view.paint()
         self.inspector.paint()
@@ -206,8 +213,7 @@ class TracePane(Pane):
         return self.controller.model.medium if self.controller.model is not None else ""
 
     @property
-    def trace(self) -> Trace[Any] | None:
-        """The shown trace."""
+    def trace(self) -> ShownTrace[Any] | None:
         return self.controller.trace
 
     def set_title(self, *parts: str | tuple[str, str]) -> None:
@@ -231,7 +237,7 @@ class TracePane(Pane):
         self._start_clock()
 
     def hold(self) -> None:
-        """Paint now, and let nothing move by itself."""
+        """Paint now, without animation."""
         self._stop_clock()
         self.paint()
 
@@ -243,10 +249,15 @@ class TracePane(Pane):
         self.post_message(messages.Acted())
 
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
-        self.post_message(messages.Say(line, kind))
+        self.post_message(messages.ShowStatus(line, kind))
 
     def ask_prompt(self) -> None:
         self.call_after_refresh(self.action_edit)
+
+    @property
+    def cost(self) -> str:
+        trace = self.controller.trace
+        return trace.cost_text(self.view.unit) if trace is not None else ""
 
     @on(messages.Reply)
     def _handle_reply(self, event: messages.Reply) -> None:
@@ -295,7 +306,6 @@ class TracePane(Pane):
         ask(self, window, use)
 
     def action_edit(self) -> None:
-        """Edit the prompt."""
         self.add_class("-editing")
         controller = self.controller
         text = escape_newlines(controller.line_text)
@@ -333,17 +343,15 @@ class TracePane(Pane):
         model = self.controller.models.get(trace.request.model)
         kind = model.kind if model is not None else None
         if model is not None and kind is not None:
-            from genui.formats.command import format_command  # late: only when it is copied
-
             with suppress(MisuseError):
-                command = format_command(trace.request, kind, model.defaults)
+                command = command_line.format_command(trace.request, kind, model.defaults)
                 offered.append(Copyable("command that generates it", command))
         return offered
 
     # --- texts for the view ---------------------------------------------------------------
 
     def empty_text(self) -> str:
-        """What the view shows while there is no frame."""
+        """The text of the view while there is no frame."""
         controller, trace = self.controller, self.trace
         if controller.model is None:
             return "Choose a model in Models and press Enter"

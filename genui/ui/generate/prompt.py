@@ -16,13 +16,13 @@ from genui.base.errors import GenuiError
 from genui.base.text import clean_line, split_words
 from genui.runs.models import ModelInfo, read_header
 from genui.ui.editor import edit_text
-from genui.ui.messages import Say
+from genui.ui.messages import ShowStatus
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.inputs import Completer, LineInput, escape_newlines, unescape_newlines
 
 MAX_LISTED = 80  # words; a wider terminal has no room for more
 RECALLED = 50  # lines
-NEAR = 0.75  # how like a word must be that is suggested in place of an unknown one
+NEAR = 0.75  # the least likeness of a word that is suggested in place of an unknown one
 
 
 class Vocabulary(NamedTuple):
@@ -64,7 +64,8 @@ def complete_caption(value: str, vocabulary: Vocabulary) -> str | None:
 
 
 def unknown_words(value: str, vocabulary: Vocabulary, typing: bool = False) -> list[str]:
-    """The words that the model does not know. While `typing`, the last may be unfinished."""
+    """The words that are not in the model's vocabulary. While `typing`, the last may be
+    unfinished."""
     known = frozenset(vocabulary.words)
     if not known:
         return []
@@ -142,7 +143,6 @@ class RecallLine(LineInput):
         self.value, self._at = value, len(self._lines)
 
     def remember(self, value: str) -> None:
-        """Add a line, to be recalled."""
         if value and value not in self._lines[-1:]:
             self._lines = [*self._lines[-RECALLED + 1 :], value]
 
@@ -158,11 +158,11 @@ class RecallLine(LineInput):
         self.cursor_position = len(self.value)
 
     def action_edit(self) -> None:
-        """Edit the text in $EDITOR; what is saved takes its place."""
+        """Edit the text in $EDITOR; the saved text takes its place."""
         try:
             text = edit_text(self.app, unescape_newlines(self.value))
         except GenuiError as error:
-            self.post_message(Say(str(error)))
+            self.post_message(ShowStatus(str(error)))
             return
         self.value = escape_newlines(" ".join(text.split()) if self._joins else text)
         self.cursor_position = len(self.value)

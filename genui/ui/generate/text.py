@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from msgspec.structs import replace
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
@@ -11,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Size
 from textual.message import Message
+from textual.widgets import Static
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
@@ -21,13 +23,14 @@ from genui.protocol.edits import inputs_at
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.chat import ChatActions, ChatController
 from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController, label_text
-from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
+from genui.ui.generate.look import TextLook
+from genui.ui.generate.pane import GenerationView, Inspector, PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
 from genui.ui.settings import describe_model
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.borders import set_border
-from genui.ui.widgets.candidates import AttentionList, Candidates, LabelBars, levels
-from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.candidates import AttentionList, Candidates, LabelBars
+from genui.ui.widgets.dialogs import make_value_screen
 from genui.ui.widgets.inputs import SearchLine, unescape_newlines
 from genui.ui.widgets.layers import LayerList, PartList
 from genui.ui.widgets.prose import CodeProse
@@ -38,6 +41,13 @@ LEGEND = (
     ("expected ", "$success"),
     ("unsure ", "$warning"),
     ("surprising", "$error underline"),
+    ("  ·  ", ""),
+)
+
+MARKS_LEGEND = (
+    ("marked", "$success underline"),
+    (" ", ""),
+    ("unmarked", "$error"),
     ("  ·  ", ""),
 )
 
@@ -73,27 +83,31 @@ class FindLine(SearchLine):
         self.post_message(self.Stepped(by))
 
 
+def has_watermark(controller: TextController) -> bool:
+    """Whether the shown text ends with a watermark; its marks are shown then."""
+    trace = controller.trace
+    return trace is not None and inputs_at(trace.request)[2].watermark != "none"
+
+
 class CodeCheck:
     """The syntax check of the text up to the playhead as Python."""
 
     def __init__(self, controller: TextController) -> None:
         self._controller = controller
         self.result: SyntaxCheck | None = None  # None for models that do not write code
-        self.by_surprise = False  # whether code is coloured by surprisal instead of by syntax
+        self.look = TextLook()
         self._text = ""
         self._due = 0.0  # in monotonic seconds
 
     @property
     def is_code(self) -> bool:
-        """Whether the model writes code."""
-        model = self._controller.model
-        kind = model.kind if model is not None else None
-        return kind is not None and kind.syntax == "python"
+        return self._controller.syntax == "python"
 
     @property
     def highlighted(self) -> bool:
         """Whether the text is coloured by syntax."""
-        return self.is_code and not self.by_surprise
+        wanted = self.look.highlight == "syntax"
+        return self.is_code and wanted and not has_watermark(self._controller)
 
     def check(self, prose: CodeProse) -> None:
         """Parse the shown text, and colour it."""
@@ -115,7 +129,7 @@ class CodeCheck:
 # --- The view and the inspector ---------------------------------------------------------------
 
 
-class TextView(View):
+class TextView(GenerationView):
     """The line of the prompt and the text; with a cursor while it is full-screen and paused."""
 
     placeholder = "the prompt; \\n is a new line"
@@ -198,22 +212,21 @@ class TextView(View):
             prose.writing = False
             prose.clear(self.pane.empty_text())
             return
-        prose.begin_trace(trace, self._chat is not None and self._chat.shows_template)
+        template = self._chat is not None and self._chat.shows_template
+        prose.begin_trace(trace, template, has_watermark(self.controller))
         cursor = self.has_cursor
         frames = trace.frames if cursor else trace.frames[: trace.position]
+        prose.show_tail(trace, len(frames))
         prose.show_frames(frames)
-        prose.show_unanswered(trace, len(frames))
         prose.writing = trace.playing or trace.computing
         prose.point(trace.position if cursor else None)
         self.code.check(prose)
-        heads = self.inside.heads
-        if not (cursor and self.inside.view == "attention") or trace.frame is None:
+        if not (cursor and self.inside.is_shading) or trace.frame is None:
             prose.shade(None)
-        elif heads is not None:  # else the shades stay as they are until the reply arrives
-            prose.shade(levels(heads.weights(self.inside.head)), heads.prompt)
+        elif (shades := self.inside.shades) is not None:  # else they stay until the reply arrives
+            prose.shade(*shades)
 
     def odds_title(self, step: int) -> str:
-        """The title of the odds of that step."""
         return f"Token {numbers.count(step)}" if self.pane.zoomed else "Next token"
 
     @property
@@ -224,7 +237,7 @@ class TextView(View):
     @property
     def shows_legend(self) -> bool:
         """Whether the border explains the colours."""
-        return self.pane.zoomed and self.inside.view != "attention" and not self.code.highlighted
+        return self.pane.zoomed and not self.inside.is_shading and not self.code.highlighted
 
     def _paint_border(self) -> None:
         pane, model = self.pane, self.controller.model
@@ -244,6 +257,13 @@ class TextView(View):
         bits = self.bits_per_token
         if bits > 0:
             parts.append(f"{bits:.1f} bits/{self.unit}")
+        legend = self.colours
+        if has_watermark(self.controller) and trace.frame is not None:
+            legend = MARKS_LEGEND
+            parts.insert(1, f"marks: p {trace.frame.chance:.2g} by chance")
+            room = self.size.width - MARGIN - sum(cell_len(text) for text, _ in legend)
+            while len(parts) > 2 and cell_len(" · ".join(parts)) > room:
+                parts.pop()
         line = " · ".join(parts)
         room = self.size.width - cell_len(line)
         if self.code.result is not None:
@@ -253,8 +273,8 @@ class TextView(View):
             room += cell_len(" · ".join(parts)) - cell_len(line) - 3
             syntax = clean_line(syntax, max(room - MARGIN, 10))
             line, room = f"{syntax} · {line}", room - cell_len(syntax)
-        fits = room - MARGIN >= sum(cell_len(text) for text, _ in self.colours)
-        pane.set_subtitle(*(self.colours if fits and self.shows_legend else ()), line)
+        fits = room - MARGIN >= sum(cell_len(text) for text, _ in legend)
+        pane.set_subtitle(*(legend if fits and self.shows_legend else ()), line)
 
     def _branch_text(self, name: str) -> str:
         """Which branch is shown, of how many; with its label if there is room for it."""
@@ -284,6 +304,7 @@ class TextInspector(Inspector):
             yield AttentionList()
             yield LayerList()
             yield PartList()
+            yield Static(classes="passage", markup=False)
         yield self.pane.tuning.panel
 
     def paint(self) -> None:
@@ -291,7 +312,7 @@ class TextInspector(Inspector):
         self.pane.tuning.paint()
 
     def paint_odds(self) -> None:
-        """Draw the odds of the token, or what the network made of it."""
+        """Draw the odds of the token, or how the network computed it."""
         odds, box = self.query_one(Candidates), self.query_one(".odds")
         inside, zoomed = self._view.inside, self.pane.zoomed
         if inside.paint(box):
@@ -335,25 +356,16 @@ class TextActions(Actions):
         self.action_scroll_text = view.scroll_text
 
     def action_search(self) -> None:
-        """Search the text."""
         self.pane.query_one(FindLine).open("")
 
     def options(self) -> list[Option]:
         code = self._view.code
-        if not code.is_code:
-            return []
-        value = "surprise" if code.by_surprise else "syntax"
-        help = "Colour code by syntax, or by how surprising its tokens were"
-        return [Option("highlight", "colours", value, help, lambda _: self.action_highlight())]
 
-    def action_highlight(self) -> None:
-        """Colour code by syntax, or by how surprising its tokens were."""
-        code = self._view.code
-        if not code.is_code:
-            self.pane.say("only models of code have syntax colours")
-            return
-        code.by_surprise = not code.by_surprise
-        self.pane.paint()
+        def take(name: str, value: Any) -> None:
+            code.look = replace(code.look, **{name: value})
+            self.pane.paint()
+
+        return self.rows(lambda: code.look, "highlight", take=take) if code.is_code else []
 
     def action_choose(self, by: int) -> None:
         """Full-screen, select another candidate for the token at the cursor, or walk its heads,
@@ -398,7 +410,9 @@ class TextActions(Actions):
             return
         self._pause(trace)
         title, hint = self.insert_dialog
-        self.pane.ask(ValueScreen(title, "", hint, self.parse_insertion, "insert"), self._write)
+        self.pane.ask(
+            make_value_screen(title, "", hint, self.parse_insertion, "insert"), self._write
+        )
 
     def parse_insertion(self, text: str) -> str:
         """The text to insert, as typed. Raises MisuseError if it is empty."""
@@ -425,13 +439,13 @@ class TextActions(Actions):
             self.pane.say("no token at the cursor: press →")
         return trace.frame
 
-    def _pause(self, trace: Trace[Any]) -> None:
+    def _pause(self, trace: ShownTrace[Any]) -> None:
         if trace.playing:
             trace.pause()
             self.controller.refresh()
 
 
-def _is_greedy(trace: Trace[TextFrame], step: int) -> bool:
+def _is_greedy(trace: ShownTrace[TextFrame], step: int) -> bool:
     """Whether the settings at that step always take the likeliest token."""
     return inputs_at(trace.request, step - 1)[2].temperature == 0
 
@@ -447,4 +461,4 @@ def _build(pane: TracePane) -> Parts:
     return Parts(controller, view, inspector, (*actions, TextActions(pane, controller, view)))
 
 
-TEXT = PaneKind("text", "Text", "text-pane", _build, "temperature", fps=15, catch_up=0.2)
+TEXT = PaneKind("text", "Text", "text-pane", _build, setting="temperature", fps=15, catch_up=0.2)

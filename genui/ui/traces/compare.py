@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from genui import protocol
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol import Failed, Frame, Idle, Loading, Started
-from genui.ui.traces.trees import Frames, Lost, Trace, TraceReply, Worker, weights_warning
+from genui.ui.generate.look import ImagePart
+from genui.ui.traces.trees import Frames, Lost, ShownTrace, TraceReply, Worker, weights_warning
 
-Part = Literal["denoised", "x", "noise"]
-PARTS: dict[Part, str] = {
+with late_imports():
+    from genui.formats import image
+
+PARTS: dict[ImagePart, str] = {
     "denoised": "predicted x₀, without noise",
     "x": "xₜ, with noise",
     "noise": "predicted noise",
@@ -20,7 +24,7 @@ PARTS: dict[Part, str] = {
 """The images of a step, in the order of the keys `[` and `]`."""
 
 
-def part_after(part: Part, by: int = 1) -> Part:
+def part_after(part: ImagePart, by: int = 1) -> ImagePart:
     """The part that follows in the order of PARTS; with `by` -1, the one before."""
     parts = tuple(PARTS)
     return parts[(parts.index(part) + by) % len(parts)]
@@ -44,7 +48,7 @@ class Difference(NamedTuple):
 def differing_step(columns: Sequence[Sequence[Frame]]) -> int | None:
     """The first step at which the traces are not all equal; None if there is none so far.
 
-    A column is the frames of one trace in order, from the same first step in all of them.
+    A column holds the frames of one trace in order, from the same first step in all columns.
     """
     # A branch shares the frames of its parent, so most frames are the same object.
     for frames in zip(*columns, strict=False):
@@ -55,14 +59,12 @@ def differing_step(columns: Sequence[Sequence[Frame]]) -> int | None:
     return None
 
 
-def image_difference(one: Any, other: Any, part: Part) -> Difference | None:
+def image_difference(one: Any, other: Any, part: ImagePart) -> Difference | None:
     """The difference of that part of two ImageFrames; None for images of different sizes."""
     sizes = [(frame.images, frame.width, frame.height) for frame in (one, other)]
     if sizes[0] != sizes[1]:
         return None
-    from genui.formats.image import clip_pixels, difference
-
-    measures = difference([*clip_pixels(one, part)], [*clip_pixels(other, part)])
+    measures = image.difference([*image.clip_pixels(one, part)], [*image.clip_pixels(other, part)])
     assert measures is not None, "equal sizes can be compared"
     return Difference(measures[0], measures[2])
 
@@ -76,7 +78,7 @@ def describe_tokens(frames: Sequence[Frame | None]) -> str:
     return f": ‘{one}’ and ‘{other}’"
 
 
-def request_for_model(trace: Trace[Any], model: str) -> protocol.Start:
+def request_for_model(trace: ShownTrace[Any], model: str) -> protocol.Start:
     """The request of the trace for another model, with the same prompt, seed, settings and edits.
 
     A token that the user chose becomes text, which any vocabulary can encode.
@@ -97,10 +99,23 @@ def request_for_model(trace: Trace[Any], model: str) -> protocol.Start:
 class Column:
     """A trace in a comparison."""
 
-    trace: Trace[Any]
+    trace: ShownTrace[Any]
     label: str
     branch: int | None = None  # its number, if it is a branch of the pane
     fault: str = ""  # why it stopped
+    stop_at: int | None = None  # a step to pause at; None: it is computed to the end
+    marked: bool = False  # by the user, to be finished
+
+    @property
+    def goal(self) -> int:
+        """The step that it is computed up to."""
+        total = self.trace.total
+        return total if self.stop_at is None else min(self.stop_at, total)
+
+    @property
+    def place(self) -> int:
+        """The last step that is computed, up to its goal."""
+        return min(self.trace.computed, self.goal)
 
     def frame_at(self, step: int) -> Frame | None:
         """The frame at that step, or the last one if the trace ends before."""
@@ -119,18 +134,19 @@ class SharedTimeline:
     differs_at: int | None = None  # the first step that is not equal in all
 
     @property
-    def traces(self) -> list[Trace[Any]]:
+    def traces(self) -> list[ShownTrace[Any]]:
         return [column.trace for column in self.columns]
 
     @property
-    def _usable(self) -> list[Trace[Any]]:
+    def _usable(self) -> list[ShownTrace[Any]]:
         """The traces without a fault; the others do not hold them up."""
         return [column.trace for column in self.columns if not column.fault] or self.traces
 
     @property
     def shows_images(self) -> bool:
         """Whether the columns show images, not text."""
-        return self.columns[0].trace.first == 0
+        trace = self.columns[0].trace
+        return trace.first == 0 and all(frame.page is None for frame in trace.frames[:1])
 
     @property
     def total(self) -> int:
@@ -151,7 +167,7 @@ class SharedTimeline:
         if self.playing and self.position >= self.total:
             self.position = 0
         for column in self.columns:
-            column.fault = ""  # so that it is tried again
+            column.fault = ""  # so it is tried again
         self.goal = self.total if self.playing else self.position
 
     def step(self, by: int) -> None:
@@ -171,7 +187,7 @@ class SharedTimeline:
 
     # --- new frames -----------------------------------------------------------------------
 
-    def set_goals(self) -> Iterator[Trace[Any]]:
+    def set_goals(self) -> Iterator[ShownTrace[Any]]:
         """Set the goal of each trace without a fault, and yield the trace."""
         if self.playing:
             self.goal = self.total
@@ -212,13 +228,13 @@ class Columns:
     """The columns of `window`, which gets their replies until they are given back to `pane`."""
 
     def __init__(
-        self, session: Worker, window: Any, pane: Any, columns: Sequence[Column], part: Part
+        self, session: Worker, window: Any, pane: Any, columns: Sequence[Column], part: ImagePart
     ) -> None:
         self._session = session
         self._window = window
         self._pane = pane
         self.columns: tuple[Column, ...] = tuple(columns)
-        self.part: Part = part  # the image of a step that all columns show
+        self.part: ImagePart = part  # the image of a step that all columns show
         self.clip = ClipHead()  # the frame of a clip that all columns show
         self.is_open = True
 
@@ -227,7 +243,7 @@ class Columns:
         for column in self.columns:
             self._session.hand_over(column.trace.id, self._window)
 
-    def ask(self, trace: Trace[Any]) -> None:
+    def ask(self, trace: ShownTrace[Any]) -> None:
         """Send the next request of the trace, while the window is open."""
         if self.is_open:
             self._session.ask(self._window, trace)
@@ -339,7 +355,7 @@ class Moment(NamedTuple):
 
     step: int
     frame: Any  # of the step; None if there is none
-    part: Part
+    part: ImagePart
     clip_frame: int
     playing: bool
     empty: str  # shown if the trace has not started
@@ -348,6 +364,6 @@ class Moment(NamedTuple):
 class TraceView(Protocol):
     """A widget that shows a trace beside others: the `view` of its kind."""
 
-    def show_trace(self, trace: Trace[Any], moment: Moment) -> None: ...
+    def show_trace(self, trace: ShownTrace[Any], moment: Moment) -> None: ...
 
     def scroll_text(self, by: int) -> None: ...

@@ -16,6 +16,7 @@ from rich.cells import cell_len
 
 from genui import protocol
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol import (
     FROM_DATA,
@@ -25,6 +26,7 @@ from genui.protocol import (
     Loading,
     RgbImage,
     Settings,
+    Spent,
     Started,
 )
 from genui.protocol.edits import inputs_at
@@ -35,12 +37,15 @@ from genui.ui.traces.trees import (
     F,
     Frames,
     Lost,
-    Trace,
+    ShownTrace,
     TraceReply,
     Tree,
     Worker,
     weights_warning,
 )
+
+with late_imports():
+    from genui import recipes
 
 S = TypeVar("S", bound=Settings)
 
@@ -68,7 +73,7 @@ class Listener(Protocol):
 
 
 class Opening(NamedTuple):
-    """What a trace starts from besides prompt, seed and settings, as in `protocol.Start`."""
+    """The start of a trace besides prompt, seed and settings, as in `protocol.Start`."""
 
     init: RgbImage | str | None = None
     strength: float = 0.6
@@ -78,7 +83,7 @@ class Opening(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What `init` is, to be shown."""
+        """The description of `init`."""
         if self.name or not isinstance(self.init, str):
             return self.name or "an image"
         return "a training image" if self.init == FROM_DATA else PurePath(self.init).name
@@ -126,14 +131,19 @@ class TraceController(Generic[F, S]):
         self._undoable: list[int | list[Branch[F]]] = []  # a branch left, or branches removed
 
     @property
-    def trace(self) -> Trace[F] | None:
-        """The shown trace."""
+    def trace(self) -> ShownTrace[F] | None:
         return self.tree.trace
 
     @property
     def frame(self) -> F | None:
         """The frame of the shown step; None before there is one."""
         return self.tree.trace.frame if self.tree.trace is not None else None
+
+    @property
+    def syntax(self) -> str:
+        """The language of the code that the model writes; "" for none."""
+        kind = self.model.kind if self.model is not None else None
+        return kind.syntax if kind is not None else ""
 
     @property
     def total_steps(self) -> int:
@@ -188,12 +198,10 @@ class TraceController(Generic[F, S]):
 
     def default_prompt(self, model: ModelInfo) -> str:
         """The first prompt of the model's recipe."""
-        from genui.recipes import RECIPES  # late: the app paints sooner without them
-
-        recipe = RECIPES.get(model.name) or RECIPES.get(model.dataset)
+        recipe = recipes.RECIPES.get(model.name) or recipes.RECIPES.get(model.dataset)
         return next(iter(recipe.prompts if recipe is not None else ()), self._blank)
 
-    def show_saved(self, trace: Trace[F], model: ModelInfo) -> None:
+    def show_saved(self, trace: ShownTrace[F], model: ModelInfo) -> None:
         """Show a trace whose frames were read from a file, and use its inputs; paint nothing. The
         settings of a record are its own: the pane keeps those that are usual for the model."""
         self.add_models([model])
@@ -227,12 +235,12 @@ class TraceController(Generic[F, S]):
 
     @property
     def line_text(self) -> str:
-        """What that line begins with."""
+        """The first text of this line."""
         return self.prompt
 
     @property
     def start_hint(self) -> str:
-        """What to press while there is no trace."""
+        """The key to press while there is no trace."""
         return "Press space to start"
 
     def take_line(self, text: str) -> None:
@@ -301,7 +309,7 @@ class TraceController(Generic[F, S]):
             self.seed = random.randrange(1, 10_000)
             self.fork(protocol.SetSeed(self.seed), f"seed {self.seed}")
 
-    def recaption(self, trace: Trace[F], caption: str, step: int) -> None:
+    def recaption(self, trace: ShownTrace[F], caption: str, step: int) -> None:
         """Fork that trace at `step` with another caption, if it is still shown."""
         if self.trace is trace:
             self.prompt = caption
@@ -315,6 +323,8 @@ class TraceController(Generic[F, S]):
 
     def refusal(self, setting: str) -> str:
         """Why that setting cannot be changed now; "" if it can."""
+        if setting == "watermark_key" and getattr(self.settings, "watermark", "") == "none":
+            return "no watermark is on: choose one first"
         return ""
 
     def offers(self, setting: str) -> bool:
@@ -331,10 +341,10 @@ class TraceController(Generic[F, S]):
         else:
             self.fork(protocol.SetSettings(self.settings), label)
 
-    def _new_trace(self, request: protocol.Start, total: int) -> Trace[F]:
+    def _new_trace(self, request: protocol.Start, total: int) -> ShownTrace[F]:
         model = self.models.get(request.model, self.model)
         kind = model.kind.name if model is not None and model.kind is not None else ""
-        return Trace(request=request, first=self.first, total=total, kind=kind)
+        return ShownTrace(request=request, first=self.first, total=total, kind=kind)
 
     def _go(self, play: bool) -> None:
         self._forget_dropped()
@@ -350,7 +360,7 @@ class TraceController(Generic[F, S]):
             self.listener.say(NO_MODEL)
         return self.model is not None
 
-    def ensure_trace(self) -> Trace[F] | None:
+    def ensure_trace(self) -> ShownTrace[F] | None:
         """Return the shown trace, begun if there is none; without a model tell the user."""
         if not self.has_model():
             return None
@@ -359,7 +369,7 @@ class TraceController(Generic[F, S]):
         self.listener.clear_line()
         return self.trace
 
-    def ensure_frame(self, verb: str) -> Trace[F] | None:
+    def ensure_frame(self, verb: str) -> ShownTrace[F] | None:
         """Return the shown trace if the worker has the shown step, else tell the user why not."""
         trace = self.ensure_trace()
         if trace is None:
@@ -373,7 +383,6 @@ class TraceController(Generic[F, S]):
         return trace
 
     def play(self) -> None:
-        """Play, or pause."""
         trace = self.ensure_trace()
         if trace is None:
             return
@@ -478,7 +487,7 @@ class TraceController(Generic[F, S]):
         start = f" from step {branch.trace.forked_at}" if branch.parent >= 0 else ""
         return clean_line(f"{branch.title}{start}", 80)
 
-    def model_name(self, trace: Trace[F]) -> str:
+    def model_name(self, trace: ShownTrace[F]) -> str:
         """The name of a trace's model; its ref if the model is not known."""
         ref = trace.request.model
         return clean_line(self.models[ref].name if ref in self.models else ref, 30)
@@ -500,21 +509,36 @@ class TraceController(Generic[F, S]):
         return self._column_of(request, trace.total)
 
     def fit_request(self, request: protocol.Start, model: ModelInfo) -> protocol.Start:
-        """The request without what that model does not have, so that it can be compared."""
+        """The request without settings that the other model lacks, so that it can be compared."""
         return request
 
-    def continuations(self, count: int) -> list[Column]:
-        """Traces of the prompt from `count` consecutive seeds."""
+    def continuations(
+        self, count: int, first: int | None = None, stop_at: int | None = None
+    ) -> list[Column]:
+        """Traces of the prompt from `count` consecutive seeds, by default from its own seed on."""
         start, total = self.request(), self.total_steps
-        seeds = ((start.seed + n) % 2**63 for n in range(count))
-        return [self._column_of(replace(start, seed=seed), total) for seed in seeds]
+        first = start.seed if first is None else first
+        seeds = ((first + n) % 2**63 for n in range(count))
+        columns = [self._column_of(replace(start, seed=seed), total) for seed in seeds]
+        for column in columns:
+            column.stop_at = None if column.trace.computed >= total else stop_at
+        return columns
 
     def _column_of(self, request: protocol.Start, total: int) -> Column:
         """The branch that has this request; else a new trace."""
         for branch in self.tree.branches:
-            if replace(branch.trace.request, trace=0) == replace(request, trace=0):
+            same = replace(branch.trace.request, trace=0) == replace(request, trace=0)
+            if same and not branch.trace.is_read:
                 return self.column(branch)
         return Column(self._new_trace(request, total), f"seed {request.seed}")
+
+    def adopt(self, columns: Iterable[Column]) -> None:
+        """Make branches of columns that are none; the shown branch stays."""
+        shown = self.tree.shown
+        for column in columns:
+            if column.branch is None or self.tree.find(column.branch) is None:
+                column.branch = self.tree.add(column.trace, column.label).number
+        self.tree.shown = shown
 
     def take_column(self, column: Column | None, label: str = "", parent: int = -1) -> None:
         """Show a column of a comparison, as a new branch if needed; None shows the branch again."""
@@ -556,6 +580,8 @@ class TraceController(Generic[F, S]):
                 else:
                     self._ask()
                     self.listener.repaint_soon()
+            case Spent():
+                trace.spend(reply)
             case Idle():
                 trace.idle(reply)
                 self.refresh()
@@ -571,7 +597,7 @@ class TraceController(Generic[F, S]):
                 self.refresh()
 
     def refresh(self) -> None:
-        """Request what the shown trace needs next, and paint now."""
+        """Request the next steps of the shown trace, and paint now."""
         self._ask()
         self.listener.repaint()
 

@@ -13,11 +13,19 @@ from genui import protocol
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_write, sanitize, show
 from genui.base.text import clean, clean_line
-from genui.formats.codec import Sample, codecs_for, encode
+from genui.formats.codec import CODECS, Sample, codecs_for, encode
 from genui.formats.frames import pack_frames
 from genui.formats.image import encode_sheet, film_steps
 from genui.formats.kinds import RecordedText, record_of
-from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
+from genui.formats.recipe import (
+    Digests,
+    ExportView,
+    Machine,
+    Shows,
+    TraceRecipe,
+    recipe_of,
+    result_of,
+)
 from genui.formats.trees import (
     Branch,
     SavedTree,
@@ -29,10 +37,11 @@ from genui.formats.trees import (
 from genui.protocol.edits import inputs_at
 from genui.protocol.kinds import kind_of_trace
 from genui.runs.models import ModelInfo, find_model
+from genui.ui.generate.look import ImagePart
 from genui.ui.kinds import shows_of
 from genui.ui.traces import trees
-from genui.ui.traces.compare import Column, Part
-from genui.ui.traces.controller import Trace
+from genui.ui.traces.compare import Column
+from genui.ui.traces.controller import ShownTrace
 from genui.ui.traces.records import last_path
 
 _PROCESSOR_CHARACTERS = 200
@@ -52,7 +61,10 @@ def machine_of(ready: protocol.Ready | None) -> Machine:
 
 
 def recipe_for(
-    trace: Trace[Any], machine: Machine, result: Result | None = None, view: View | None = None
+    trace: ShownTrace[Any],
+    machine: Machine,
+    result: Digests | None = None,
+    view: ExportView | None = None,
 ) -> TraceRecipe:
     """The recipe of one branch; parts that the worker has not reported yet are empty."""
     record = record_of(trace.kind, [recorded(trace)], trace.request.record)
@@ -60,8 +72,8 @@ def recipe_for(
     return recipe_of(trace.request, begun, machine, result, view=view, record=record)
 
 
-def started_of(trace: Trace[Any]) -> protocol.Started:
-    """What the worker reported when the trace began, as far as it has."""
+def started_of(trace: ShownTrace[Any]) -> protocol.Started:
+    """The worker's report when the trace began, as far as there is one."""
     family, _, medium = trace.kind.partition("/")
     return protocol.Started(
         trace=0,
@@ -77,14 +89,15 @@ def started_of(trace: Trace[Any]) -> protocol.Started:
     )
 
 
-def recorded(trace: Trace[Any]) -> RecordedText:
-    """What the record of a model's answers is made of."""
+def recorded(trace: ShownTrace[Any]) -> RecordedText:
+    """The source of the record of a model's answers."""
     return trace.request, trace.frames
 
 
-def sample_of(trace: Trace[Any]) -> Sample:
+def sample_of(trace: ShownTrace[Any]) -> Sample:
     """The computed frames as a sample, from which files are written."""
-    prompt, suffix = clean(trace.model_prompt), clean(trace.model_suffix)
+    prompt = clean(trace.model_prompt)
+    suffix = clean(protocol.remaining_suffix(trace.model_suffix, trace.frames))
     return Sample(trace.request.seed, prompt, tuple(trace.frames), suffix, trace.kind)
 
 
@@ -108,7 +121,7 @@ def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machi
     root = root_of(tree, current)
     branches = [branch for branch in tree.branches if root_of(tree, branch) is root]
     free_ids = itertools.count(max(branch.number for branch in branches) + 1)
-    recipe = recipe_for(root.trace, machine, view=View(kind="tree"))
+    recipe = recipe_for(root.trace, machine, view=ExportView(kind="tree"))
     texts = [recorded(branch.trace) for branch in branches]
     record = record_of(recipe.kind, texts, recipe.record)
     return SavedTree(
@@ -124,11 +137,11 @@ def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machi
     )
 
 
-def tree_of(trace: Trace[Any], machine: Machine) -> SavedTree:
+def tree_of(trace: ShownTrace[Any], machine: Machine) -> SavedTree:
     """A tree of one trace: a chain of branches, one for each edit."""
     edits = trace.request.edits
     root = replace(trace.request, edits=())
-    recipe = replace(recipe_for(trace, machine, view=View(kind="tree")), edits=())
+    recipe = replace(recipe_for(trace, machine, view=ExportView(kind="tree")), edits=())
     steps = [at.step for at in edits]
     labels = [f"seed {root.seed}"]
     for step, after in itertools.zip_longest(steps, steps[1:]):
@@ -211,7 +224,7 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
         if not branch.label and branch.parent >= 0:
             numbers[branch.id] = numbers[branch.parent]  # one of several edits at once
             continue
-        trace: Trace[Any] = Trace(
+        trace: ShownTrace[Any] = ShownTrace(
             request=branch_start(saved, branch.id),
             first=first,
             forked_at=branch.step,
@@ -232,7 +245,7 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
 # --- What each pane showed last, for the next start of the app ---------------------------------
 
 
-def keep_last(pane: str, trace: Trace[Any], machine: Machine) -> None:
+def keep_last(pane: str, trace: ShownTrace[Any], machine: Machine) -> None:
     """Keep a trace as the last one of its pane, with its frames unless they are too large.
 
     Call it on a thread. Raises GenuiError if it cannot be written.
@@ -258,14 +271,19 @@ class Format:
 
     key: str
     suffix: str  # of a Codec
-    text: str  # what the file shows, for the list
+    text: str  # the view in the file, for the list
     shows: Shows  # the same for a View
     still: bool = False  # only the shown step
     shrink: int = 0  # images are enlarged to about _SIDE ÷ this; 0 keeps their size
     find_step: Callable[[Sequence[Any], int], int] = field(default=lambda frames, step: step)
     """`find_step(frames, step)` returns the step that is written if `still`."""
 
-    def view(self, frames: Sequence[Any], step: int, part: Part) -> View:
+    @property
+    def can_sign(self) -> bool:
+        """Whether its files have room for a signature."""
+        return bool(CODECS[self.suffix].media_type)
+
+    def view(self, frames: Sequence[Any], step: int, part: ImagePart) -> ExportView:
         """The view of a trace's frames for its recipe: steps, part and scale."""
         first, scale = frames[0], 1
         steps: tuple[int, ...] = ()
@@ -276,7 +294,7 @@ class Format:
             scale = max(1, large // self.shrink)
         if self.shows == "sound":
             part = "x"  # a sound has no parts
-        return View(kind=self.shows, steps=steps, part=part, scale=scale)
+        return ExportView(kind=self.shows, steps=steps, part=part, scale=scale)
 
 
 _CAST = Format("cast", ".cast", "a recording of the terminal, for asciinema", "animation")
@@ -297,8 +315,8 @@ TEXTS = (
 )
 
 
-def formats(trace: Trace[Any]) -> tuple[Format, ...]:
-    """The formats that a trace can be exported to; those of plug-ins come last."""
+def formats(trace: ShownTrace[Any]) -> tuple[Format, ...]:
+    """The formats that a trace can be exported to; formats of a codec's `media` come last."""
     kind = kind_of_trace(trace.kind, trace.request.settings)
     own, added = shows_of(kind).exports, codecs_for(kind.medium)
     frame = next((form for form in own if form.shows == "frame"), own[0])
@@ -319,14 +337,14 @@ def formats(trace: Trace[Any]) -> tuple[Format, ...]:
 class Export:
     """A trace to be written as it is now, with the shown step and image."""
 
-    trace: Trace[Any]
+    trace: ShownTrace[Any]
     tree: SavedTree  # the tree of the trace
     machine: Machine
     step: int
-    part: Part = "x"
+    part: ImagePart = "x"
 
-    def write(self, form: Format, path: Path, overwrite: bool) -> None:
-        """Write the whole file or none of it.
+    def write(self, form: Format, path: Path, overwrite: bool, sign: bool = False) -> None:
+        """Write the whole file or none of it, with content credentials if it is to `sign`.
 
         Raises MisuseError for a path that cannot be written, FileExistsError if the file exists
         and `overwrite` is false, and GenuiError for faults of the disk.
@@ -338,7 +356,7 @@ class Export:
             if form.shows == "tree":
                 save_tree(with_result(self.tree, tuple(self.trace.frames)), path)
             else:
-                atomic_write(path, self.encode(form))
+                atomic_write(path, self.encode(form, sign))
         except GenuiError as error:
             cause = error.__context__
             if isinstance(cause, OSError):
@@ -348,10 +366,10 @@ class Export:
                 ) from None
             raise
 
-    def encode(self, form: Format) -> bytes:
+    def encode(self, form: Format, sign: bool = False) -> bytes:
         """The bytes of the file, with the recipe in its metadata.
 
-        Raises GenuiError if no step is computed yet.
+        Raises GenuiError if no step is computed yet, or if it cannot be signed.
         """
         trace = self.trace
         sample = sample_of(trace)
@@ -361,10 +379,11 @@ class Export:
         if view.kind == "film":
             view = replace(view, steps=film_steps([sample]))
         result = result_of(sample.frames)
-        return encode(form.suffix, [sample], recipe_for(trace, self.machine, result, view))
+        recipe = recipe_for(trace, self.machine, result, view)
+        return encode(form.suffix, [sample], recipe, sign=sign)
 
 
-def default_name(trace: Trace[Any], form: Format) -> str:
+def default_name(trace: ShownTrace[Any], form: Format) -> str:
     """`icons-7.png`: the model's name, the seed and the suffix."""
     model = Path(trace.request.model).name.removesuffix(".safetensors")
     stem = "".join(c if c.isalnum() or c in "._-" else "-" for c in clean_line(model, 40))
@@ -413,4 +432,4 @@ def write_sheet(columns: Sequence[Column], machine: Machine, path: Path) -> None
     """Write all columns to one image. Raises GenuiError for faults of the disk."""
     samples = [(sample_of(column.trace), recipe_for(column.trace, machine)) for column in columns]
     captions = [clean_line(column.label) for column in columns]
-    atomic_write(path, encode_sheet(samples, captions, columns=min(3, len(columns))))
+    atomic_write(path, encode_sheet(samples, captions))

@@ -20,7 +20,7 @@ from genui.protocol import (
 )
 from genui.protocol.edits import parse_strength, schedule_step, steps_at
 from genui.runs.models import ModelInfo
-from genui.ui.traces.compare import Part
+from genui.ui.generate.look import ImagePart
 from genui.ui.traces.controller import (
     LABEL_CELLS,
     Listener,
@@ -28,7 +28,7 @@ from genui.ui.traces.controller import (
     TraceController,
     parse_whole_number,
 )
-from genui.ui.traces.trees import Trace, Worker, adds_noise, known_sigmas
+from genui.ui.traces.trees import ShownTrace, Worker, adds_noise, known_sigmas
 
 _OF_SOME = {
     "size": "this model draws images of one size",
@@ -64,9 +64,12 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         if setting == "autoguidance" and not (self.model and self.model.guided):
             name = clean_line(self.model.name, 24) if self.model else "no model"
             return f"{name} has no guide model: autoguidance needs one"
+        kind = self.model.kind if self.model else None
+        if setting == "watermark" and not (kind and kind.watermarks):
+            return "only genui's own models of images carry a watermark"
         if setting in _OF_SOME and not (self.model and setting in self.model.settings):
             return _OF_SOME[setting]
-        return ""
+        return super().refusal(setting)
 
     # --- beginning ----------------------------------------------------------------------
 
@@ -93,7 +96,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         opening = self.opening
         self.open(Opening(grid=grid) if opening.forward else opening._replace(grid=grid))
 
-    def toggle_forward(self) -> Part:
+    def toggle_forward(self) -> ImagePart:
         """Start the forward process from the finished image or a training image, or end it.
 
         Returns which image of a step to show then.
@@ -159,7 +162,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         noise = SAMPLERS[self.settings.sampler].noise
         return noise == "full" or (noise == "eta" and self.settings.eta > 0)
 
-    def noisable(self) -> Trace[ImageFrame] | None:
+    def noisable(self) -> ShownTrace[ImageFrame] | None:
         """Return the trace if noise can be added at the playhead, else tell the user why not."""
         trace = self.ensure_trace()
         if trace is None or trace.frame is None:
@@ -172,7 +175,9 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
             return None
         return trace
 
-    def add_noise(self, trace: Trace[ImageFrame], step: int, to: int, mask: bytes = b"") -> None:
+    def add_noise(
+        self, trace: ShownTrace[ImageFrame], step: int, to: int, mask: bytes = b""
+    ) -> None:
         """Fork at `step`: add noise up to the level of step `to`, and denoise again.
 
         `mask` has a byte a pixel, 1 where the image may change; empty means everywhere.
@@ -181,7 +186,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
             label = f"mask, new noise at step {to}" if mask else f"new noise at step {to}"
             self.fork(AddNoise(to=to, mask=mask), label, step=step)
 
-    def noise_steps(self, trace: Trace[ImageFrame]) -> "NoiseSteps":
+    def noise_steps(self, trace: ShownTrace[ImageFrame]) -> "NoiseSteps":
         """How far back noise can be added at the playhead."""
         steps = steps_at(trace.request, trace.position)
         last = min(schedule_step(trace.request, trace.position), steps - 1)
@@ -190,7 +195,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
 
 
 def fit_settings(settings: Any, model: ModelInfo) -> Any:
-    """The settings without what the model does not have: a guide model, several sizes."""
+    """The settings without those that the model lacks: a guide model, several sizes."""
     if not isinstance(settings, ImageSettings):
         return settings
     if not model.guided:
@@ -224,7 +229,7 @@ class NoiseSteps:
         return f"step {step}{has or pure}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def halfway(trace: Trace[ImageFrame]) -> int:
+def halfway(trace: ShownTrace[ImageFrame]) -> int:
     """The step halfway back to pure noise."""
     return schedule_step(trace.request, trace.position) // 2
 

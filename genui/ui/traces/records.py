@@ -12,7 +12,7 @@ from genui.formats.trees import branch_start, load_tree
 from genui.protocol import kinds
 from genui.protocol.kinds import kind_of_trace
 from genui.runs.models import ModelInfo, find_model
-from genui.ui.traces.trees import Source, Trace
+from genui.ui.traces.trees import ShownTrace, Source
 
 
 def record_path(pane: str) -> Path:
@@ -21,11 +21,11 @@ def record_path(pane: str) -> Path:
 
 
 def last_path(pane: str) -> Path:
-    """The file with what the user generated last in a pane."""
+    """The file with the user's last generation in a pane."""
     return paths.data_dir() / "last" / f"{pane}.trace"
 
 
-def read_trace(path: Path, source: Source) -> tuple[Trace[Any], ModelInfo]:
+def read_trace(path: Path, source: Source) -> tuple[ShownTrace[Any], ModelInfo]:
     """The current branch of a saved tree, with the frames that it keeps, and its model. Nothing is
     computed.
 
@@ -33,7 +33,7 @@ def read_trace(path: Path, source: Source) -> tuple[Trace[Any], ModelInfo]:
     """
     saved = load_tree(path)
     first = kind_of_trace(saved.recipe.kind, saved.recipe.settings).first_step
-    trace: Trace[Any] = Trace(request=branch_start(saved), first=first)
+    trace: ShownTrace[Any] = ShownTrace(request=branch_start(saved), first=first)
     if saved.frames:
         started, frames = unpack_frames(saved.frames, saved.result, show(path))
         if [frame.step for frame in frames] != list(range(first, first + len(frames))):

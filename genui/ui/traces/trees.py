@@ -2,7 +2,7 @@
 
 There can be several roots: starting over adds one, a fork adds a branch. Frames are kept, so going
 back is instant; only going past the last one needs the worker. Nothing here sends anything: the
-session sends what `Trace.next_request` returns.
+session sends what `ShownTrace.next_request` returns.
 """
 
 from collections import deque
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base import numbers
+from genui.base.energy import Energy
 from genui.base.text import clean_line
 from genui.formats.kinds import record_of
 from genui.protocol import (
@@ -33,18 +34,18 @@ or advance by (start, steps)."""
 
 Source = Literal["user", "demo", "record", "last"]
 """Who wanted a trace: the user, the demo of Home, which plays by itself, or nobody in this session:
-its frames were read from a record of the package or from what the pane showed last."""
+its frames were read from a record of the package or from the pane's last trace."""
 
 RATE_WINDOW = 2.0  # seconds over which steps a second are measured
 
 
 @dataclass(kw_only=True)
-class Trace(Generic[F]):
+class ShownTrace(Generic[F]):
     """The frames of one branch, its playhead and its state in the worker."""
 
     request: protocol.Start  # with the edits of this branch; its trace number is ignored
     first: int  # the step of the first frame: 0 for images, 1 for text
-    parent: "Trace[F] | None" = None  # the trace that it was forked from
+    parent: "ShownTrace[F] | None" = None  # the trace that it was forked from
     source: Source = "user"
     forked_at: int = 0
     fork_edits: int = 1  # how many of the request's last edits made the fork
@@ -65,20 +66,24 @@ class Trace(Generic[F]):
     computed_by_worker: int = 0  # the last step that this worker has computed
     _edited_frame_due: bool = False  # the edited frame at `forked_at` has not arrived yet
     _advance_to: int | None = None  # the last step of the pending Advance
-    load: Loading | None = None  # how far its model is loaded, if the worker reports it
+    energy: Energy = field(default_factory=Energy)  # of its own steps: not of those before a fork
+    _advance: protocol.Spent | None = None  # of the pending Advance, if it takes long
+    load: Loading | None = None  # the loaded share of its model, if the worker reports it
     _load_began: float = 0.0  # seconds of a clock, at the first report
     _load_seconds: float = 0.0  # from then to the last report
     load_stopped: bool = False  # the user stopped the loading, and did not start it again
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def fork(self, step: int, edit: protocol.Edit, then: protocol.Edit | None = None) -> "Trace[F]":
+    def fork(
+        self, step: int, edit: protocol.Edit, then: protocol.Edit | None = None
+    ) -> "ShownTrace[F]":
         """A branch that differs from `step` on, where `edit` and then `then` apply.
 
         It shares the frames before; nothing is requested from the worker yet.
         """
         request = add_edit(self.request, step, edit)
-        return Trace(
+        return ShownTrace(
             request=request if then is None else add_edit(request, step, then),
             fork_edits=1 if then is None else 2,
             first=self.first,
@@ -108,11 +113,11 @@ class Trace(Generic[F]):
 
     @property
     def unanswered(self) -> tuple[protocol.Piece, ...]:
-        """Of a chat: the message that was said after the last frame; () if there is none."""
+        """Of a chat: the message that was sent after the last frame; () if there is none."""
         said = [
             at.edit.text
             for at in self.request.edits
-            if isinstance(at.edit, protocol.Say) and at.step == self.computed
+            if isinstance(at.edit, protocol.SendMessage) and at.step == self.computed
         ]
         return protocol.label_message(said[-1]) if said else ()
 
@@ -132,8 +137,8 @@ class Trace(Generic[F]):
         return self.id != 0 and not self.started
 
     def loading_text(self, waited_s: float) -> str:
-        """What is loaded, how much memory it takes and how far it is. `waited_s`: seconds since
-        the start was requested."""
+        """The model that is loaded, its memory and the progress. `waited_s`: seconds since the
+        start was requested."""
         name = clean_line(self.request.model, 30)
         if self.load is None:
             return f"loading {name} … {waited_s:.0f} s"
@@ -189,8 +194,8 @@ class Trace(Generic[F]):
         self.position = min(self.goal, self.computed)
 
     def start_request(self) -> protocol.Start:
-        """The request to start this branch by itself. What a model elsewhere answered for
-        its frames and for those of its ancestors is in it, so that the same frames come again."""
+        """The request to start this branch by itself. It has the answers of a model elsewhere for
+        its frames and those of its ancestors, so that the same frames come again."""
         texts, trace = [], self
         while trace is not None:
             texts.append((trace.request, trace.frames))
@@ -207,7 +212,7 @@ class Trace(Generic[F]):
         self.load, self._load_seconds = loading, now - self._load_began
 
     def begin(self, started: protocol.Started) -> None:
-        """Take over what the worker reports of the started trace."""
+        """Take over the worker's report about the started trace."""
         self.started = True
         self._forget_loading()
         self.note = started.note
@@ -236,10 +241,20 @@ class Trace(Generic[F]):
         if not self.playing:
             self.position = min(self.goal, self.computed)
 
+    def spend(self, spent: protocol.Spent) -> None:
+        """Take over what the pending Advance has cost so far."""
+        self._advance = spent
+
+    def cost_text(self, unit: str) -> str:
+        """`41 mJ/tok estimate` while steps are computed, then what all of them cost."""
+        spent = self._advance
+        return self.energy.format() if spent is None else spent.energy.format(spent.steps, unit)
+
     def idle(self, idle: protocol.Idle) -> None:
         """End the pending Advance, and update the number of steps."""
-        self._advance_to = None
+        self._advance_to = self._advance = None
         self._cancelling = False
+        self.energy = self.energy.plus(idle.energy)
         longer = idle.total > self.total
         self.total = self.computed if idle.reason == "finished" else idle.total or self.total
         self.goal = self.total if self.playing and longer else min(self.goal, self.total)
@@ -249,7 +264,7 @@ class Trace(Generic[F]):
         self.id = 0
         self.started = False
         self.computed_by_worker = 0
-        self._advance_to = None
+        self._advance_to = self._advance = None
         self._forget_loading()
         self.pause()
 
@@ -343,7 +358,7 @@ TraceReply = protocol.Answer | Frames | Lost
 class Worker(Protocol):
     """The part of the session that traces need; replies go to `owner`."""
 
-    def ask(self, owner: Any, trace: Trace[Any]) -> Ask | None:
+    def ask(self, owner: Any, trace: ShownTrace[Any]) -> Ask | None:
         """Send the next request of the trace, if any, and return it."""
 
     def hand_over(self, trace: int, owner: Any) -> None:
@@ -372,7 +387,7 @@ def adds_noise(request: Start, step: int) -> bool:
     return request.forward and not denoises
 
 
-def known_sigmas(traces: Iterable[Trace[ImageFrame]], steps: int) -> dict[int, float]:
+def known_sigmas(traces: Iterable[ShownTrace[ImageFrame]], steps: int) -> dict[int, float]:
     """σ by step of a schedule of `steps` steps, as far as the frames of `traces` show it."""
     sigmas: dict[int, float] = {}
     for trace in traces:
@@ -398,7 +413,7 @@ class Branch(Generic[F]):
     """A trace of the tree and its label."""
 
     number: int  # counts up and is never used again
-    trace: Trace[F]
+    trace: ShownTrace[F]
     label: str  # how it differs from its parent: "guidance 4", "‘the’ at 12"
     parent: int = -1  # the number of the branch it was forked from; -1 for a root
     name: str = ""  # given by the user
@@ -426,11 +441,10 @@ class Tree(Generic[F]):
     _dropped: list[Branch[F]] = field(default_factory=list)
 
     @property
-    def trace(self) -> Trace[F] | None:
-        """The shown trace."""
+    def trace(self) -> ShownTrace[F] | None:
         return self.shown.trace if self.shown is not None else None
 
-    def add(self, trace: Trace[F], label: str, parent: int = -1) -> Branch[F]:
+    def add(self, trace: ShownTrace[F], label: str, parent: int = -1) -> Branch[F]:
         """Add a trace as a branch of `parent`, or as a root, and show it."""
         self.shown = Branch(self._next_number, trace, label, parent)
         self._next_number += 1
@@ -448,14 +462,16 @@ class Tree(Generic[F]):
         """
         shown = self.shown
         assert shown is not None, "nothing is shown to fork from"
-        if isinstance(edit, protocol.Say):  # in place of what was said at that step
+        if isinstance(edit, protocol.SendMessage):  # in place of the message at that step
             while _says_at(shown.trace, step) and (parent := self.find(shown.parent)):
                 shown = parent
         parent = self.find(shown.parent)
         alone = all(branch.parent != shown.number for branch in self.branches)
         again = shown.trace.forked_at == step and _same_kind(shown.trace, then or edit)
         if parent is not None and again:
-            written = isinstance(edit, protocol.WriteText | protocol.WriteToken | protocol.Say)
+            written = isinstance(
+                edit, protocol.WriteText | protocol.WriteToken | protocol.SendMessage
+            )
             if alone and not written and not shown.is_marked:
                 self._drop(shown)
             shown = parent
@@ -483,7 +499,7 @@ class Tree(Generic[F]):
         """Show another branch, if it still exists."""
         self.shown = self.find(number) or self.shown
 
-    def take_back(self, trace: Trace[F]) -> bool:
+    def take_back(self, trace: ShownTrace[F]) -> bool:
         """Drop the branch of a trace that could not start; show its parent or the newest branch.
 
         Returns False, and does nothing, if there is no other branch.
@@ -499,7 +515,7 @@ class Tree(Generic[F]):
     def find(self, number: int) -> Branch[F] | None:
         return next((branch for branch in self.branches if branch.number == number), None)
 
-    def find_trace(self, number: int) -> Trace[F] | None:
+    def find_trace(self, number: int) -> ShownTrace[F] | None:
         """The trace that has this number in the worker."""
         traces = (branch.trace for branch in self.branches)
         return next((trace for trace in traces if trace.id == number), None)
@@ -557,10 +573,12 @@ class Tree(Generic[F]):
                 yield from self._below(branch.number, level + 1, fold)
 
 
-def _says_at(trace: Trace[F], step: int) -> bool:
-    """Whether a message of a chat was said at that step."""
-    return any(at.step == step and isinstance(at.edit, protocol.Say) for at in trace.request.edits)
+def _says_at(trace: ShownTrace[F], step: int) -> bool:
+    """Whether a message of a chat was sent at that step."""
+    return any(
+        at.step == step and isinstance(at.edit, protocol.SendMessage) for at in trace.request.edits
+    )
 
 
-def _same_kind(trace: Trace[F], edit: protocol.Edit) -> bool:
+def _same_kind(trace: ShownTrace[F], edit: protocol.Edit) -> bool:
     return bool(trace.request.edits) and type(trace.request.edits[-1].edit) is type(edit)

@@ -1,6 +1,6 @@
 """Alerts of the watched runs: a list, a line above the footer, the terminal's bell.
 
-An alert is a NaN, a divergence, a collapse, a stall, a crash, a finish, or what a script reports.
+An alert is a NaN, a divergence, a collapse, a stall, a crash, a finish, or a script's own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from textual.binding import Binding, BindingType
 
 from genui.base.config import AUTO, load_config
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.runs import webhook
 from genui.runs.control import ALERTS
@@ -26,7 +27,10 @@ from genui.ui.graphics import ask_tmux, wrap_for_tmux
 from genui.ui.textual_parts import driver_of
 from genui.ui.watcher import RunView
 from genui.ui.widgets.dialogs import ChooseScreen, ask
-from genui.ui.widgets.lists import Row
+from genui.ui.widgets.lists import ListRow
+
+with late_imports():
+    from genui.runs import alerts as run_alerts
 
 if TYPE_CHECKING:
     from genui.runs.alerts import Alert, Alerts
@@ -83,11 +87,9 @@ class AlertBook:
 
     def look(self, view: RunView) -> list[AlertEntry]:
         """Return the fresh alerts of a run. Call it on a thread."""
-        from genui.runs.alerts import Alerts  # imports numpy: not before the first frame
-
         run, name = view.summary.run, clean_line(view.summary.info.name, 40)
         is_known_run = run in self._alerts  # then whatever is new has just happened
-        alerts = self._alerts.setdefault(run, Alerts())
+        alerts = self._alerts.setdefault(run, run_alerts.Alerts())
         listed = {one.alert.key for one in self.entries if one.run == run}
         entries = [
             AlertEntry(run, name, alert, is_known_run or alert.time >= self._opened)
@@ -102,7 +104,7 @@ class AlertBook:
         self._alerts.pop(run, None)
 
 
-# --- Looking at the watched runs and announcing what is new -----------------------------------
+# --- Looking at the watched runs and announcing new alerts --------------------------------------
 
 LOOK_INTERVAL = 1.0  # seconds between looks at runs that log all the time
 STALL_INTERVAL = 5.0  # seconds between looks for a stall
@@ -168,7 +170,7 @@ class AlertDesk:
     async def _announce(self, fresh: Sequence[AlertEntry]) -> None:
         kind: Literal["error", "note"] = "error" if any(entry.bad for entry in fresh) else "note"
         line = " · ".join([fresh[0].line, *(entry.alert.line for entry in fresh[1:])])
-        self._app.screen.post_message(messages.Say(line, kind))
+        self._app.screen.post_message(messages.ShowStatus(line, kind))
         for entry in fresh:
             self._send(entry)
         loud = [entry for entry in fresh if entry.rings]
@@ -225,11 +227,11 @@ class AlertsScreen(ChooseScreen):
         self.write_titles()
 
 
-def _row(number: int, entry: AlertEntry) -> Row:
+def _row(number: int, entry: AlertEntry) -> ListRow:
     sign, kind = _SIGNS[entry.alert.kind]
     when = time.strftime("%H:%M", time.localtime(entry.alert.time))
     right = when if entry.fresh else f"{when}, earlier"
-    return Row(str(number), entry.line, right, sign, kind)
+    return ListRow(str(number), entry.line, right, sign, kind)
 
 
 # --- The terminal's bell and desktop notification ---------------------------------------------

@@ -24,7 +24,7 @@ _COUNTERS = {
 
 
 def unit_of_axis(axis: XAxis) -> str:
-    """The unit of an x axis, as `Curve.unit` takes it: of a metric its name."""
+    """The unit of an x axis, as `Curve.unit` takes it: for a metric its name."""
     return next((UNITS[one] for one in AXES if one == axis), clean_line(metric_of(axis), 24))
 
 

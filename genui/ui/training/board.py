@@ -1,4 +1,4 @@
-"""The model of the Training screen: the runs, their curves, and what the user has chosen of them.
+"""The model of the Training screen: the runs, their curves, and the user's choices.
 
 `Board` joins the runs (`shown`), where their points are (`axes`), their plots (`plots`) and a
 `ViewState`, which `moves` changes too. Nothing here draws.
@@ -46,7 +46,7 @@ _AXIS_UNITS = {"step": "steps", "time": "the time since the first record", "toke
 
 
 class Board:
-    """What the screen shows.
+    """The model of the Training screen.
 
     The methods for keys return a line for the user, or "", and raise MisuseError, one line, if they
     can do nothing.
@@ -162,7 +162,7 @@ class Board:
     def _set_axis(self, axis: XAxis) -> str:
         """Show another x axis. Raises MisuseError if there is none."""
         if self.axes() == [axis] == [self.axis]:
-            raise MisuseError("this run has steps only")
+            raise MisuseError("this run has only steps as its x axis")
         # Steps of a run without axes of its own are no choice against those of other runs.
         chosen = AS_DEFINED if axis == "step" and not self._has_defined else axis
         self.change(axis=chosen, view=None, follow=True)
@@ -188,7 +188,7 @@ class Board:
         return word
 
     def state_of(self, plot: Plot) -> ViewState:
-        """The state for a plot: if its axis is its own, the view and the cursor are on that."""
+        """The state for a plot: view and cursor are on its own axis, if it has one."""
         state, axis = self.state, self.curves.axis_of(plot, self.state)
         known = self.places.steps_and_x(axis) if axis != state.base_axis else None
         if known is None:
@@ -327,8 +327,9 @@ class Board:
 
     @property
     def snapshot(self) -> Snapshot:
-        state = self.state
-        return Snapshot(self.runs.views, self.cursor_step, state.base_axis, state.view)
+        state, step = self.state, self.cursor_step
+        x = None if step is None else self.place_of(step)
+        return Snapshot(self.runs.views, step, state.base_axis, state.view, x)
 
     @property
     def side(self) -> SideTab:

@@ -1,7 +1,7 @@
 """The Config panel: the settings of a run, or of several runs side by side."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,7 +12,8 @@ from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.text import clean_line
-from genui.ui.training.rows import FilteredPanel
+from genui.runs.table import iterate_settings
+from genui.ui.training.rows import SidePanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.lines import strip_of
@@ -21,7 +22,6 @@ from genui.ui.widgets.lists import RowScroller
 # --- Configurations as lines of text ----------------------------------------------------------
 
 MAX_SETTINGS = 2000  # of a run
-_MAX_DEPTH = 12
 _MAX_CHARS = 2000  # of a value
 
 
@@ -40,16 +40,8 @@ class Setting:
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     """Flatten nested settings to text by dotted key: `{"model": {"width": 256}}` becomes
     `{"model.width": "256"}`."""
-    return dict(islice(_iterate_leaves(config, "", 0), MAX_SETTINGS))
-
-
-def _iterate_leaves(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and value and depth < _MAX_DEPTH:
-        for name, inner in value.items():
-            name = clean_line(str(name), 80)
-            yield from _iterate_leaves(inner, f"{key}.{name}" if key else name, depth + 1)
-    elif key:
-        yield key, _format(value)
+    settings = islice(iterate_settings(config), MAX_SETTINGS)
+    return {key: _format(value) for key, value in settings}
 
 
 def _format(value: Any) -> str:
@@ -167,7 +159,7 @@ def _pad(text: str, width: int) -> str:
 NO_MATCH = "No setting matches: / then Esc shows all"
 
 
-class ConfigPanel(FilteredPanel):
+class ConfigPanel(SidePanel):
     """The key and value of every setting, which can be scrolled and filtered."""
 
     def __init__(self) -> None:

@@ -21,11 +21,11 @@ from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.errors import GenuiError
+from genui.base.growing import GrowingFile
 from genui.base.text import clean, clean_line
-from genui.logs.base import GrowingFile
 from genui.runs.layout import RunDir
 from genui.ui import messages
-from genui.ui.training.rows import FilteredPanel
+from genui.ui.training.rows import SidePanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.lines import strip_of
@@ -220,7 +220,7 @@ class ConsoleText:
 
     @property
     def rows(self) -> int:
-        """The number of rows, with that of the pending line."""
+        """The number of rows, with the row of the pending line."""
         return self.first_row(len(self._ends)) + bool(self.pending)
 
     def first_row(self, line: int) -> int:
@@ -363,7 +363,7 @@ class ConsoleLines(RowScroller):
         super().update_rows()
 
     def mark(self, matches: Mapping[int, Match], current_line: int) -> None:
-        """Mark the matches, that of the current line in another style."""
+        """Mark the matches, the match of the current line in another style."""
         self.matches, self.current_line = matches, current_line
         self.refresh()
 
@@ -409,8 +409,8 @@ NO_CONSOLE = "Nothing printed yet"
 FOREIGN = "A log of another tool: it has no console output"
 
 
-class ConsolePanel(FilteredPanel):
-    """Follows the console.log of the first run that has one; what / finds is marked."""
+class ConsolePanel(SidePanel):
+    """Follows the console.log of the first run that has one; matches of / are marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("full_stop", "step_hit(1)", "Next hit", show=False),
@@ -492,7 +492,7 @@ class ConsolePanel(FilteredPanel):
                 if not (self._read_again or (new is not None and new.more)):
                     break
         except GenuiError as error:
-            self.post_message(messages.Say(clean_line(str(error))))
+            self.post_message(messages.ShowStatus(clean_line(str(error))))
         finally:
             self._reading = False
         if file is not self._file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,11 +20,12 @@ from textual.style import Style
 from genui.base import numbers
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_style, legend_key
-from genui.ui.lifecycle import LifecycleGuard
+from genui.render.options import ChartOptions
+from genui.ui.lifecycle import guard
 from genui.ui.training.axes import unit_of_axis
 from genui.ui.training.board import Board
 from genui.ui.training.plots import Plot, SeriesLine, curve_series
-from genui.ui.training.state import CURVE_SETTINGS, Grid, ViewState, metric_of
+from genui.ui.training.state import Grid, ViewState, metric_of
 from genui.ui.widgets.borders import Framed, set_border
 from genui.ui.widgets.curve import Curve
 
@@ -34,14 +36,13 @@ MAX_DELAY = 2.0  # seconds after which a curve is redrawn though few points are 
 
 
 def curve_settings(state: ViewState) -> dict[str, Any]:
-    """The values of a Curve's reactives, by name."""
-    return {"unit": unit_of_axis(state.base_axis)} | {
-        name: getattr(state, name) for name in CURVE_SETTINGS
-    }
+    """The options of a Curve: its unit, and the fields that both have."""
+    both = (field.name for field in fields(ChartOptions) if hasattr(state, field.name))
+    return {"unit": unit_of_axis(state.base_axis)} | {name: getattr(state, name) for name in both}
 
 
-class Cell(LifecycleGuard, Framed, Vertical):
-    """A curve in a border: at the top its name and values, at the bottom what a column spans."""
+class Cell(Framed, Vertical):
+    """A curve in a border: at the top its name and values, at the bottom the span of a column."""
 
     ALLOW_SELECT = False  # a drag of the border resizes
     COMPONENT_CLASSES: ClassVar[set[str]] = {"cell--chosen"}
@@ -101,8 +102,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
             self._write_title(state, runs)
             return
         curve = self.curve
-        for name, value in curve_settings(state).items():
-            setattr(curve, name, value)
+        curve.set(**curve_settings(state))
         # A series that has grown has new arrays.
         sources = (
             plot,
@@ -166,13 +166,16 @@ class Cell(LifecycleGuard, Framed, Vertical):
             return
         # Metrics over each other are named beside their values.
         named = bool(self.plot.over) and len(self._lines) > 1
-        name = "" if named else clean_line(self.plot.key, 60)
+        name = "" if named else clean_line(self.plot.name or self.plot.key, 60)
         units = {line.unit for line in self._lines}
         unit = units.pop() if len(units) == 1 else ""
         room = self.size.width - ENDS
         # Without names if there is no room: the head has the runs' signs.
         forms = [(unit, False, "  ", False), (unit, True, "  ", False), (unit, True, " ", False)]
         forms += [("", True, " ", False), ("", True, " ", runs > 1)]
+        forms = [(*form, True) for form in forms]
+        if self.plot.name:
+            forms.append(("", True, " ", runs > 1, False))
         title = self._title(state, runs, name, *forms[0])
         for form in forms[1:]:
             if title.cell_length > room > 0:
@@ -191,8 +194,10 @@ class Cell(LifecycleGuard, Framed, Vertical):
         short: bool,
         gap: str,
         first_only: bool,
+        valued: bool,
     ) -> Content:
-        """The name and the newest values, or with `first_only` those of the first run alone."""
+        """The name and the newest values, or with `first_only` only the first run's; the signs of
+        the lines alone if it is not to be `valued`."""
         assert self.plot is not None
         parts: list[str | tuple[str, str | Style]] = [name]
         if self.plot.key in state.pins:
@@ -214,8 +219,10 @@ class Cell(LifecycleGuard, Framed, Vertical):
                 label = f"{sign} " if line.part == part else f"{line.part} {sign} "
                 part = line.part
             value = values[line.label][1] if line.label in values else line.values[-1]
+            label = label if valued else label.rstrip()
             parts += [gap if any(parts) else "", (label, self.series_style(hue))]
-            parts.append((numbers.value(float(value)), "bold $foreground"))
+            if valued:
+                parts.append((numbers.value(float(value)), "bold $foreground"))
         return Content.assemble(*parts)
 
     def on_resize(self) -> None:
@@ -267,8 +274,8 @@ def room_in_grid(size: Size, grid: Grid) -> Layout:
 
 
 def layout_for(count: int, size: Size, grid: Grid = (0, 0)) -> Layout:
-    """The layout of `count` plots that fits and brings each closest to BEST_SHAPE; of a chosen
-    grid it has the columns."""
+    """The layout of `count` plots that fits and brings each closest to BEST_SHAPE; it has the
+    columns of a chosen grid."""
     room = room_in_grid(size, grid)
 
     def rows_for(columns: int) -> int:
@@ -284,7 +291,8 @@ def layout_for(count: int, size: Size, grid: Grid = (0, 0)) -> Layout:
     return Layout(columns, rows_for(columns))
 
 
-class CurveGrid(LifecycleGuard, Container):
+@guard
+class CurveGrid(Container):
     """Shows a page of plots; only the visible ones are given data."""
 
     class Resized(Message):
@@ -370,7 +378,7 @@ class CurveGrid(LifecycleGuard, Container):
         self._state = state
         for cell, at in zip(self.cells, page, strict=True):
             plot, own = plots[at], board.state_of(plots[at])
-            cell.curve.overlaps = overlaps if own.base_axis == state.base_axis else ()
+            cell.curve.set(overlaps=overlaps if own.base_axis == state.base_axis else ())
             cell.show(plot, board.lines(plot), own, len(board.runs.listed), streaming)
             cell.set_chosen(at == chosen)
 

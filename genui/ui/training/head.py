@@ -12,7 +12,6 @@ from genui.base import numbers
 from genui.base.text import clean_line
 from genui.render import axis
 from genui.render.chart import choose_sign
-from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.axes import unit_of_axis
 from genui.ui.training.board import Board
 from genui.ui.training.printed import unsure
@@ -27,7 +26,7 @@ from genui.ui.widgets.progress import StepBar
 _MAX_NAME = 32  # cells
 
 
-class BoardHead(LifecycleGuard, Framed, Vertical):
+class BoardHead(Framed, Vertical):
     """A step bar and a line of values, in a border with the runs and any faults of their logs."""
 
     def __init__(self) -> None:
@@ -64,7 +63,7 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
 
 
 def _title(board: Board, view: RunView, style_of: Callable[[int], Style], width: int) -> Content:
-    """The runs and their state; of a single run, as much about its process as has room."""
+    """The runs and their state; for a single run, as much about its process as has room."""
     summary = view.summary
     sign, colour = mark(summary.state)
     state = [(f"  {sign}", colour), (f" {summary.state}", "$text-muted")]
@@ -84,7 +83,7 @@ def _title(board: Board, view: RunView, style_of: Callable[[int], Style], width:
 
 
 def _process_parts(view: RunView) -> list[str]:
-    """What is said of the trainer, the most useful first: that it continues, its host, its pid."""
+    """The facts about the trainer, the most useful first: that it continues, its host, its pid."""
     summary = view.summary
     parts = ["keeps running after you quit"] if summary.alive else []
     if summary.host:
@@ -95,13 +94,13 @@ def _process_parts(view: RunView) -> list[str]:
 
 
 def _list_faults(views: list[RunView]) -> list[str]:
-    """What is unusual about the logs: not read to the end, damaged, or written twice."""
+    """The faults of the logs: not read to the end, damaged, or written twice."""
     faults = []
     progress = min((view.progress for view in views), default=1.0)
     if progress < 1:
         faults.append(f"reading {int(100 * progress)} %")
     if any(map(unsure, views)):
-        faults.append("unsure of the steps: s, steps")
+        faults.append("steps are uncertain: s, steps")
     if bad := sum(view.bad_lines for view in views):
         faults.append(f"{numbers.quantity(bad, 'line')} could not be read")
     if dropped := sum(view.dropped for view in views):

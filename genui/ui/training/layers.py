@@ -34,7 +34,7 @@ from genui.ui.widgets.layers import LayerList
 GREEDY = TextSettings(temperature=0, tokens=1)
 """The likeliest token after the prompt, whose layers are shown."""
 
-NO_TEXT = "Layers are of runs of text models"
+NO_TEXT = "Only runs of text models show layers"
 NO_CHECKPOINT = "No checkpoint yet: the first one shows its layers here"
 NO_WORKER = "genui watch runs no model: start genui to see the layers"
 
@@ -85,7 +85,7 @@ class LayersPanel(SidePanel):
 
     @work(group="layers", exclusive=True, exit_on_error=False)
     async def _request(self) -> None:
-        """Ask the worker for the checkpoint that is wanted now, unless it is shown."""
+        """Ask the worker for the checkpoint to show now, unless it is shown already."""
         view, session = self._view, self._session
         if view is None or self._pending is not None:
             return
@@ -135,7 +135,7 @@ class LayersPanel(SidePanel):
                 self._finish()
 
     def _finish(self) -> None:
-        """Close the trace, and ask for what is wanted by now."""
+        """Close the trace, and ask for the present checkpoint."""
         self._shown = self._pending
         self._close()
         self._request()

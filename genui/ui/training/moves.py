@@ -1,4 +1,4 @@
-"""Moving the cursor and the view along the x axis: what the keys of a chart do to a ViewState."""
+"""Moving the cursor and the view along the x axis: the effects of a chart's keys on a ViewState."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
 from genui.render import series
-from genui.render.series import View
+from genui.render.series import VisibleRange
 from genui.ui.training.state import ViewState
 
 _AHEAD = 0.1  # of its width: how far a following view extends beyond the newest point
@@ -18,10 +18,10 @@ _PAN_SHARE = 0.25  # of the visible range
 
 
 class ChartRange(NamedTuple):
-    """What the chosen curve shows, in units of the x axis."""
+    """The visible part of the chosen curve, in units of the x axis."""
 
-    visible: View  # the first and last visible x
-    extent: View  # the first and last x of the data
+    visible: VisibleRange  # the first and last visible x
+    extent: VisibleRange  # the first and last x of the data
     column: float  # the width of a terminal column
 
     @property
@@ -30,7 +30,7 @@ class ChartRange(NamedTuple):
         return min(self.visible[1], self.extent[1])
 
 
-def follow_x(view: View, newest: float) -> View:
+def follow_x(view: VisibleRange, newest: float) -> VisibleRange:
     """Move the view to the newest point once that is outside, or far from the view's end.
 
     Each move redraws the whole chart, so the view moves in leaps.
@@ -41,7 +41,7 @@ def follow_x(view: View, newest: float) -> View:
     return newest - (1 - _AHEAD) * width, newest + _AHEAD * width
 
 
-def bring_into_view(view: View, x: float) -> View:
+def bring_into_view(view: VisibleRange, x: float) -> VisibleRange:
     """Move the view as little as possible so that it contains `x`."""
     width = view[1] - view[0]
     first = min(max(view[0], x - width), x)
@@ -56,7 +56,7 @@ def point(state: ViewState, x: float) -> ViewState:
     return replace(state, cursor=x)
 
 
-def look_at(state: ViewState, view: View | None) -> ViewState:
+def look_at(state: ViewState, view: VisibleRange | None) -> ViewState:
     """Show this part of the x axis; None for all of it, following the newest point."""
     return replace(state, view=view, follow=view is None)
 
@@ -93,6 +93,6 @@ def zoom(state: ViewState, direction: int, chart: ChartRange) -> ViewState:
 def pan(state: ViewState, direction: int, chart: ChartRange) -> ViewState:
     """Move the view to earlier or later points. Raises MisuseError if there are no others."""
     if state.view is None:
-        raise MisuseError("all of it is shown: + zooms in")
+        raise MisuseError("all points are shown: + zooms in")
     view = series.pan(state.view, chart.extent, _PAN_SHARE * direction, log_x=state.log_x)
     return look_at(state, view)

@@ -1,12 +1,13 @@
 """The panels beside the curves, one at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui import keys
+from genui.ui.lifecycle import guard, is_usable
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
 from genui.ui.training.layers import LayersPanel
@@ -26,7 +27,8 @@ _PANELS: dict[SideTab, type[SidePanel]] = {
 }
 
 
-class SideColumn(LifecycleGuard, Vertical):
+@guard
+class SideColumn(Vertical):
     """Shows one panel at a time. A panel is made when it is first shown; a hidden one gets no
     updates."""
 
@@ -42,7 +44,6 @@ class SideColumn(LifecycleGuard, Vertical):
         yield Line(classes="side-tabs")
 
     def show(self, tab: SideTab, snapshot: Snapshot) -> None:
-        """Show a panel with these runs."""
         self._tab, self._snapshot = tab, snapshot
         self._show_tabs()
         if tab not in self._panels:
@@ -56,12 +57,11 @@ class SideColumn(LifecycleGuard, Vertical):
         self._show_tabs()
 
     def _show_tabs(self) -> None:
-        self.query_one(".side-tabs", Line).show(
-            _format_tabs(self._tabs, self._tab, self.size.width)
-        )
+        line = self.query_one(".side-tabs", Line)
+        line.show(_format_tabs(self._tabs, self._tab, self.size.width, line.keymap))
 
     async def _mount_panel(self, panel: SidePanel) -> None:
-        if self.is_attached and self.usable:  # not if the screen was closed in the meantime
+        if self.is_attached and is_usable(self):  # not if the screen was closed in the meantime
             await self.mount(panel)
             self._fill()
 
@@ -80,7 +80,7 @@ class SideColumn(LifecycleGuard, Vertical):
 
     def _fill(self) -> None:
         panel = self._panels.get(self._tab)
-        if panel is None or not panel.usable or not self._snapshot.views:
+        if panel is None or not is_usable(panel) or not self._snapshot.views:
             return
         panel.show(self._snapshot)
         if self._call is not None:
@@ -88,11 +88,13 @@ class SideColumn(LifecycleGuard, Vertical):
             call(panel)
 
 
-def _format_tabs(tabs: Sequence[SideTab], current: SideTab, width: int) -> Content:
+def _format_tabs(
+    tabs: Sequence[SideTab], current: SideTab, width: int, keymap: Mapping[str, str]
+) -> Content:
     """The names of the panels, with the key if it fits."""
-    parts = []
+    parts, about = [], keys.explain(keys.find_key("board.side"), keymap)
     for tab in tabs:
         style = "bold $background on $primary" if tab == current else "$text-muted"
-        parts.append(clickable(f" {tab.title()} ", style, f"screen.side('{tab}')"))
+        parts.append(clickable(f" {tab.title()} ", style, f"screen.side('{tab}')", about))
     line, key = Content.assemble(*parts), Content.styled("  tab next", "$text-disabled")
     return line + key if line.cell_length + key.cell_length + 2 <= width else line

@@ -57,21 +57,53 @@ class Plot:
 
     metrics: tuple[str, ...]
     over: frozenset[str] = frozenset()  # those that the user has put over the others
+    name: str = ""  # that of metrics which differ in a number alone
 
     @property
     def key(self) -> str:
         return self.metrics[0]
 
+    @property
+    def is_named(self) -> bool:
+        """Whether its lines are told apart by names, and are not of training and held-out data."""
+        return bool(self.over or self.name)
+
+    def name_part(self, metric: str) -> str:
+        """What tells the line of a metric from the others in this plot."""
+        if self.over:
+            return clean_line(metric, MAX_NAME)
+        if self.name:
+            return metric.removeprefix(f"{self.name}/")
+        if len(self.metrics) == 1:
+            return ""
+        return "train" if metric == self.key else "val"
+
+
+_NUMBERED = re.compile(r"(.+)/\d{1,6}")
+_MOST_NUMBERED = 8  # lines that a plot can tell apart
+_ENERGY = frozenset({"joules", "joules_estimate"})
+"""Metrics that rise evenly."""
+
 
 def make_plots(names: Collection[str]) -> list[Plot]:
     """A plot for each metric, in the order of `names`; a validation metric joins its training
-    metric: `val_loss` joins `loss`, `eval/acc` joins `acc`, `train_acc` or `train/acc`.
+    metric: `val_loss` joins `loss`, `eval/acc` joins `acc`, `train_acc` or `train/acc`. A few that
+    differ in a number share one: `exposure/1` and `exposure/64`.
     """
     groups: dict[str, list[str]] = {name: [name] for name in names}
     for name in names:
         if (partner := _training_metric(name, groups)) is not None:
             groups[partner] += groups.pop(name)
-    return [Plot(tuple(metrics)) for metrics in groups.values()]
+    numbered: dict[str, list[str]] = {}
+    for name, metrics in groups.items():
+        if (match := _NUMBERED.fullmatch(name)) and len(metrics) == 1:
+            numbered.setdefault(match[1], []).append(name)
+    shared = {}
+    for name, (first, *others) in numbered.items():
+        if 0 < len(others) < _MOST_NUMBERED:
+            groups[first] += [groups.pop(other)[0] for other in others]
+            shared[first] = name
+    return [Plot(tuple(group), name=shared.get(key, "")) for key, group in groups.items()]
 
 
 def overlay_plots(plots: Sequence[Plot], overlays: Iterable[tuple[str, str]]) -> list[Plot]:
@@ -98,14 +130,14 @@ def select_plots(plots: Iterable[Plot], filter: re.Pattern[str], pins: Sequence[
     """The plots with a metric that matches the filter, sorted.
 
     The pinned ones come first, in the order of `pins`, then those with a validation metric, then
-    other losses, then the rest in their order.
+    other losses, then the rest in their order, and the energy last.
     """
     matches = [plot for plot in plots if any(map(filter.search, plot.metrics))]
     pin_order = {key: at for at, key in enumerate(pins)}
 
-    def rank(plot: Plot) -> tuple[int, bool, bool]:
+    def rank(plot: Plot) -> tuple[int, bool, bool, bool]:
         pin = pin_order.get(plot.key, len(pin_order))
-        return pin, len(plot.metrics) == 1, "loss" not in plot.key.lower()
+        return pin, len(plot.metrics) == 1, "loss" not in plot.key.lower(), plot.key in _ENERGY
 
     return sorted(matches, key=rank)
 
@@ -206,8 +238,8 @@ class Curves:
         """The lines of a plot: its metrics of every run, if the axis is known for them.
 
         A run has the same colour and sign in every curve; its line on held-out data is dashed.
-        Metrics drawn over each other have the colours of several runs if there is one run, and
-        else are dashed.
+        Metrics drawn over each other, or that differ in a number, have the colours of several runs
+        if there is one run, and else are dashed.
         """
         lines: list[SeriesLine] = []
         names, views = self._runs.names(), self._runs.views
@@ -227,15 +259,11 @@ class Curves:
                 longest = max(len(one[0]) for one in known)
                 few = len(x) <= _MAX_MARKS and len(x) * 4 <= longest
                 kind: Kind = "marks" if few else self._kind(view.summary.run, metric, values)
-                part = ""
-                if plot.over:
-                    part = clean_line(metric, MAX_NAME)
-                elif len(plot.metrics) > 1:
-                    part = "train" if metric == plot.key else "val"
+                part = plot.name_part(metric)
                 dashed = part == "val"
-                if plot.over and alone:
+                if plot.is_named and alone:
                     hue = plot.metrics.index(metric) % MAX_RUNS
-                elif plot.over:
+                elif plot.is_named:
                     dashed = metric != plot.key
                 look = Look(hue, dashed=dashed, over=metric in plot.over)
                 unit = unit_of(view, metric)

@@ -1,4 +1,4 @@
-"""How the printed lines of a log are read: what the user may say about it, in a form."""
+"""How the printed lines of a log are read: the user's choices, in a form."""
 
 from genui.base.errors import MisuseError
 from genui.logs.printed_choice import COUNT, Choice, key_of_file, key_of_run

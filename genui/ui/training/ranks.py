@@ -1,4 +1,4 @@
-"""The processes of a run in lines: how far each is, how long it computes and waits, and where."""
+"""The processes of a run in lines: the progress, times and host of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from genui.ui.watcher import RunView
 
 MOST = 8
-"""The most ranks in lines; of more, those that are the furthest behind or the slowest."""
+"""The most ranks in lines; if there are more, those that are the furthest behind or the slowest."""
 
 SILENT_S = 15.0
 """Seconds behind the newest record of any rank after which a rank counts as silent."""
@@ -66,8 +66,7 @@ def _note(row: RankRow, rows: list[RankRow], error: str) -> str:
 
 
 def rank_lines(view: RunView) -> Content | None:
-    """A heading and a line for each rank, with its memory or what is wrong with it; None for a run
-    of one process."""
+    """A heading and a line for each rank, with its memory or fault; None for a single process."""
     rows = rank_rows(view)
     if len(rows) < 2:
         return None

@@ -9,7 +9,6 @@ from textual.content import Content
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
-from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.state import pattern
 from genui.ui.widgets.borders import Framed
@@ -49,14 +48,17 @@ class PatternLine(SearchLine):
 # --- A panel beside the curves ----------------------------------------------------------------
 
 
-class SidePanel(LifecycleGuard, Framed, Vertical):
-    """A panel that shows the runs at the cursor."""
+class SidePanel(Framed, Vertical):
+    """A panel that shows the runs at the cursor. Its rows are filtered, or searched, by a line that
+    / opens, in a panel that composes its `filter`."""
 
     ALLOW_SELECT = False  # a drag of the border resizes
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "search", "Search", show=False)]
     DEFAULT_CSS = "SidePanel { width: 1fr; height: 1fr; }"
 
     def __init__(self) -> None:
         super().__init__(classes="box")
+        self.filter = PatternLine()
 
     def show(self, snapshot: Snapshot) -> None:
         raise NotImplementedError
@@ -67,23 +69,11 @@ class SidePanel(LifecycleGuard, Framed, Vertical):
     def play(self) -> None:
         """Play the history of the samples, if there are any, or stop."""
 
-
-class FilteredPanel(SidePanel):
-    """A panel whose rows are filtered, or searched, by a line that / opens."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "search", "Search", show=False)]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.filter = PatternLine()
-
     def draw_matches(self) -> None:
         """Draw what matches the filter."""
-        raise NotImplementedError
 
     def write_border(self) -> None:
         """Write the title and the keys."""
-        raise NotImplementedError
 
     def on_descendant_focus(self) -> None:
         self.write_border()

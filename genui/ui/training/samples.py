@@ -17,9 +17,12 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from genui.base import numbers
+from genui.base.late import late_imports
 from genui.base.text import clean, clean_line
+from genui.protocol.kinds import KINDS
 from genui.runs.layout import RunDir
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui import keys
+from genui.ui.lifecycle import guard
 from genui.ui.messages import Pointed
 from genui.ui.terminal import may_animate
 from genui.ui.training.rows import SidePanel
@@ -35,12 +38,15 @@ from genui.ui.widgets.bars import Line, clickable
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.image import ImageView
 
+with late_imports():
+    from genui.render import image as render_image
+
 if TYPE_CHECKING:
     import numpy as np
 
 # --- One sample -------------------------------------------------------------------------------
 
-CELL = 32  # pixels; a sample of images is a grid of cells of 32×32
+CELL = 32  # pixels that an image of a grid is shown at
 NO_SAMPLE = "The first sample shows here"
 NO_SAMPLES = "No samples"
 MIN_SAME = 0.5  # share of unchanged words from which the others are marked
@@ -48,7 +54,8 @@ MARKED, MOST_CHANGED = "changed words", "most words changed"
 _WORD = re.compile(r"\s+|[^\s]+")
 
 
-class SampleBody(LifecycleGuard, Vertical):
+@guard
+class SampleBody(Vertical):
     """A sample under a line with its run and step."""
 
     def __init__(self) -> None:
@@ -88,14 +95,12 @@ class SampleBody(LifecycleGuard, Vertical):
             return
         text.update(mark_changes(clean(sample.text), before) if before else clean(sample.text))
         if sample.image is not None:
-            from genui.render.image import is_spectrogram  # late: it imports numpy
+            image = self._crop(sample.image, sample.cell) if sample.is_grid else sample.image
+            self.query_one(ImageView).show(image, spectrogram=render_image.is_spectrogram(image))
 
-            image = self._crop(sample.image) if sample.is_grid else sample.image
-            self.query_one(ImageView).show(image, spectrogram=is_spectrogram(image))
-
-    def _crop(self, image: "np.ndarray") -> "np.ndarray":
-        """Crop a grid of images, uint8 [H, W, 3], to as many whole ones as fit."""
-        if image.shape[0] % CELL or image.shape[1] % CELL:
+    def _crop(self, image: "np.ndarray", cell: int) -> "np.ndarray":
+        """Crop a grid of images, uint8 [H, W, 3], of that side, to as many whole ones as fit."""
+        if image.shape[0] % cell or image.shape[1] % cell:
             return image  # not a grid: a script's own image is scaled down instead
         room = self.content_size
         rows = (room.height - 1) * (3 if self.has_class("-text") else 5) // 5
@@ -103,7 +108,14 @@ class SampleBody(LifecycleGuard, Vertical):
         # If not even one image fits, as many as fit at half the size.
         side = CELL if room.width >= CELL and height >= CELL else CELL // 2
         columns, rows = max(1, room.width // side), max(1, height // side)
-        return image[: rows * CELL, : columns * CELL]
+        return image[: rows * cell, : columns * cell]
+
+
+def _cell_of(view: RunView) -> int:
+    """The side of the images in the samples of a run."""
+    recipe = view.summary.info.recipe
+    kind = KINDS.get((recipe.get("family", ""), recipe.get("medium", "")))
+    return kind.cell if kind is not None else CELL
 
 
 def mark_changes(text: str, before: str) -> Content:
@@ -225,7 +237,7 @@ class SamplesPanel(SidePanel):
         self.set_class(not self._steps, "-none")
         self.set_class(self.size.height >= ROOMY and len(self._views) < 2, "-roomy")
         self.query_one(".samples-place", Line).show(self._place())
-        self._write_border()
+        self.write_border()
         if not self._steps:
             text = _why_no_samples(self._views)
             if self._stands_in and all_without_samples(self._views):
@@ -266,15 +278,19 @@ class SamplesPanel(SidePanel):
             end = f" of {numbers.count(newest)}"
         links: list[tuple[str, Style]] = [("   ", Style())]
         if before is not None:
-            links.append(clickable(f"◂ {numbers.count(before)}", "$primary", "go(-1)"))
+            links.append(self._link(f"◂ {numbers.count(before)}", "go(-1)", "board.earlier"))
             links.append(("  ", Style()))
         if after is not None:
-            links.append(clickable(f"{numbers.count(after)} ▸", "$primary", "go(1)"))
+            links.append(self._link(f"{numbers.count(after)} ▸", "go(1)", "board.later"))
         line = Content.assemble(*step, (end, "$text-muted"), *links)
         fits = line.cell_length <= self.content_size.width
         return line if fits else Content.assemble(*step, *links)
 
-    def _write_border(self) -> None:
+    def _link(self, text: str, action: str, key: str) -> tuple[str, Style]:
+        keymap = self.query_one(".samples-place", Line).keymap
+        return clickable(text, "$primary", action, keys.explain(keys.find_key(key), keymap))
+
+    def write_border(self) -> None:
         title = "Sample" if self._cursor is None else "Sample at the cursor"
         count = sum(1 for view in self._views if view.sample_files)
         hidden = count - len(self._list_fitting_runs())
@@ -315,7 +331,7 @@ class SamplesPanel(SidePanel):
             note = MOST_CHANGED
         if note != self._note:
             self._note = note
-            self._write_border()
+            self.write_border()
         await self._set_body_count(len(samples))
         self.set_class(len(self._views) < 2, "-one")
         for body, (view, sample, before) in zip(self.query(SampleBody), samples, strict=False):
@@ -339,7 +355,7 @@ class SamplesPanel(SidePanel):
     def _label(self, view: RunView, sample: Sample | None) -> Content:
         name = (clean_line(view.summary.info.name, 24), "bold")
         if sample is None:
-            return Content.assemble(name, ("  no sample by then", "$text-muted"))
+            return Content.assemble(name, ("  no sample so far", "$text-muted"))
         return Content.assemble(name, (f"  step {numbers.count(sample.step)}", "$text-muted"))
 
     async def _sample(self, view: RunView, step: int | None) -> Sample | None:
@@ -351,7 +367,8 @@ class SamplesPanel(SidePanel):
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        sample = self._cache[key] = await asyncio.to_thread(load_sample, media, step)
+        cell = _cell_of(view)
+        sample = self._cache[key] = await asyncio.to_thread(load_sample, media, step, cell)
         while len(self._cache) > _CACHE_SIZE:
             self._cache.popitem(last=False)
         return sample
@@ -386,7 +403,7 @@ class SamplesPanel(SidePanel):
         if self._timer is not None:
             self._timer.stop()
         self._timer, self._film = None, []
-        self._write_border()
+        self.write_border()
 
     def _show_frame(self) -> None:
         if getattr(self.app, "last_key_at", 0.0) > self._started_at or not self._film:

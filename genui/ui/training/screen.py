@@ -18,20 +18,22 @@ from genui.logs.printed_choice import Choice
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
+from genui.ui.jump import Target
 from genui.ui.keys import Scope
+from genui.ui.lifecycle import is_usable
 from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser, run_copyables
 from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.terminal import may_animate
 from genui.ui.training import moves, printed
 from genui.ui.training.board import NO_POINTS, Board
+from genui.ui.training.controls import RunControls
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead
 from genui.ui.training.moves import ChartRange
 from genui.ui.training.panels import SideColumn
 from genui.ui.training.shown import ShownRuns
 from genui.ui.training.state import SIDE_TABS, WATCH_TABS, ViewState, pattern, recall, remember
-from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
 from genui.ui.training.values import waiting_text
 from genui.ui.watcher import RunView, Watcher
@@ -83,7 +85,7 @@ class Exit(NamedTuple):
 
 
 class TrainingScreen(AppScreen[Exit]):
-    """Owns a Board, the model of what is shown, from which the screen is painted.
+    """Owns a Board, from which the screen is painted.
 
     `key` names what is watched; the view is saved under it. With `home` there is a main screen
     to go back to, which gets an Exit.
@@ -91,7 +93,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("board")]
 
-    # What keys do to what is shown, by the names of their actions in the table of keys.
+    # The effects of keys on the view, by the names of their actions in the table of keys.
     action_choose = on_board(Board.choose)
     action_page = on_board(Board.turn_page)
     action_open = on_board(Board.toggle_alone)
@@ -125,7 +127,7 @@ class TrainingScreen(AppScreen[Exit]):
         self._listing = listing
         self.known = known
         self._open(key, runs, views)
-        self.steering = Steering(self, lambda: self.board.runs.first)
+        self.controls = RunControls(self, lambda: self.board.runs.first)
         self._organiser = RunOrganiser(self, watcher, self._leave_run)
         self._saved_state = self.board.state  # saved, or to be saved by `_save_timer`
         self._early_line: tuple[str, Literal["error", "note", "hint"]] | None = None
@@ -217,7 +219,7 @@ class TrainingScreen(AppScreen[Exit]):
         """Paint a new view of one of the runs, at once if the last paint is a while ago."""
         runs = self.board.runs
         is_first = all(view.summary.run != known.summary.run for known in runs.views)
-        if not runs.receive(view) or not self.usable:
+        if not runs.receive(view) or not is_usable(self):
             return
         was_reading, self._reading = self._reading, view.progress < 1
         if self._paint_timer is not None:
@@ -253,9 +255,8 @@ class TrainingScreen(AppScreen[Exit]):
             self._open(self._key or runs[0].run.id, runs[:1])
             self.begin_watching()
             self.paint()
-        if self.usable:
+        if is_usable(self):
             self._list_runs()
-            self.update_bars()
 
     # --- the table of runs ------------------------------------------------------------
 
@@ -264,8 +265,8 @@ class TrainingScreen(AppScreen[Exit]):
         return self.query_one(RunTable)
 
     def set_table(self, event: messages.TableChanged) -> None:
-        """Take what was read of the runs for their table."""
-        if self.usable:
+        """Take the data of the runs for their table."""
+        if is_usable(self):
             self.table.set_rows(event)
             self._show_options()
 
@@ -340,7 +341,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def paint(self, streaming: bool = False) -> None:
         """Paint the board: only what has changed, and while `streaming` only visible changes."""
-        if not self.usable:
+        if not is_usable(self):
             return
         self._painted_at = time.monotonic()
         if self._footer_state() != self._last_footer_state:
@@ -409,7 +410,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     @property
     def scope(self) -> Scope:
-        if self.usable and self.query_one(SettingsPanel).active:
+        if is_usable(self) and self.query_one(SettingsPanel).active:
             return "settings"
         return "runs" if self.table.display else "board"
 
@@ -424,24 +425,22 @@ class TrainingScreen(AppScreen[Exit]):
         await self.app.run_action(key.action, namespace)
 
     def update_bars(self) -> None:
-        if not self.usable:
+        if not is_usable(self):
             return
-        live = sum(run.alive for run in self.known)
-        header = self.query_one(HeaderLine)
-        header.set("training", live, self.machine, self.traffic, alone=not self._home)
+        self.query_one(HeaderLine).set("training", alone=not self._home)
         self._last_footer_state = self._footer_state()
-        names = self.steering.names_of_keys("board")
+        names = self.controls.names_of_keys("board")
         refused = self.refused_keys()
-        self.query_one(FooterLine).set(self.scope, False, self.user_keys, refused, names)
+        self.query_one(FooterLine).set(self.scope, False, refused, names)
 
     def _footer_state(self) -> tuple[object, ...]:
-        """What the keys in the footer depend on."""
+        """The state that the keys in the footer depend on."""
         view = self.board.runs.first
         return () if view is None else (view.summary.run, view.summary.state, view.has_checkpoint)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
         """Show a line above the footer, or keep it until the screen is mounted."""
-        if self.usable:
+        if is_usable(self):
             super().say(line, kind)
         else:
             self._early_line = line, kind
@@ -473,6 +472,20 @@ class TrainingScreen(AppScreen[Exit]):
         self.begin_watching()
 
     # --- which curves are shown -------------------------------------------------------
+
+    def targets(self) -> list[Target]:
+        """The curves too, which are chosen."""
+        curves = [
+            Target(cell.region.offset, partial(self._choose, cell.plot.key))
+            for cell in (self.grid.cells if self.grid.display else [])
+            if cell.plot is not None
+        ]
+        return [*curves, *super().targets()]
+
+    def _choose(self, key: str) -> None:
+        """Choose a curve, which has the keys."""
+        self.set_focus(None)
+        self.change(chosen=key)
 
     def action_filter(self) -> None:
         """Open the filter of the metrics, which applies while it is typed."""
@@ -559,14 +572,14 @@ class TrainingScreen(AppScreen[Exit]):
         rows["side"] = rows["side"]._replace(change=partial(self.act, Board.next_side))
         over = Option(
             *("over", "drawn over it", board.overlaid() or "–"),
-            "A metric over the chosen curve: Enter types its name, nothing removes it",
+            "A metric over the chosen curve: Enter to type its name; empty removes it",
             use=lambda text: self.show_result(board.overlay(text)),
         )
         rates = view.series.get("lr") if view is not None and view.summary.alive else None
         rate = Option(
             *("rate", "learning rate", f"{float(rates[1][-1]):.2g}" if rates is not None else "–"),
             "Enter sets the peak rate of a run that trains",
-            open=self.steering.action_rate,
+            open=self.controls.action_rate,
         )
         fields = [*rows.values()]
         after = [*rows].index("axis") + 1
@@ -639,7 +652,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def refused_keys(self) -> frozenset[str]:
         """The ids of the keys that the first run cannot obey now."""
-        return frozenset(self.steering.refused_keys("board"))
+        return frozenset(self.controls.refused_keys("board"))
 
     def copyables(self) -> list[Copyable]:
         if self.table.display:
@@ -650,7 +663,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def action_branch(self) -> None:
         """Start a run from a checkpoint of the first one, with changed settings."""
-        self.steering.branch(self.board.cursor_step)
+        self.controls.branch(self.board.cursor_step)
 
     # --- leaving ----------------------------------------------------------------------
 
@@ -716,7 +729,7 @@ class TrainingScreen(AppScreen[Exit]):
         if printed.key_of(self.board.runs.first) is not None:
             yield Command(
                 "Steps and metrics of the printed lines",
-                "say what they are, if the lines are read wrongly",
+                "name them here if the lines are read wrongly",
                 self.ask_lines,
             )
         for run in self.known:

@@ -1,4 +1,4 @@
-"""What the panels beside the curves show: some runs at a place of an axis.
+"""The data of the panels beside the curves: some runs at a place of an axis.
 
 Nothing here needs numpy, so that Home, which has a panel, is painted sooner.
 """
@@ -13,16 +13,17 @@ from genui.ui.training.state import XAxis
 from genui.ui.watcher import RunView
 
 if TYPE_CHECKING:
-    from genui.render.series import View
+    from genui.render.series import VisibleRange
 
 
 class Snapshot(NamedTuple):
-    """What a panel beside the curves shows: the runs, the controlled one first, and a place."""
+    """The data of a panel beside the curves: the runs, the controlled one first, and a place."""
 
     views: Sequence[RunView] = ()
     cursor: float | None = None  # a step; None for the newest
     axis: XAxis = "step"
-    visible: View | None = None  # the visible part of the axis; None for all of it
+    visible: VisibleRange | None = None  # the visible part of the axis; None for all of it
+    x: float | None = None  # the cursor on the axis
 
 
 # --- The steps of samples ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the user has chosen on the Training screen, remembered for each thing that is watched.
+"""The user's choices on the Training screen, remembered for each thing that is watched.
 
 A setting of the curves is an annotated field of `ViewState`. Nothing here imports numpy or Textual.
 """
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from genui.base import files, paths
+from genui.base.conditions import compile_pattern
 from genui.base.errors import MisuseError
 from genui.base.schema import about, settings_of
 from genui.base.text import clean_line
@@ -33,14 +34,9 @@ def pattern(text: str) -> re.Pattern[str]:
 
     Raises MisuseError, one line, if it is not valid.
     """
-    try:
-        if _GLOB.fullmatch(text):
-            text = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
-        return re.compile(text, re.IGNORECASE)
-    except (re.error, RecursionError, OverflowError) as error:
-        line = f"'{clean_line(text, 40)}' is not a regular expression"
-        reason = clean_line(str(error), 60)
-        raise MisuseError(f"{line} ({reason}): e.g. loss|lr") from None
+    if _GLOB.fullmatch(text):
+        text = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
+    return compile_pattern(text, "loss|lr")
 
 
 # --- The choices ------------------------------------------------------------------------------
@@ -90,7 +86,7 @@ _LINES = {False: "off", True: "on"}
 
 
 class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the user has chosen. `view` and `cursor` are in units of `base_axis`."""
+    """The user's choices. `view` and `cursor` are in units of `base_axis`."""
 
     runs: tuple[str, ...] = ()  # their folders or files; keys control the first
     filter: str = ""  # a regular expression or a glob
@@ -148,9 +144,6 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 VIEW_SETTINGS = {name: one for name, one in settings_of(ViewState).items() if one.description}
 """The fields that the Settings panel changes."""
-
-CURVE_SETTINGS = ("smoothing", "log_y", "log_x", "guides", "view", "cursor")
-"""The fields that a Curve has too."""
 
 # --- Its files --------------------------------------------------------------------------------
 # One small file each in the state folder: two apps write the same file only if they watch the

@@ -15,12 +15,12 @@ from textual.strip import Strip
 from genui.base import numbers
 from genui.base.text import clean_line
 from genui.render.axis import UNITS
-from genui.render.series import View
+from genui.render.series import VisibleRange
 from genui.render.shades import draw_shades
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.lifecycle import guard
 from genui.ui.training.axes import start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
-from genui.ui.training.rows import FilteredPanel
+from genui.ui.training.rows import SidePanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.state import XAxis
 from genui.ui.watcher import RunView
@@ -105,7 +105,7 @@ def select_groups(groups: Sequence[Group], filter: re.Pattern[str]) -> list[Grou
 
 
 class Clock:
-    """Converts times and steps of a run to x on the axis of its curves.
+    """Converts times of a run to x on the axis of its curves.
 
     It interpolates between some thousands of the run's records, which have a step and a time.
     """
@@ -117,7 +117,7 @@ class Clock:
         records = (steps, values, times)
         x = x_positions(axis, view, records, start_time(view)) if len(steps) else None
         known = np.isfinite(times)
-        self._steps, self._x = steps, x
+        self._x = x
         self._times = np.maximum.accumulate(times[known])  # the clock may have been set back
         self._x_of_times = x[known] if x is not None else np.empty(0)
 
@@ -127,11 +127,7 @@ class Clock:
         x = self._x_of_times
         return np.interp(times, self._times, x, left=np.nan) if len(x) else None
 
-    def place_of(self, step: float) -> float | None:
-        """The x of a step."""
-        return None if self._x is None else float(np.interp(step, self._steps, self._x))
-
-    def extent(self) -> View | None:
+    def extent(self) -> VisibleRange | None:
         """The x of the first and the last record."""
         if self._x is None or self._x[0] >= self._x[-1]:
             return None
@@ -179,13 +175,13 @@ class HeatMap(LineWidget):
     def __init__(self) -> None:
         super().__init__()
         self._series: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._view: View = (0.0, 1.0)
+        self._view: VisibleRange = (0.0, 1.0)
         self._cursor: float | None = None
 
     def show(
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
-        view: View,
+        view: VisibleRange,
         cursor: float | None,
     ) -> None:
         """Show the x and per cent of each device; `view` and `cursor` are in units of x."""
@@ -205,7 +201,8 @@ class HeatMap(LineWidget):
         return strips
 
 
-class MeasureView(LifecycleGuard, Vertical):
+@guard
+class MeasureView(Vertical):
     """A line with the values of a group and, if there is room, its curve."""
 
     DEFAULT_CSS = """
@@ -226,7 +223,7 @@ class MeasureView(LifecycleGuard, Vertical):
         yield HeatMap()
 
     def show(
-        self, group: Group, view: RunView, clock: Clock, axis: XAxis, visible: View | None,
+        self, group: Group, view: RunView, clock: Clock, axis: XAxis, visible: VisibleRange | None,
         cursor: float | None,
     ) -> None:  # fmt: skip
         """Show a group of the run's measurements; `visible` and `cursor` are in units of `axis`."""
@@ -239,9 +236,8 @@ class MeasureView(LifecycleGuard, Vertical):
             if x is None:
                 unit = UNITS["time"]
             series[label or group.title] = curve_points(points, x)
-        curve.unit = unit
-        curve.view = (visible or clock.extent()) if unit == unit_of_axis(axis) else None
-        curve.cursor = cursor
+        shown = (visible or clock.extent()) if unit == unit_of_axis(axis) else None
+        curve.set(unit=unit, view=shown, cursor=cursor)
         curve.set_series(series)
         is_map = group.unit == "%" and len(series) > MAX_LINES
         self.set_class(is_map, "-map")
@@ -264,7 +260,7 @@ class MeasureView(LifecycleGuard, Vertical):
         self.query_one(Line).show(line + unit)
 
 
-class SystemPanel(FilteredPanel, can_focus=True):
+class SystemPanel(SidePanel, can_focus=True):
     """Shows the first run that has measurements: a line for each group, with as many curves as
     fit. Measurements can be filtered by name."""
 
@@ -367,9 +363,8 @@ class SystemPanel(FilteredPanel, can_focus=True):
         curves = max(0, self.size.height - taken - len(groups)) // MIN_CURVE_HEIGHT
         if view is None:
             return
-        _, step, axis, visible = self._snapshot
+        axis, visible, cursor = self._snapshot.axis, self._snapshot.visible, self._snapshot.x
         clock = Clock(view, axis)
-        cursor = clock.place_of(step) if step is not None else None
         for number, (group, measure) in enumerate(zip(groups, measures, strict=False)):
             measure.display = True
             measure.set_class(number < curves, "-curve")

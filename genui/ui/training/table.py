@@ -17,6 +17,7 @@ from textual.style import Style
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
 from genui.base.schema import Setting
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_sign
@@ -39,15 +40,18 @@ from genui.runs.table import (
 )
 from genui.runs.table_state import TABLE_SETTINGS, TableState
 from genui.ui import keys, messages
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.lifecycle import is_usable
 from genui.ui.training.board import Board
-from genui.ui.training.steering import control_sweep
+from genui.ui.training.controls import control_sweep
 from genui.ui.watcher import MARKS
 from genui.ui.widgets.borders import Framed, set_border
 from genui.ui.widgets.inputs import SearchLine
 from genui.ui.widgets.lines import LineWidget, strip_of
 from genui.ui.widgets.lists import RowList, RowScroller
 from genui.ui.widgets.settings import Option, option_of
+
+with late_imports():
+    from genui.render import sweep as render_sweep
 
 PIN = "★"
 
@@ -258,21 +262,21 @@ class SweepChart(LineWidget):
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
-        from genui.render import sweep  # late: only a sweep needs it
-
         if not self._rows or len(self._columns) < 2:
             text = "a chart needs runs with two columns of values"
             return self.message(text, width, height)
-        scales = [sweep.scale([row.get(key) for row in self._rows]) for key in self._columns]
+        scales = [render_sweep.scale([row.get(key) for row in self._rows]) for key in self._columns]
         names = [title(key) for key in self._columns]
         if self._kind == "scatter":
-            lines = sweep.draw_scatter(
+            lines = render_sweep.draw_scatter(
                 scales[0], scales[1], (names[0], names[1]), width, height,
                 shown=self._shown, here=self._here,
             )  # fmt: skip
         else:
             best = range(min(_BEST_LINES, len(self._rows)))
-            lines = sweep.draw_parallel(scales, names, width, height, best=best, here=self._here)
+            lines = render_sweep.draw_parallel(
+                scales, names, width, height, best=best, here=self._here
+            )
         return [
             strip_of([(text, self.style(f"sweep--{kind}")) for text, kind in line])
             for line in lines
@@ -282,7 +286,7 @@ class SweepChart(LineWidget):
 # --- The table --------------------------------------------------------------------------------
 
 
-class RunTable(LifecycleGuard, Framed, Vertical):
+class RunTable(Framed, Vertical):
     """All runs, over the whole screen; those that are overlaid have their signs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("runs")]
@@ -339,7 +343,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     # --- what is shown ----------------------------------------------------------------
 
     def list_runs(self, runs: Sequence[RunSummary]) -> None:
-        """Take the list of runs; what was read of one stays until there is more."""
+        """Take the list of runs; the data of a run stay until there are more."""
         known = {row.key: row for row in self._rows}
         rows = []
         for run in runs:
@@ -351,7 +355,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self._measure()
 
     def set_rows(self, event: messages.TableChanged) -> None:
-        """Take what was read of the runs, and the columns that tell them apart."""
+        """Take the data of the runs, and the columns that distinguish them."""
         self._rows, self._survey, self._progress = event.rows, event.survey, event.progress
         self._sweeps = event.sweeps
         self._measure()
@@ -372,7 +376,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
 
     def fill(self, first: bool = False) -> None:
         """Show the rows; with `first` the cursor goes to the first one."""
-        if not self.usable or not self.display:
+        if not is_usable(self) or not self.display:
             return
         state = self.state
         try:
@@ -469,7 +473,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
 
     def action_change(self, by: int) -> None:
         """Sort by the next column, its best value first, or by the one before; before the first
-        the order is that of the list."""
+        column the order is the order of the list."""
         columns = ["", *self.rows.columns]
         at = columns.index(self.state.sort) if self.state.sort in columns else 0
         key = columns[max(0, min(len(columns) - 1, at + by))]
@@ -528,7 +532,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self._change(first=True, **view)
 
     def action_control_sweep(self, command: Literal["stop", "resume"]) -> None:
-        """Stop the sweep of the run at the cursor, if the user confirms it, or go on with it."""
+        """Stop the sweep of the run at the cursor, if the user confirms it, or continue it."""
         if name := self._sweep_at_cursor():
             control_sweep(self, name, command)
 
@@ -537,7 +541,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         run = self.chosen
         name = "" if run is None else sweep_of(run)
         if not name:
-            self.post_message(messages.Say("this run is not a trial of a sweep", "note"))
+            self.post_message(messages.ShowStatus("this run is not a trial of a sweep", "note"))
         return name
 
     def action_edit_run(self) -> None:
@@ -554,7 +558,9 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         """The run at the cursor; None, with a line for the user, if it is another tool's log."""
         run = self.chosen
         if run is not None and not run.native:
-            self.post_message(messages.Say("this is a log of another tool: genui reads it", "note"))
+            self.post_message(
+                messages.ShowStatus("this is a log of another tool: genui reads it", "note")
+            )
             return None
         return run
 
@@ -576,7 +582,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             fault = str(error)
         if fault:
             self._filter_fault = fault
-            self.post_message(messages.Say(fault))
+            self.post_message(messages.ShowStatus(fault))
             return
         if self._filter_fault:
             self._filter_fault = ""
@@ -600,7 +606,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         return may_go_on and not any(map(filter.matches, self._rows))
 
     def on_descendant_blur(self) -> None:
-        """Apply what was typed, now that the line is closed."""
+        """Apply the typed text, now that the line is closed."""
         text, self._unfinished = self._unfinished, None
         if text is not None:
             self._change(first=True, filter=text)

@@ -7,6 +7,7 @@ from textual.content import Content
 
 from genui.base import numbers
 from genui.base.text import clean_line
+from genui.runs import facts
 from genui.ui.watcher import Part, RunView
 
 # genui's own metric first, then those of other tools.
@@ -31,7 +32,7 @@ def waiting_text(view: RunView) -> str:
 
 
 def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Content:
-    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  41 % of peak FLOP/s  updated 1 s ago`.
+    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  312 J estimate  41 % of peak …`.
 
     If that is wider than `width` cells, whole parts are left out, the share of the peak first. A
     width of 0 is not known yet. The error of a run that has failed is shown instead, unless it is
@@ -51,8 +52,8 @@ def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Cont
 
 
 def _values_parts(view: RunView) -> list[list[Part]]:
-    """Held-out loss, training loss, learning rate, speed, and its share of the measured peak of
-    matrix products, as far as they are known."""
+    """Held-out loss, training loss, learning rate, speed, energy, and the share of the measured
+    peak of matrix products, as far as they are known."""
     parts: list[list[Part]] = []
     if values := _newest_values(view, _HELD_OUT):
         change = values[-1] - values[-2] if len(values) > 1 else 0.0
@@ -66,12 +67,13 @@ def _values_parts(view: RunView) -> list[list[Part]]:
         newest = f"{values[-1]:.1e}" if values[-1] else "0"
         parts.append(_stat("lr", newest, "$foreground"))
     status = view.summary.status
-    if status.units_per_s > 0 and view.summary.state == "running":
-        speed = numbers.short(status.units_per_s)
-        parts.append(_stat("", speed, "$foreground", f" {status.unit}"))
-        if status.mfu:
-            share = f"{100 * status.mfu:.0f} %"
-            parts.append(_stat("", share, "$foreground", " of peak FLOP/s"))
+    runs = view.summary.state == "running"
+    for text in (facts.speed(status) if runs else "", status.energy.format()):
+        number, space, unit = text.partition(" ")
+        parts += [_stat("", number, "$foreground", space + unit)] if text else []
+    if runs and (share := facts.share_of_peak(status, "peak FLOP/s")):
+        number, of, peak = share.partition(" of ")
+        parts.append(_stat("", number, "$foreground", of + peak))
     return parts
 
 

@@ -1,8 +1,9 @@
 """Widgets of one line: any text, and the header, status and footer around the panes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from rich.cells import cell_len
 from textual import events
@@ -17,11 +18,16 @@ from genui.ui.arrangement import arrange
 from genui.ui.keys import Key, Scope, list_views
 from genui.ui.messages import ViewName
 from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.lines import set_tooltip
+
+if TYPE_CHECKING:
+    from genui.ui.app import Shell
 
 
-def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
-    """Return a part of a Line that runs an action when clicked, without the style of a link."""
-    return text, Style.parse(style) + Style.from_meta({"action": action})
+def clickable(text: str, style: str, action: str, about: str = "") -> tuple[str, Style]:
+    """Return a part of a Line that runs an action when clicked, without the style of a link; under
+    the mouse, `about` is shown."""
+    return text, Style.parse(style) + Style.from_meta({"action": action, "about": about})
 
 
 class Line(Static):
@@ -32,15 +38,22 @@ class Line(Static):
         if action:
             await self.run_action(action)
 
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        set_tooltip(self, event.style.meta.get("about", ""))
+
+    @property
+    def keymap(self) -> Mapping[str, str]:
+        """The user's own keys, by id."""
+        return getattr(self.app, "user_keys", {})
+
     def show(self, content: Content) -> None:
-        """Show `content`."""
         before = self.content
         if not (isinstance(before, Content) and before.is_same(content)):
             self.update(content, layout=False)
 
 
 class HeaderLine(Line):
-    """`genui  1 Home 2 Text …` and, at the right, runs, device and bytes a second.
+    """`genui  1 Home 2 Text …` and, at the right, runs, energy, device and bytes a second.
 
     In a terminal that shows one pane at a time, these are the tabs, and Home is the list of models.
     """
@@ -49,22 +62,15 @@ class HeaderLine(Line):
         super().__init__(id="header")
         self._view: ViewName = "home"
         self._alone = False
-        self._right: tuple[tuple[str, str], ...] = ()
+        self._cost = ""
 
-    def set(
-        self, view: ViewName, trainings: int, machine: str, traffic: str, alone: bool = False
-    ) -> None:
-        """Show the current view, live trainings, the worker's device and precision, bytes/second.
+    def set(self, view: ViewName, alone: bool = False, cost: str = "") -> None:
+        """Show the current view, live trainings, `cost`, the energy of what is shown, the worker's
+        device and precision, bytes/second; the last of these are left out if there is no room.
 
         With `alone` there are no other views.
         """
-        right: list[tuple[str, str]] = []
-        if trainings:
-            right += [("● ", "$text-success"), (f"{trainings} training", "$foreground")]
-        for text in (machine, traffic):
-            if text:
-                right.append((f" · {text}" if right else text, "$text-muted"))
-        self._view, self._alone, self._right = view, alone, tuple(right)
+        self._view, self._alone, self._cost = view, alone, cost
         self._draw()
 
     def on_resize(self) -> None:
@@ -73,23 +79,30 @@ class HeaderLine(Line):
     def _draw(self) -> None:
         left = [(" genui ", Style.parse("bold $background on $primary")), ("  ", Style())]
         tabbed = arrange(*self.app.size) == "tabs"
-        for digit, name, view in list_views():
-            if tabbed and view == "home":
-                name = "Models"
+        for key in list_views():
+            view = key.id.removeprefix("app.")
+            name = "Models" if tabbed and view == "home" else key.description.title()
             current = view == self._view
             if self._alone and not current:
                 continue
-            action = "screen.home" if view == "home" else f"screen.view('{view}')"
+            action, about = f"screen.{key.action}", keys.explain(key, self.keymap)
             if not self._alone:
                 style = "bold $primary" if current else "$text-muted"
-                left.append(clickable(f"{digit} ", style, action))
+                left.append(clickable(f"{key.shown} ", style, action, about))
             style = "bold $foreground" if current else "$text-muted"
-            left.append(clickable(f"{name}  ", style, action))
+            left.append(clickable(f"{name}  ", style, action, about))
         line = Content.assemble(*left)
-        end = Content.assemble(*self._right)
-        gap = self.size.width - line.cell_length - end.cell_length - 1
-        if gap >= 0:
-            line = Content.assemble(line, " " * gap, end)
+        shell, right = cast("Shell", self.app), list[tuple[str, str]]()
+        if shell.live:
+            right += [("● ", "$text-success"), (f"{shell.live} training", "$foreground")]
+        for text in filter(None, (self._cost, shell.machine, shell.traffic)):
+            right.append((f" · {text}" if right else text, "$text-muted"))
+        end, room = Content.assemble(*right), self.size.width - line.cell_length - 1
+        while right and end.cell_length > room:
+            right.pop()
+            end = Content.assemble(*right)
+        if right:
+            line = Content.assemble(line, " " * (room - end.cell_length), end)
         self.show(line)
 
 
@@ -98,8 +111,8 @@ FADE = 6.0
 
 
 class StatusLine(Line):
-    """One line: an error with its remedy, or a note on what just happened. Of a longer one than
-    there is room for the middle is left out, and the key that shows all of it is named."""
+    """One line: an error with its remedy, or a note on what just happened. The middle of a longer
+    one is left out, and the key that shows all of it is named."""
 
     def __init__(self) -> None:
         super().__init__(id="status")
@@ -132,13 +145,12 @@ class StatusLine(Line):
         room = self.app.size.width - 2 - cell_len(mark[0])  # without the padding
         line, rest = self._line, ""
         if cell_len(line) > room:
-            key = keys.display(keys.MESSAGES, getattr(self.screen, "user_keys", {}))
+            key = keys.display(keys.MESSAGES, self.keymap)
             rest = f"  {key} shows all"
             line = shorten_middle(line, room - cell_len(rest))
         self.show(Content.assemble(mark, (line, style), (rest, "$text-muted")))
 
     def clear_line(self) -> None:
-        """Hide the line."""
         self.remove_class("-shown")
 
 
@@ -152,7 +164,6 @@ class FooterLine(Line):
         super().__init__(id="footer")
         self._pane: Scope = "models"
         self._zoomed = False
-        self._keymap: dict[str, str] = {}
         self._without: frozenset[str] = frozenset()
         self._names: Mapping[str, str] = {}
 
@@ -160,13 +171,12 @@ class FooterLine(Line):
         self,
         pane: Scope,
         zoomed: bool,
-        keymap: dict[str, str],
         without: frozenset[str] = frozenset(),
         names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Show the keys of a pane, except those with the ids `without`; `names` has what some do,
-        by id, where it is not what the table says."""
-        self._pane, self._zoomed, self._keymap = pane, zoomed, keymap
+        """Show the keys of a pane, except those with the ids `without`; `names` has other words for
+        some keys, by id, in place of the table's."""
+        self._pane, self._zoomed = pane, zoomed
         self._without, self._names = without, names
         self._draw()
 
@@ -179,7 +189,7 @@ class FooterLine(Line):
             self.show(Content.assemble(*_hint_parts(line.hints)))
             return
         rows = [
-            key._replace(description=self._names.get(key.id, key.description))
+            replace(key, description=self._names.get(key.id, key.description))
             for key in keys.footer(self._pane)
             if key.id not in self._without
         ]
@@ -187,10 +197,11 @@ class FooterLine(Line):
             back = keys.find_key("app.back")
             rows = [back if key.action == "zoom" else key for key in rows]
         parts = []
-        for key in fit_keys(rows, self.size.width, self._keymap):
-            label, action = keys.display(key, self._keymap), f"app.press('{key.id}')"
-            parts.append(clickable(f" {label}", "bold $primary", action))
-            parts.append(clickable(f" {key.description} ", "$text-muted", action))
+        for key in fit_keys(rows, self.size.width, self.keymap):
+            label, action = keys.display(key, self.keymap), f"app.press('{key.id}')"
+            about = keys.explain(key, self.keymap)
+            parts.append(clickable(f" {label}", "bold $primary", action, about))
+            parts.append(clickable(f" {key.description} ", "$text-muted", action, about))
         self.show(Content.assemble(*parts))
 
 
@@ -200,7 +211,7 @@ def _hint_parts(hints: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield f" {does} ", "$text-muted"
 
 
-def fit_keys(rows: Sequence[Key], width: int, keymap: dict[str, str]) -> list[Key]:
+def fit_keys(rows: Sequence[Key], width: int, keymap: Mapping[str, str]) -> list[Key]:
     """Return the first keys that fit in `width` cells, with those that are always shown."""
 
     def cells(key: Key) -> int:

@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.geometry import Region
 from textual.widget import Widget
 
+from genui.ui.lifecycle import guard
 from genui.ui.textual_parts import border_text, put_border_text
 
 _NONE = Content("")
@@ -17,6 +18,7 @@ BORDER_RULES = (
 )
 
 
+@guard
 class Framed(Widget):
     """A container that draws only its border; its children draw the rest."""
 
@@ -56,7 +58,7 @@ def set_border(
 ) -> None:
     """Change the title and subtitle of a border, if they differ; None leaves one unchanged.
 
-    Of a `Framed` widget only that side of the border is repainted.
+    Only that side of the border of a `Framed` widget is repainted.
     """
     width, height = widget.outer_size
     sides: tuple[tuple[Literal["title", "subtitle"], Content | str | None, int], ...]

@@ -13,9 +13,9 @@ from textual.strip import Strip
 from genui.base import numbers
 from genui.base.text import clean, clean_line
 from genui.protocol import Attention, Candidate, TextFrame
+from genui.render.shares import bar
 from genui.ui.widgets.lines import LineWidget, strip_of
 
-_EIGHTHS = "▏▎▍▌▋▊▉"
 _TOKEN_CELLS = 12
 _TALL = 16  # lines from which the ruler of the random number is drawn
 _WIDE = 36  # cells from which probabilities have three decimals and tokens their full width
@@ -276,7 +276,7 @@ class Candidates(BarList):
 
 
 def _describe_unseen(frame: TextFrame) -> str:
-    """What was not listed: "20 of 49,152 seen, the rest 3.1 %"; "" if all is known."""
+    """The tokens that were not listed: "20 of 49,152 seen, the rest 3.1 %"; "" if all is known."""
     if not frame.received:
         return ""
     seen = sum(candidate.model > 0 for candidate in frame.candidates)
@@ -293,15 +293,6 @@ def _measure_tokens(candidates: Sequence[Candidate], limit: int) -> int:
     """Return the width of the widest token, at most `limit` cells."""
     widest = max((cell_len(token_text(c.text)) for c in candidates), default=1)
     return max(min(widest, limit), 1)
-
-
-def bar(share: float, cells: int) -> str:
-    """Return a bar of `share` × `cells`, in eighths of a cell; at least one eighth if not 0."""
-    eighths = round(min(share, 1.0) * cells * 8)
-    if share > 0 and cells > 0:
-        eighths = max(eighths, 1)
-    full, rest = divmod(eighths, 8)
-    return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
 
 
 # --- The likeliest labels of a classifier -----------------------------------------------------
@@ -440,7 +431,7 @@ class AttentionList(BarList):
         return self.list_rows(heading, rows, notes, width)
 
     def _notes(self) -> list[str]:
-        """The size of the context, and what is outside it."""
+        """The size of the context, and the part outside it."""
         lines = [f"{numbers.count(len(self._texts))} tokens in the context"]
         if self._first:
             lines.append(f"before the context: the first {numbers.count(self._first)}")

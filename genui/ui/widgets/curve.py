@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from genui.base.late import late_imports
+from genui.render.options import ChartOptions
 from genui.ui.widgets.lines import LineWidget, strip_of
+
+with late_imports():
+    from genui.render import chart as render_chart
+    from genui.render import series as render_series
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from genui.render.chart import ChartOptions, Curves, Frame
-    from genui.render.series import Kind, Look, Trace, View
+    from genui.render.chart import Curves, Frame
+    from genui.render.series import ChartLine, Kind, Look, VisibleRange
 
 # genui.render is imported with the first points, so that the app paints sooner.
 
@@ -52,7 +58,7 @@ class Curve(LineWidget):
     marked in its column, and a range of x that was logged twice on the axis.
 
     A click picks an x, the wheel zooms at the pointer, a drag pans and a double click shows
-    everything. They post Picked and Viewed; the owner sets `cursor` and `view` of its curves.
+    everything. They post Picked and Viewed; the owner sets `cursor` and `view` of its options.
     """
 
     ALLOW_SELECT: ClassVar[bool] = False  # a drag pans, and selects no text
@@ -69,27 +75,7 @@ class Curve(LineWidget):
     }}
     """
 
-    log_y: reactive[bool] = reactive(False, repaint=False)
-    log_x: reactive[bool] = reactive(False, repaint=False)
-    guides: reactive[bool] = reactive(False, repaint=False)
-    """Lines across the plot at the labels of the values."""
-    smoothing: reactive[float] = reactive(0.9, repaint=False)
-    """How strongly series of the kind `smoothed` are smoothed: 0 (none) to below 1, as in W&B.
-
-    Relative to the range of all x, so that zooming does not change values.
-    """
-    cursor: reactive[float | None] = reactive[float | None](None, repaint=False)
-    """An x marked by a line; with `readout` the legend shows the values there."""
-    view: reactive[tuple[float, float] | None] = reactive[tuple[float, float] | None](
-        None, repaint=False
-    )
-    """The visible range of x; None shows everything and follows the newest point."""
-    unit: reactive[str] = reactive("step", repaint=False)
-    """The unit of x: `step`, `s`, `token`, `epoch`, or another noun with a plural in s."""
-    overlaps: reactive[Sequence[tuple[float, float]]] = reactive[Sequence[tuple[float, float]]](
-        (), repaint=False
-    )
-    """Ranges of x, (first, last), that were logged twice."""
+    options: reactive[ChartOptions] = reactive(ChartOptions(), repaint=False)
 
     @dataclass
     class Drawn(Message):
@@ -108,31 +94,25 @@ class Curve(LineWidget):
     class Viewed(Message):
         """The user requested a view with the mouse; None shows everything."""
 
-        view: View | None
+        view: VisibleRange | None
         curve: Curve
 
-    def __init__(
-        self,
-        empty: str = "No points yet",
-        *,
-        legend: bool = True,
-        log_y: bool = False,
-        readout: bool = False,
-    ) -> None:
-        """`empty` is shown until there are points; `legend` gives the names a row of their own.
-
-        With `readout` the legend shows the values at the cursor.
-        """
+    def __init__(self, empty: str = "No points yet", **options: Any) -> None:
+        """`empty` is shown until there are points; `options` are fields of ChartOptions."""
         super().__init__(empty)
-        self._with_legend = legend
-        self._readout = readout
+        self.set_reactive(Curve.options, ChartOptions(**options))
         self._curves: Curves | None = None
         self.frame: Frame | None = None  # of the plot, as it was last drawn
         self._pending = False  # a redraw is queued
-        self._drag_start: tuple[float, View | None] | None = None  # column of the screen, and view
+        self._drag_start: tuple[float, VisibleRange | None] | None = (
+            None  # column of the screen, and view
+        )
         self._dragged = False
         self.caption = ""
-        self.set_reactive(Curve.log_y, log_y)
+
+    def set(self, **options: Any) -> None:
+        """Change how it is drawn: fields of ChartOptions."""
+        self.options = replace(self.options, **options)
 
     # --- series -----------------------------------------------------------------------
 
@@ -151,9 +131,7 @@ class Curve(LineWidget):
         sorted by x if necessary, and those without a finite x are left out.
         """
         if series and self._curves is None:
-            from genui.render.chart import Curves
-
-            self._curves = Curves()
+            self._curves = render_chart.Curves()
         if self._curves is not None:
             self._curves.set_series(series, kinds or {}, looks or {})
         self.redraw()
@@ -167,13 +145,13 @@ class Curve(LineWidget):
         """Return the (x, value) nearest to `x`, not smoothed, of each series that has points."""
         return self._curves.values_at(x) if self._curves is not None else {}
 
-    def extent(self) -> View | None:
+    def extent(self) -> VisibleRange | None:
         """Return the first and last x of the data; with `log_x`, of those above zero."""
-        return self._curves.extent(self.log_x) if self._curves is not None else None
+        return self._curves.extent(self.options.log_x) if self._curves is not None else None
 
     def span(self) -> tuple[float, float]:
         """Return the first and last visible x; (0, 1) without points."""
-        window = self._curves.window(self._options()) if self._curves is not None else None
+        window = self._curves.window(self.options) if self._curves is not None else None
         return (window.start, window.end) if window is not None else (0.0, 1.0)
 
     def column(self) -> float:
@@ -183,22 +161,20 @@ class Curve(LineWidget):
         cols = frame.cols if frame is not None else max(self.size.width, 1)
         if frame is None or not frame.window.log_x:
             return (end - start) / cols
-        x = self.cursor if self.cursor is not None else end
+        cursor = self.options.cursor
+        x = cursor if cursor is not None else end
         return max(x, start) * ((end / start) ** (1 / cols) - 1)
 
     # --- drawing ----------------------------------------------------------------------
 
-    def _redraw_soon(self) -> None:
-        """Redraw once, however many reactives are set together."""
+    def watch_options(self) -> None:
+        """Redraw once, however often they are set together."""
         if not self._pending:
             self._pending = self.call_later(self._redraw_pending)
 
     def _redraw_pending(self) -> None:
         if self._pending:
             self.redraw()
-
-    watch_log_y = watch_log_x = watch_cursor = watch_view = _redraw_soon
-    watch_unit = watch_overlaps = watch_smoothing = watch_guides = _redraw_soon
 
     def redraw(self) -> bool:
         self._pending = False
@@ -207,7 +183,7 @@ class Curve(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         chart = None
         if self._curves is not None:
-            chart = self._curves.chart(width, height, self._options())
+            chart = self._curves.chart(width, height, self.options)
             self.frame = chart.frame if chart else None
         self._set_caption(chart.caption if chart else "")
         if chart is None:
@@ -217,24 +193,8 @@ class Curve(LineWidget):
         return [strip_of((text, looks[look]) for text, look in line) for line in chart.lines]
 
     @property
-    def _traces(self) -> Sequence[Trace]:
+    def _traces(self) -> Sequence[ChartLine]:
         return self._curves.traces if self._curves is not None else ()
-
-    def _options(self) -> ChartOptions:
-        from genui.render.chart import ChartOptions
-
-        return ChartOptions(
-            log_y=self.log_y,
-            log_x=self.log_x,
-            smoothing=self.smoothing,
-            cursor=self.cursor,
-            view=self.view,
-            unit=self.unit,
-            overlaps=self.overlaps,
-            legend=self._with_legend,
-            guides=self.guides,
-            readout=self._readout,
-        )
 
     def _set_caption(self, caption: str) -> None:
         if caption != self.caption:
@@ -260,26 +220,24 @@ class Curve(LineWidget):
         self._zoom(event, 1 / _WHEEL)
 
     def _zoom(self, event: events.MouseEvent, factor: float) -> None:
-        from genui.render.series import zoom
-
         extent, at = self.extent(), self.x_at(event.x)
         if self.frame is None or extent is None or at is None:
             return
         event.stop()
         event.prevent_default()
-        view = zoom(self.view, extent, factor, at, log_x=self.frame.window.log_x)
-        if view != self.view:
+        view = render_series.zoom(
+            self.options.view, extent, factor, at, log_x=self.frame.window.log_x
+        )
+        if view != self.options.view:
             self.post_message(self.Viewed(view, self))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._dragged = False
         if event.button == 1 and self.frame is not None:
-            self._drag_start = event.screen_x, self.view
+            self._drag_start = event.screen_x, self.options.view
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        from genui.render.series import pan
-
         extent = self.extent()
         if self._drag_start is None or self.frame is None or extent is None:
             return
@@ -288,8 +246,10 @@ class Curve(LineWidget):
         self._dragged = self._dragged or bool(cells)
         if not self._dragged:
             return
-        view = pan(view, extent, -cells / self.frame.cols, log_x=self.frame.window.log_x)
-        if view != self.view:
+        view = render_series.pan(
+            view, extent, -cells / self.frame.cols, log_x=self.frame.window.log_x
+        )
+        if view != self.options.view:
             self.post_message(self.Viewed(view, self))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:

@@ -15,18 +15,19 @@ from textual.widgets import Label, Static
 from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.ui import keys
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.lifecycle import guard, is_usable
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.inputs import LineInput
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
 
 if TYPE_CHECKING:
-    from genui.ui.screens import Said
+    from genui.ui.screens import StatusEntry
 
 T = TypeVar("T")
 
 
-class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
+@guard
+class Window(ModalScreen[T], Generic[T]):
     """A modal screen that closes once."""
 
     def set_titles(self, title: str, keys: str) -> None:
@@ -52,7 +53,7 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
 
     def show_fault(self, line: str) -> None:
         """Show why the input is invalid, below it, while the window is open; "" removes it."""
-        if self.usable:
+        if is_usable(self):
             self.query_one(".fault", Static).update(line)
 
 
@@ -108,7 +109,7 @@ class ChooseScreen(Window[str | None]):
         Binding("escape,q", "leave", "Leave", show=False),
     ]
 
-    def __init__(self, title: str, rows: Sequence[Row], verb: str, empty: str) -> None:
+    def __init__(self, title: str, rows: Sequence[ListRow], verb: str, empty: str) -> None:
         super().__init__()
         self._title = title
         self._rows = tuple(rows)
@@ -130,7 +131,6 @@ class ChooseScreen(Window[str | None]):
         return self._title
 
     def write_titles(self) -> None:
-        """Show the title, and the keys."""
         keys = f"⏎ {self._verb} · esc cancel" if self._rows else "esc close"
         self.set_titles(self.title_text, keys)
 
@@ -144,7 +144,7 @@ class ThemeScreen(ChooseScreen):
     """Shows the app in each theme as it is chosen. Esc brings the earlier one back."""
 
     def __init__(self, themes: Sequence[str], current: str) -> None:
-        super().__init__("Theme", [Row(name, name) for name in themes], "keep", "")
+        super().__init__("Theme", [ListRow(name, name) for name in themes], "keep", "")
         self._current = current
 
     def on_mount(self) -> None:
@@ -187,7 +187,7 @@ class Form(Window[T], Generic[T]):
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """In the last line Enter and what was typed before it are handled in order."""
+        """In the last line Enter and the text typed before it are handled in order."""
         if action == "next_field" and self.focused is self.query(LineInput).last():
             return False
         return super().check_action(action, parameters)
@@ -222,17 +222,17 @@ class FormScreen(Form[T | None], Generic[T]):
         self._verb = verb
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="window form"):
+        with Vertical(classes="window form" if self._fields[0].label else "window"):
             for label, value, placeholder in self._fields:
+                line = LineInput(value, placeholder=placeholder, compact=True)
+                if not label:
+                    yield line
+                    continue
                 with Horizontal(classes="field"):
                     yield Label(label, markup=False)
-                    yield LineInput(value, placeholder=placeholder, compact=True)
-            yield from self.compose_end()
-
-    def compose_end(self) -> ComposeResult:
-        """What is below the lines."""
-        yield Static(self._hint, classes="hint", markup=False)
-        yield Static(classes="fault", markup=False)
+                    yield line
+            yield Static(self._hint, classes="hint", markup=False)
+            yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
         verb = f"next, then {self._verb}" if len(self._fields) > 1 else self._verb
@@ -241,7 +241,6 @@ class FormScreen(Form[T | None], Generic[T]):
 
     @on(LineInput.Submitted)
     def _submitted(self) -> None:
-        """Close the form."""
         lines = list(self.query(LineInput))
         try:
             self.leave(self._parse([line.value for line in lines]))
@@ -253,19 +252,11 @@ class FormScreen(Form[T | None], Generic[T]):
         self.show_fault("")
 
 
-class ValueScreen(FormScreen[T]):
+def make_value_screen(
+    title: str, value: str, hint: str, parse: Callable[[str], T], verb: str = "set"
+) -> FormScreen[T]:
     """A form of one line, which needs no label."""
-
-    def __init__(
-        self, title: str, value: str, hint: str, parse: Callable[[str], T], verb: str = "set"
-    ) -> None:
-        fields = [Field("", value)]
-        super().__init__(title, fields, hint, lambda lines: parse(lines[0]), verb)
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="window"):
-            yield LineInput(self._fields[0].value, compact=True)
-            yield from self.compose_end()
+    return FormScreen(title, [Field("", value)], hint, lambda lines: parse(lines[0]), verb)
 
 
 # --- Help -------------------------------------------------------------------------------------
@@ -294,15 +285,15 @@ class MessagesScreen(ReadScreen):
         Binding(keys.MESSAGES.keys, "leave", "Back", show=False)
     ]
 
-    def __init__(self, said: "Iterable[Said]") -> None:
+    def __init__(self, entries: "Iterable[StatusEntry]") -> None:
         super().__init__()
-        self._said = list(said)
+        self._entries = list(entries)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="window help"):
-            if not self._said:
+            if not self._entries:
                 yield Static("no message yet", classes="hint")
-            for one in self._said:
+            for one in self._entries:
                 when = time.strftime("%H:%M:%S", time.localtime(one.at))
                 with Horizontal(classes="said"):
                     yield Static(when, classes="when")

@@ -1,38 +1,40 @@
-"""Images in the terminal: a view for animation, columns of traces, direction bars, a mask painter
+"""Images in the terminal: a view for animation, direction bars, a mask painter
 and a waveform."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.cells import cell_len
 from rich.style import Style
-from textual.app import ComposeResult
 from textual.color import TRANSPARENT, Color
-from textual.containers import Vertical
 from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
 
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol import ImageFrame
-from genui.protocol.kinds import kind_of_trace
+from genui.ui.generate.look import ImagePart
 from genui.ui.graphics import Images, Placement
-from genui.ui.kinds import shows_of
-from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.terminal import get_images, get_metered_driver
 from genui.ui.themes import colour_mode
-from genui.ui.traces.compare import Column, Moment, Part, TraceView
-from genui.ui.traces.trees import Trace
-from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.lines import LineWidget, run_style, strip_of
+
+with late_imports():
+    from genui.formats import image as image_files
+    from genui.render import canvas
+    from genui.render import image as render_image
+    from genui.render import pixels as render_pixels
 
 if TYPE_CHECKING:
     import numpy as np
 
     from genui.render.image import Fit
     from genui.render.pixels import Encoded
+    from genui.ui.traces.compare import Moment
+    from genui.ui.traces.trees import ShownTrace
 
 # numpy and genui.render are imported with the first image, so that the app paints sooner.
 
@@ -92,7 +94,7 @@ class ImageView(LineWidget):
         return f"{size} at {fit.text}" if fit.text else size
 
     def gain(self, cols: int, more_cols: int, rows: int) -> float:
-        """How many times larger the image is in `more_cols` × `rows` cells than in `cols`."""
+        """The factor by which the image is larger in `more_cols` × `rows` cells than in `cols`."""
         narrow, wide = self._fit_within(cols, rows), self._fit_within(more_cols, rows)
         # A spectrogram needs no more room: it fills what there is.
         if narrow is None or wide is None or self._spectrogram:
@@ -125,9 +127,7 @@ class ImageView(LineWidget):
             )
         self._spectrogram, self._is_noise = spectrogram, is_noise
         if spectrogram:
-            from genui.render.image import recolour_spectrogram
-
-            pixels = recolour_spectrogram(pixels, colour_mode(self.app))
+            pixels = render_image.recolour_spectrogram(pixels, colour_mode(self.app))
         if self._rgb is not None and np.array_equal(self._rgb, pixels):
             return False
         self._rgb = pixels.copy()
@@ -154,8 +154,10 @@ class ImageView(LineWidget):
         else:
             self.sharpen()
 
-    def show_frame(self, frame: ImageFrame, part: Part = "denoised", clip_frame: int = 0) -> bool:
-        """Show one of the images of a denoising step; of a clip one frame, counted from 0.
+    def show_frame(
+        self, frame: ImageFrame, part: ImagePart = "denoised", clip_frame: int = 0
+    ) -> bool:
+        """Show one of the images of a denoising step; one frame of a clip, counted from 0.
 
         At σ 0 there is no noise to predict: that is said in place of a flat image.
         """
@@ -163,16 +165,14 @@ class ImageView(LineWidget):
             self.clear(NOT_READ if frame.sigma else NO_NOISE)
             return True
         if getattr(frame, part):
-            from genui.formats.image import clip_pixels
-
-            image = clip_pixels(frame, part)[clip_frame % frame.images]
+            image = image_files.clip_pixels(frame, part)[clip_frame % frame.images]
             return self.show(image, bool(frame.rate), part != "denoised" and frame.sigma > 0)
         if not self.has_image:
             return False
         self._rgb = None
         return self.redraw()
 
-    def show_trace(self, trace: Trace[Any], moment: Moment) -> None:
+    def show_trace(self, trace: ShownTrace[Any], moment: Moment) -> None:
         """Show a trace at one of its steps."""
         if moment.frame is None:
             self.clear(moment.empty)
@@ -205,15 +205,13 @@ class ImageView(LineWidget):
     def _fit_within(self, cols: int, rows: int) -> Fit | None:
         if self._rgb is None or not self.size:
             return None
-        from genui.render.image import fit, stretch
-
         height, width = self._rgb.shape[:2]
         images = get_images(self.app)
         if images is None or self._spectrogram:
-            return (stretch if self._spectrogram else fit)(width, height, cols, rows)
-        from genui.render.pixels import fit_pixels
-
-        return fit_pixels(width, height, cols, rows, images.aspect)
+            return (render_image.stretch if self._spectrogram else render_image.fit)(
+                width, height, cols, rows
+            )
+        return render_pixels.fit_pixels(width, height, cols, rows, images.aspect)
 
     def _margins(self, width: int, height: int) -> tuple[int, int]:
         """Return the cells for labels at the left and top: none if they take too much of it."""
@@ -229,12 +227,10 @@ class ImageView(LineWidget):
         if self._rgb is None:
             self._remove_placement()
             return self.message(self._empty, width, height)
-        from genui.render.image import BUDGET
-
         left, top = self._margins(width, height)
         fit = self._fit(left, top)
         assert fit is not None
-        budget = STILL_FACTOR * BUDGET if self._sharp else BUDGET
+        budget = STILL_FACTOR * render_image.BUDGET if self._sharp else render_image.BUDGET
         base, label = self.rich_style, self.style("image--label")
         ground = Style(bgcolor=base.bgcolor)
         lines = self._draw_pixels(fit, budget) or self._draw_cells(fit, budget, ground)
@@ -253,11 +249,9 @@ class ImageView(LineWidget):
 
     def _draw_cells(self, fit: Fit, budget: int, ground: Style) -> list[list[tuple[str, Style]]]:
         """Return the lines of the image in half-blocks."""
-        from genui.render.image import draw
-
         assert self._rgb is not None
         mode = colour_mode(self.app)
-        drawing = draw(self._rgb, fit, mode, budget)
+        drawing = render_image.draw(self._rgb, fit, mode, budget)
         fewer_colours = mode == "truecolor" and (drawing.palette or drawing.rounding > FINE)
         could_be_pixels = get_images(self.app) is not None
         improves = fewer_colours and not self._is_noise
@@ -299,9 +293,7 @@ class ImageView(LineWidget):
         assert self._rgb is not None
         last, tint = self._encoded, self._tint(images)
         if last is None or last[0] is not self._rgb or last[1:4] != (fit, budget, tint):
-            from genui.render.pixels import mix
-
-            rgb = mix(self._rgb, tint.rgb, tint.a)
+            rgb = render_pixels.mix(self._rgb, tint.rgb, tint.a)
             encoded = images.encode(rgb, fit.cols, fit.rows, budget)
             self._encoded = last = self._rgb, fit, budget, tint, encoded
         return last[4]
@@ -339,69 +331,6 @@ def _draw_row_labels(labels: Sequence[str], rows: int, width: int) -> dict[int, 
         middle = (2 * i + 1) * rows // (2 * len(labels))
         lines[middle] = " " * (width - 1 - cell_len(text)) + text + " "
     return lines
-
-
-# --- A column of several traces side by side --------------------------------------------------
-
-NARROW = 20  # cells; a narrower column has no room beside its border
-
-
-class ColumnView(LifecycleGuard, Vertical):
-    """A trace beside others: its label, and its text, image or sound at a step."""
-
-    def __init__(self, column: Column) -> None:
-        super().__init__(classes="column")
-        self.column = column
-
-    def compose(self) -> ComposeResult:
-        trace = self.column.trace
-        view = shows_of(kind_of_trace(trace.kind, trace.request.settings)).view()
-        view.can_focus = False  # the screen has the keys
-        yield view
-
-    def on_resize(self) -> None:
-        self.set_class(self.outer_size.width < NARROW, "-narrow")
-
-    @property
-    def view(self) -> TraceView:
-        """The widget that shows the trace."""
-        return cast("TraceView", self.children[0])
-
-    def scroll_text(self, by: int) -> None:
-        """Scroll what is longer than the column."""
-        self.view.scroll_text(by)
-
-    def paint(
-        self,
-        step: int,
-        part: Part,
-        focused: bool,
-        playing: bool,
-        waited: float,
-        clip_frame: int = 0,
-    ) -> None:
-        """Show `step`; `waited` is how long, in seconds, the trace has been loading."""
-        trace = self.column.trace
-        self.set_class(focused, "-focused")
-        label, mark = clean_line(self.column.label), "▸ " if focused else ""
-        if self.has_class("-narrow"):  # leave out what all columns share
-            label, mark = label.removeprefix("seed "), mark.strip()
-        set_border(self, f"{mark}{label}", self._subtitle(step))
-        empty = self.column.fault
-        if not empty:
-            empty = trace.loading_text(waited) if trace.loading else "Press space to start"
-        frame = self.column.frame_at(step)
-        step = min(step, trace.computed)
-        self.view.show_trace(trace, Moment(step, frame, part, clip_frame, playing, empty))
-
-    def _subtitle(self, step: int) -> str:
-        """Return where the trace ended, if before the shared step, or the note of the model."""
-        trace = self.column.trace
-        if self.column.fault and trace.frames:
-            return clean_line(self.column.fault, 60)
-        if 0 < trace.total < step:
-            return f"ended at {trace.total}"
-        return clean_line(trace.note, 60)
 
 
 # --- Painting a mask on a small image by keyboard ---------------------------------------------
@@ -513,17 +442,14 @@ class MaskPainter(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         import numpy as np
 
-        from genui.render.canvas import merge_runs
-        from genui.render.image import Fit, draw
-
         rows, cols = self._shape
         scale = choose_scale(cols, rows, width, height)
-        room = Fit(scale, scale, cols * scale, (rows * scale + 1) // 2)
+        room = render_image.Fit(scale, scale, cols * scale, (rows * scale + 1) // 2)
         tinted = np.where(
             self._mask[..., None], self._rgb // 2 + np.array(_TINT, np.uint8) // 2, self._rgb
         )
         mode = colour_mode(self.app)
-        drawing = draw(tinted, room, mode, None)
+        drawing = render_image.draw(tinted, room, mode, None)
         signs = _PAINTED_ASCII if mode == "ascii" else _PAINTED
         coloured = mode in ("truecolor", "256")
         ground = Style(bgcolor=self.rich_style.bgcolor)
@@ -539,7 +465,7 @@ class MaskPainter(LineWidget):
             ]
             self._hatch(cells, y, scale, signs, coloured)
             self._draw_brush(cells, y, scale, signs, brush)
-            strips.append(strip_of([before, *merge_runs(cells)]))
+            strips.append(strip_of([before, *canvas.merge_runs(cells)]))
         return strips
 
     def _hatch(
@@ -630,11 +556,9 @@ class Waveform(LineWidget):
             return []
         import numpy as np
 
-        from genui.render.image import draw_waveform
-
         pcm = np.frombuffer(self._sound, "<i2")
         dots, muted = self.style("waveform--dots"), self.style("waveform--text")
-        lines = draw_waveform(pcm, width, max(1, height - 1)) if width else []
+        lines = render_image.draw_waveform(pcm, width, max(1, height - 1)) if width else []
         strips = [strip_of([(line, dots)]) for line in lines]
         if height > 1:
             text = f"{len(pcm) / self._rate:.2f} s at {self._rate:,} samples a second"

@@ -1,7 +1,10 @@
 """Lines in which a text is typed."""
 
 import asyncio
+import contextlib
+import os
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -25,7 +28,7 @@ class LineInput(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", show=False)]
     hints: tuple[tuple[str, str], ...] = (("⏎", "use"), ("esc", "cancel"))
-    """The keys of the line and what they do, for the footer."""
+    """The keys of the line and their actions, for the footer."""
 
     class Cancelled(Message):
         """Esc was pressed."""
@@ -65,7 +68,7 @@ class LineInput(Input):
 
 
 class Completer(Suggester):
-    """Completes what is typed by a function, which returns None if nothing begins like it."""
+    """Completes typed text by a function, which returns None if nothing begins like it."""
 
     def __init__(self, complete: Callable[[str], str | None], on_thread: bool = False) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
@@ -76,6 +79,26 @@ class Completer(Suggester):
         if self._in_thread:
             return await asyncio.to_thread(self._complete, value)
         return self._complete(value)
+
+
+def complete_path(value: str) -> str | None:
+    """The path completed; a folder ends with a slash. None if nothing begins like it."""
+    folder, start = os.path.split(value)
+    with contextlib.suppress(OSError, ValueError):
+        names = sorted(os.listdir(os.path.expanduser(folder) or "."))
+        for name in names:
+            if name.startswith(start) and (start or not name.startswith(".")):
+                path = os.path.join(folder, name)
+                return path + "/" * os.path.isdir(os.path.expanduser(path))
+    return None
+
+
+def parse_path(text: str) -> str:
+    """A path as it was typed, or as terminals paste a file that is dropped: in quotes."""
+    if not os.path.lexists(text):
+        with contextlib.suppress(ValueError):
+            text = " ".join(shlex.split(text))
+    return os.path.expanduser(text.strip())
 
 
 class SearchLine(LineInput):

@@ -1,4 +1,4 @@
-"""What each layer makes of a token, and what each part added to its logit, as lists with bars."""
+"""The predictions of each layer for a token, and the parts of its logit, as lists with bars."""
 
 from collections.abc import Sequence
 
@@ -103,7 +103,7 @@ class LayerList(BarList):
 
 
 class PartList(BarList):
-    """What attention heads and feed-forwards added to the logit of a token, the most first."""
+    """What attention heads and feed-forwards added to a token's logit, the largest first."""
 
     _layers: Layers | None = None
     _parts: Sequence[Contribution] = ()
@@ -146,7 +146,7 @@ class PartList(BarList):
 
 
 def part_name(part: Contribution, mixer: str) -> str:
-    """`layer 3 head 2`, `layer 3 feed-fwd`; of a recurrent network `layer 3 recurrence`."""
+    """`layer 3 head 2`, `layer 3 feed-fwd`; `layer 3 recurrence` for a recurrent network."""
     if part.head is None:
         return f"layer {part.layer} feed-fwd"
     return f"layer {part.layer} " + (f"head {part.head}" if mixer == "attention" else mixer)

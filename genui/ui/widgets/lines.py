@@ -11,11 +11,15 @@ from rich.color import Color, ColorType
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style as RichStyle
+from textual.content import Content
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Tooltip
 
 from genui.base.text import clean_line
+
+_TIP_CELLS = 48
 
 
 class LineWidget(Widget):
@@ -57,8 +61,8 @@ class LineWidget(Widget):
         self.redraw()
 
     def redraw(self) -> bool:
-        """Draw again and repaint the lines that differ; return whether any does. Of these the
-        driver sends the cells that do."""
+        """Draw again and repaint the lines that differ; return whether any does. Only cells that
+        differ are sent."""
         resized = len(self._strips) != self.size.height  # the Resize event comes later
         if not self.is_mounted or not self.size or self._stale or resized:
             self._stale = True
@@ -111,6 +115,17 @@ class LineWidget(Widget):
 def strip_of(parts: Iterable[tuple[str, RichStyle]]) -> Strip:
     """Return a strip of styled texts; empty ones are left out."""
     return Strip([Segment(text, style) for text, style in parts if text])
+
+
+def set_tooltip(widget: Widget, text: str) -> None:
+    """Say this once the mouse rests on the widget; "" for nothing."""
+    lines = textwrap.wrap(text, _TIP_CELLS)
+    for tip in widget.screen.query_children(Tooltip):  # Textual keeps the size of the tip before
+        tip.styles.width = max(map(cell_len, lines), default=0) + 4  # border and padding
+        tip.styles.height = len(lines) + 2
+    about = Content("\n".join(lines)) if text else None
+    if about != widget.tooltip:
+        widget.tooltip = about
 
 
 def message_strips(

@@ -1,4 +1,4 @@
-"""Lists that are scrolled, with or without a cursor, of which only the visible rows are drawn."""
+"""Lists that scroll, with or without a cursor; only the visible rows are drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from genui.base.text import clean_line
 from genui.ui.keys import list_bindings
-from genui.ui.widgets.lines import message_strips, strip_of
+from genui.ui.widgets.lines import message_strips, set_tooltip, strip_of
 
 _MIN_RIGHT = 14  # cells: "training 100 %"
 _MIN_MIDDLE = 12  # cells
@@ -24,7 +24,7 @@ _JOINTS = (", ", " of ", " by ")  # where a long text may be cut
 
 
 @dataclass(frozen=True)
-class Row:
+class ListRow:
     """A row with its `key`; a row without a key is a heading and cannot be chosen."""
 
     key: str
@@ -34,6 +34,7 @@ class Row:
     mark_kind: str = "dim"  # a component class of RowList, without "rows--"
     lead: str = ""  # drawn before `left`, such as the lines of a tree
     middle: str = ""  # only if there is room between the columns of `left` and `right`
+    about: str = ""  # the tip under the mouse
 
 
 class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
@@ -179,7 +180,7 @@ class RowList(RowScroller):
         self._places: dict[str, int] = {}  # of the rows that can be chosen, in order
         self._middle_at = 0  # cells from the left
 
-    def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
+    def set_rows(self, rows: Sequence[ListRow], empty: str = "") -> None:
         """Show `rows`; the chosen key stays, or the first row is chosen if it is gone."""
         rows = tuple(rows)
         self.set_empty_text(empty)
@@ -251,6 +252,11 @@ class RowList(RowScroller):
             if key == self.chosen:
                 self.post_message(self.Opened())
             self.chosen = key
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        at = event.y + self.scroll_offset.y - self.HEAD
+        row = self.rows[at] if 0 <= at < self.count else None
+        set_tooltip(self, getattr(row, "about", ""))
 
     def cursor_style(self, key: str) -> RichStyle | None:
         """The style of the row at the cursor; None for any other."""

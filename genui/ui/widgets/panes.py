@@ -10,12 +10,11 @@ from textual.message import Message
 from textual.widget import Widget
 
 from genui.ui.keys import PaneName, Scope
-from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.messages import ZoomPane
 from genui.ui.widgets.borders import Framed, set_border
 
 
-class Pane(LifecycleGuard, Framed, Container, can_focus=True):
+class Pane(Framed, Container, can_focus=True):
     """A bordered part of the screen with its own keys.
 
     The screen sets the class `-zoom` on a pane that fills it, and `-current` on the pane with the
@@ -34,6 +33,11 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
         return ""
 
     @property
+    def cost(self) -> str:
+        """What its content takes of this machine's energy; "" if it is not known."""
+        return ""
+
+    @property
     def scope(self) -> Scope:
         """The keys that hold while the pane has the focus."""
         return self.pane
@@ -48,7 +52,7 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
         return frozenset()
 
     def names_of_keys(self) -> dict[str, str]:
-        """What keys do now, by id, if it is not what the table says."""
+        """The present words of keys, by id, if they differ from the table's."""
         return {}
 
     def on_mount(self) -> None:
@@ -113,7 +117,7 @@ class Split(Horizontal):
 
     @dataclass(eq=False)
     class Dragged(Message):
-        """The border was dragged; `share` is that of the right pane, 0 to 1."""
+        """The border was dragged; `share` is the share of the right pane, 0 to 1."""
 
         share: float
 

@@ -4,7 +4,7 @@ from rich.cells import cell_len
 from rich.style import Style as RichStyle
 from textual.strip import Strip
 
-from genui.base.numbers import about, count
+from genui.runs.facts import count_steps, percent, time_left
 from genui.ui.widgets.lines import LineWidget, strip_of
 
 _MIN_BAR = 8
@@ -38,7 +38,6 @@ class StepBar(LineWidget):
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
-        """Empty the bar."""
         self._state: tuple[int, int, float] | None = None
         super().clear(empty)
 
@@ -48,15 +47,15 @@ class StepBar(LineWidget):
         step, steps, eta = self._state
         label, value = self.style("step-bar--label"), self.style("step-bar--value")
         base = self.rich_style
-        before = [("step ", label), (count(step), value)]
+        number, slash, end = count_steps(step, steps).partition("/")
+        before = [("step ", label), (number, value), (slash + end, label)]
         # Without room, the last of these are left out.
         after: list[list[tuple[str, RichStyle]]] = []
         share = min(step / steps, 1.0) if steps else 0.0
         if steps:
-            before.append((f"/{count(steps)}", label))
-            after.append([(f" {int(share * 100)} %", base)])
+            after.append([(f" {percent(step, steps)}", base)])
         if eta >= 0 and step >= _ETA_FROM:
-            after.append([("  ETA ", label), (f"~{about(eta)}", base)])
+            after.append([("  ETA ", label), (time_left(eta), base)])
         before.append((" ", base))
 
         def room() -> int:

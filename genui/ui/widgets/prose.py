@@ -17,12 +17,12 @@ from textual.color import Color
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from genui.protocol import Piece, TextFrame
+from genui.protocol import Piece, TextFrame, remaining_suffix
 from genui.render.colours import ColourMode
 from genui.render.prose import SOLID, Flow, Span
 from genui.ui.themes import colour_mode
 from genui.ui.traces.compare import Moment
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.lines import strip_of
 from genui.ui.widgets.lists import RowScroller
 
@@ -59,8 +59,8 @@ class Written(NamedTuple):
 
     text: str
     bits: float | None = None
-    before: Marked = ()  # what no token wrote, such as a message of a chat
-    is_label: bool = False
+    before: Marked = ()  # text that no token wrote, such as a message of a chat
+    mark: int | None = None  # in place of the class of its surprisal
 
 
 def mark_pieces(pieces: Iterable[Piece], template: bool) -> list[tuple[str, int]]:
@@ -73,6 +73,17 @@ def mark_pieces(pieces: Iterable[Piece], template: bool) -> list[tuple[str, int]
 def surprise_class(bits: float | None) -> int:
     """Return 0 (expected) to 4 (surprising), or 5 if the surprisal is not known."""
     return PLAIN_TOKEN if bits is None else bisect_right(SURPRISE_EDGES, bits)
+
+
+MARKED, UNMARKED = 0, CLASSES - 1
+"""In place of classes of surprise, where the marks of a watermark are shown."""
+
+
+def watermark_class(marks: int, of: int) -> int:
+    """Return the class of a token with so many marks; PLAIN_TOKEN if it does not count."""
+    if not of:
+        return PLAIN_TOKEN
+    return MARKED if 2 * marks > of else UNMARKED
 
 
 @cache
@@ -111,10 +122,17 @@ def surprise_styles(base: Style, ends: Sequence[Color]) -> list[Style]:
     return looks
 
 
+def watermark_styles(base: Style, ends: Sequence[Color]) -> list[Style]:
+    """Return a style for each class where marks are shown; `ends` are as in `surprise_styles`."""
+    looks = [base] * CLASSES
+    looks[MARKED] += Style(color=ends[0].rich_color, underline=True)
+    looks[UNMARKED] += Style(color=ends[2].rich_color)
+    return looks
+
+
 def attention_style(
     level: int, base: Style, ground: Color, accent: Color, mode: ColourMode
 ) -> Style:
-    """Return the style of a token with this level of attention."""
     if mode in _FEW_COLOURS:
         return base + _WITHOUT_COLOUR[level]
     shade = ground.blend(accent, _GROUNDS[level])
@@ -153,7 +171,7 @@ class Highlighter:
     def update(self, text: str) -> tuple[int, list[SyntaxSpan]]:
         """Return where lexing started, and the spans from there on.
 
-        `text` is that of the last call, longer or shorter at its end.
+        `text` is the text of the last call, longer or shorter at its end.
         """
         start = self._settled if self._settled <= len(text) else 0
         spans, settled = [], start
@@ -197,8 +215,8 @@ def _kind(token: Any) -> int:
 def syntax_styles(base: Style, colours: Sequence[Color], mode: ColourMode) -> list[Style]:
     """Return a style for each kind.
 
-    `colours` are those of keywords, names, strings, comments, numbers, builtins and breaks. Kinds
-    that the words do not make obvious differ by more than colour.
+    `colours` are for keywords, names, strings, comments, numbers, builtins and breaks. Kinds that
+    the words do not make obvious differ by more than colour.
     """
     shapes = {
         KEYWORD: Style(bold=True),
@@ -240,7 +258,7 @@ class MarkedText:
         self.flow = Flow(width)
         self.cursor: int | None = None  # a token's number from 1; 0 is the prompt
         self.shaded = False
-        self._shades: tuple[int | None, Sequence[str], Sequence[int]] | None = None
+        self._shades: tuple[int | None, Sequence[str] | None, Sequence[int]] | None = None
         self._bits: list[float | None] = []
         self._first = len(prompt)  # the piece of the first token, or of what is before it
         self._pieces: list[int] = []  # the piece of each token
@@ -290,7 +308,8 @@ class MarkedText:
             pieces += token.before
             self._pieces.append(start + len(pieces))
             self._bits.append(token.bits)
-            pieces.append((token.text, LABEL if token.is_label else surprise_class(token.bits)))
+            mark = surprise_class(token.bits) if token.mark is None else token.mark
+            pieces.append((token.text, mark))
         return min(changed, self.flow.extend([*pieces, *self._suffix]))
 
     def set_suffix(self, suffix: Marked) -> int:
@@ -336,18 +355,19 @@ class MarkedText:
         last = self.token(len(self))[1]
         return self._remark(start, last, flag_table(CURSOR | AHEAD, False)) | self._ends(start, end)
 
-    def shade(self, levels: Sequence[int], prompt: Sequence[str]) -> Lines:
+    def shade(self, levels: Sequence[int], prompt: Sequence[str] | None) -> Lines:
         """Set the levels of attention of the last tokens before the cursor; all others have none.
 
         `levels` [n], 0 to 4, are in the order of the text. The first are those of the tokens of
-        the prompt, whose texts are `prompt`.
+        the prompt, whose texts are `prompt`; if it is None, `levels` are of all written tokens.
         """
         shades = (self.cursor, prompt, levels)
         if shades == self._shades:
             return set()
         changed = self.remove_shades()
         self._shades, self.shaded = shades, True
-        for level, (start, end) in zip(reversed(levels), self._before(prompt), strict=False):
+        places = self._backwards() if prompt is None else self._before(prompt)
+        for level, (start, end) in zip(reversed(levels), places, strict=False):
             if level:
                 changed |= self._remark(start, end, level_table(level))
         return changed
@@ -379,6 +399,10 @@ class MarkedText:
             text = self.flow.part(line, *self.token(self.cursor))
             return Span(" " if text else "", CURSOR)
         return Span("", 0)
+
+    def _backwards(self) -> Iterator[tuple[int, int]]:
+        """Yield the positions of all written tokens, the last first."""
+        return (self.token(number) for number in range(len(self), 0, -1))
 
     def _before(self, prompt: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Yield the positions of the tokens before the cursor, backwards, then of the prompt's."""
@@ -444,9 +468,10 @@ class Prose(RowScroller):
     def __init__(self) -> None:
         super().__init__("Nothing written yet", follows=True)
         self._text = MarkedText(80)
-        self._trace: Trace[TextFrame] | None = None  # of `begin_trace`
+        self._trace: ShownTrace[TextFrame] | None = None  # of `begin_trace`
         self._given: tuple[str, str] = ("", "")  # its prompt and suffix
         self._template = False  # whether the template's tokens of a chat are shown
+        self._marks = False  # whether the marks of a watermark are shown
         self._tail: Marked = ()
         self._drawn_lines = 1
         self._looks: dict[int, Style] = {}
@@ -460,32 +485,40 @@ class Prose(RowScroller):
 
     # --- a trace --------------------------------------------------------------------
 
-    def show_trace(self, trace: Trace[TextFrame], moment: Moment) -> None:
+    def show_trace(self, trace: ShownTrace[TextFrame], moment: Moment) -> None:
         """Show a trace up to one of its steps."""
         if not (trace.started or trace.frames):
             self.writing = False
             self.clear(moment.empty)
             return
         self.begin_trace(trace)
+        self.show_tail(trace, moment.step)
         self.show_frames(trace.frames[: moment.step])
-        self.show_unanswered(trace, moment.step)
         self.writing = moment.playing
 
-    def begin_trace(self, trace: Trace[TextFrame], template: bool = False) -> None:
+    def begin_trace(
+        self, trace: ShownTrace[TextFrame], template: bool = False, marks: bool = False
+    ) -> None:
         """Start a new text with the prompt of a trace, of a chat with labels or the template,
-        unless it is shown; the tokens that the trace shares with the last one stay."""
+        unless it is shown; the tokens that the trace shares with the last one stay. With `marks`
+        the marks of a watermark are shown instead of surprise."""
         before, self._trace = self._trace, trace
         given = trace.model_prompt, trace.model_suffix
-        if before is None or (self._given, self._template) != (given, template):
-            self._given, self._template = given, template
+        shown, wanted = (self._given, self._template, self._marks), (given, template, marks)
+        if before is None or shown != wanted:
+            self._given, self._template, self._marks = wanted
             self.begin(mark_pieces(trace.pieces, template) or given[0], given[1])
         elif before is not trace:
             pairs = zip(before.frames, trace.frames, strict=False)
             self.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
 
-    def show_unanswered(self, trace: Trace[TextFrame], step: int) -> None:
-        """At the last step, show the message that was said after it, until there is an answer."""
-        tail = tuple(mark_pieces(trace.unanswered, False)) if step == trace.computed else ()
+    def show_tail(self, trace: ShownTrace[TextFrame], step: int) -> None:
+        """Show what comes after the tokens up to `step`: the text after a gap, or a message that
+        has no answer yet."""
+        suffix = remaining_suffix(trace.model_suffix, trace.frames[:step])
+        tail = [(suffix, PROMPT)] if suffix else []
+        if step == trace.computed:
+            tail += mark_pieces(trace.unanswered, False)
         if tail != self._tail:
             self._tail = tail
             self._remove_marks()
@@ -500,7 +533,6 @@ class Prose(RowScroller):
             self.append_frames(frames[count:])
 
     def scroll_text(self, by: int) -> None:
-        """Scroll by lines."""
         self.scroll_relative(y=by, animate=False)
 
     # --- the text -------------------------------------------------------------------
@@ -509,8 +541,8 @@ class Prose(RowScroller):
         """Start a new text with its prompt; `suffix` comes after the tokens."""
         if isinstance(prompt, str):
             prompt = [(prompt, PROMPT)] if prompt else []
-        self._tail = ()
-        self._text = MarkedText(self._flow.width, prompt, [(suffix, PROMPT)] if suffix else [])
+        self._tail = [(suffix, PROMPT)] if suffix else []
+        self._text = MarkedText(self._flow.width, prompt, self._tail)
         self._looks = {}
         self._at_end = True
         self._find_hits()
@@ -527,7 +559,8 @@ class Prose(RowScroller):
     def _written(self, frame: TextFrame) -> Written:
         before = mark_pieces(frame.before, self._template)
         name = frame.special if self._template else ""
-        return Written(name or frame.text, frame.surprisal, before, is_label=bool(name))
+        mark = watermark_class(*frame.marks) if self._marks else None
+        return Written(name or frame.text, frame.surprisal, before, LABEL if name else mark)
 
     def truncate(self, tokens: int) -> None:
         """Keep the first `tokens` tokens and the prompt."""
@@ -640,11 +673,11 @@ class Prose(RowScroller):
             self._redraw_lines(self._text.point(token))
             self._show_cursor()
 
-    def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] = ()) -> None:
+    def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] | None = ()) -> None:
         """Shade the tokens before the cursor by their level of attention, 0 to 4.
 
         `levels` [n] are those of the last n tokens, the first of which are those of the prompt,
-        whose texts are `prompt`. None shows surprise again.
+        whose texts are `prompt`; if it is None, of all written tokens. None shows surprise again.
         """
         text, was_shaded = self._text, self._text.shaded
         changed = text.remove_shades() if levels is None else text.shade(levels, prompt)
@@ -734,17 +767,18 @@ class Prose(RowScroller):
         label = self.get_component_rich_style("prose--label")
         if mode == "ascii":
             label += Style(dim=True)
-        classes = [*surprise_styles(base, ends), base, prompt, label]
+        styles = watermark_styles if self._marks else surprise_styles
+        classes = [*styles(base, ends), base, prompt, label]
         ahead = self.get_component_rich_style("prose--ahead")
         if mode == "ascii":
             ahead += Style(dim=True)
         looks: dict[int, Style] = {}
         for mark in range(256):
+            level = min(get_level(mark), LEVELS - 1) if self._text.shaded else 0
             if mark & AHEAD:
-                look = ahead
+                look = ahead + _WITHOUT_COLOUR[level] if level else ahead
             elif self._text.shaded:
                 ground = self.background_colors[1]
-                level = min(get_level(mark), LEVELS - 1)
                 look = attention_style(level, base, ground, accent, mode)
             else:
                 look = classes[mark & _CLASS_MASK]
@@ -812,7 +846,7 @@ class CodeProse(Prose):
         super()._extend(tokens)
         self._colour(restart=self._text.has_suffix)
 
-    def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] = ()) -> None:
+    def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] | None = ()) -> None:
         was_shaded = self._text.shaded
         super().shade(levels, prompt)
         if was_shaded and not self._text.shaded:

@@ -13,11 +13,11 @@ from textual.widgets import Static
 from genui.base.errors import MisuseError
 from genui.base.schema import Setting
 from genui.ui import keys
-from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.lifecycle import guard, is_usable
 from genui.ui.messages import KeysChanged
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.inputs import LineInput
-from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.lists import ListRow, RowList
 
 
 class Option(NamedTuple):
@@ -57,14 +57,15 @@ def option_of(one: Setting, get: Callable[[], Any], take: Callable[[str, Any], o
     )
 
 
-class SettingsPanel(LifecycleGuard, Vertical):
+@guard
+class SettingsPanel(Vertical):
     """↑↓ chooses a setting, ←→ changes it, Enter takes a typed value; Esc posts Left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("settings")]
     IDLE, ACTIVE, TYPING = "s change · + −", "←→ change · ⏎ type · esc", "⏎ set · esc cancel"
 
     class Left(Message):
-        """The focus goes back to what the settings are of."""
+        """The focus goes back to the pane of the settings."""
 
     def __init__(self, chosen: str = "") -> None:
         super().__init__(classes="box settings")
@@ -88,7 +89,6 @@ class SettingsPanel(LifecycleGuard, Vertical):
 
     @property
     def chosen(self) -> str:
-        """The name of the chosen setting."""
         return self._rows.chosen
 
     @chosen.setter
@@ -97,16 +97,19 @@ class SettingsPanel(LifecycleGuard, Vertical):
 
     def show(self, options: Sequence[Option], subtitle: str = "") -> None:
         """Show these settings; while the panel is not used, `subtitle` is in its border."""
-        if not self.usable:
+        if not is_usable(self):
             return
         self._options = {option.name: option for option in options}
-        self._rows.set_rows([Row(one.name, one.label, one.value) for one in options])
+        self._rows.set_rows([
+            ListRow(one.name, one.label, one.value, about=f"{one.help} · ←→ change · ⏎ type")
+            for one in options
+        ])  # fmt: skip
         self._mark_border(subtitle)
         self._explain()
 
     @on(RowList.Chosen)
     def _explain(self) -> None:
-        """Show what the chosen setting does."""
+        """Show the description of the chosen setting."""
         option = self._options.get(self.chosen)
         self.query_one(".hint", Static).update(option.help if option is not None else "")
 
@@ -123,12 +126,10 @@ class SettingsPanel(LifecycleGuard, Vertical):
 
     @property
     def active(self) -> bool:
-        """Whether the panel has the focus."""
-        focused = self.screen.focused
+        focused = self.screen.focused if self.is_attached else None
         return focused is not None and self in focused.ancestors
 
     def enter(self) -> None:
-        """Take the focus."""
         self.add_class("-active")
         self.screen.set_focus(self._rows)
 

@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 
 
 class Timeline(Widget):
@@ -38,7 +38,7 @@ class Timeline(Widget):
         self.set_reactive(Timeline.left, left)
         self.set_reactive(Timeline.right, right)
 
-    def follow(self, trace: Trace[Any] | None) -> None:
+    def follow(self, trace: ShownTrace[Any] | None) -> None:
         """Show the progress of a trace; None for none."""
         self.total = trace.total if trace is not None else 0
         self.computed = trace.computed if trace is not None else 0

@@ -29,7 +29,7 @@ from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
 from genui.ui.session import launch_process
 from genui.ui.traces.controller import parse_whole_number
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.curve import Curve
 
 pytestmark = pytest.mark.usefixtures("app_stage")
@@ -48,7 +48,7 @@ def pane_of(pilot: Pilot[None]) -> TracePane:
     return home_of(pilot).query_one("#walk", TracePane)
 
 
-def shown(pilot: Pilot[None]) -> Trace[WalkFrame]:
+def shown(pilot: Pilot[None]) -> ShownTrace[WalkFrame]:
     trace = pane_of(pilot).trace
     assert trace is not None
     return trace
@@ -185,7 +185,7 @@ class Walk:
         return frame
 
     @property
-    def trace(self) -> Trace[WalkFrame]:
+    def trace(self) -> ShownTrace[WalkFrame]:
         trace = self.controller.trace
         assert trace is not None
         return trace

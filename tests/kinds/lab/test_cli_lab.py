@@ -20,6 +20,7 @@ def test_a_line_of_json_a_look(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["step"] for line in lines] == [0, 4, 8]
     assert lines[-1]["discriminator"] > 0
+    assert lines[-1]["pairs right"] * 16 in range(17)  # of a batch of 16
     assert 0 < lines[-1]["divergence"] <= 1
 
 

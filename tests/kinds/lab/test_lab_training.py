@@ -50,7 +50,14 @@ def digests(trace: Trace, begin: int = 0, steps: int = STEPS) -> list[bytes]:
     return [frame.digest for frame in frames(trace, begin, steps)]
 
 
-LONG = {"gan": 120, "diffusion": 80, "flow": 80, "autoregressive": 60, "classifier": 40}
+LONG = {
+    "gan": 120,
+    "diffusion": 80,
+    "flow": 80,
+    "meanflow": 800,
+    "autoregressive": 60,
+    "classifier": 40,
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -137,7 +144,7 @@ def test_particles_go_from_noise_to_the_samples() -> None:
     assert len(encode(seen)) < MAX_BYTES
 
 
-@pytest.mark.parametrize("family", ["diffusion", "flow"])
+@pytest.mark.parametrize("family", ["diffusion", "flow", "meanflow"])
 def test_every_noise_level_has_a_sight_of_its_own(family: str) -> None:
     trace = start(family)
     frames(trace, steps=4)

@@ -94,19 +94,9 @@ async def test_the_playhead_moves_and_rests(open_app: Opener, usual_pace: None) 
         await until(pilot, lambda: at(lab) == STEPS)
 
 
-async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await train_to(pilot, 5)
-        await pilot.press("lab.family")
-        assert lab.trace is not None
-        assert lab.trace.request.model == "lab:autoregressive"
-        assert lab.trace.request.prompt == "two moons"
-        assert len(lab.controller.tree.branches) == 2
-        await pilot.press("lab.data")
-        assert lab.trace.request.prompt == "eight Gaussians"
-
-
-async def test_the_window_of_branches_shows_the_plane_of_the_chosen_one(open_app: Opener) -> None:
+async def test_another_family_trains_as_a_branch_and_the_window_shows_the_plane_of_one(
+    open_app: Opener,
+) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         await train_to(pilot, 20)
         await pilot.press("b")
@@ -116,22 +106,49 @@ async def test_the_window_of_branches_shows_the_plane_of_the_chosen_one(open_app
             return "".join(plane.render_line(y).text for y in range(plane.size.height))
 
         await until(pilot, lambda: "→" in preview() and "×" in preview())
+        await pilot.press("escape")
+        lab = await train_to(pilot, 5)
+        await pilot.press("lab.family")
+        assert lab.trace is not None
+        assert lab.trace.request.model == "lab:meanflow"
+        assert lab.trace.request.prompt == "two moons"
+        assert len(lab.controller.tree.branches) == 2
+        await pilot.press("lab.data")
+        assert lab.trace.request.prompt == "eight Gaussians"
 
 
-async def test_before_anything_is_trained_a_choice_starts_nothing(open_app: Opener) -> None:
+async def test_a_csv_is_trained_on_and_before_it_a_choice_starts_nothing(
+    open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
-        await pilot.press("lab.family", "lab.noise")
+        await pilot.press("lab.family", "lab.family", "lab.noise")
         await until_seen(pilot, "autoregressive has no noise levels")
         assert view_of(pilot).planes.noise == 0.0
         await pilot.press("lab.data")
         assert lab.trace is None
         assert "autoregressive on eight Gaussians" in " ".join(seen(pilot).split())
+        for name, content, said in (
+            ("a", "x,y\n1,2\n", "has one point"),
+            ("b", "1,2\n3,nan\n", "is no point; give x,y"),
+            ("c", "", "has no points"),
+        ):
+            (tmp_path / f"{name}.csv").write_text(content)
+            await pilot.press("lab.open")
+            await answered(pilot, f"{name}.csv")
+            await until_seen(pilot, said)
+            assert f"{name}.csv" in seen(pilot)
+            assert lab.trace is None
+        (tmp_path / "mine.csv").write_text("a,b\n100,200\n300,400\n")
+        await pilot.press("lab.open")
+        await answered(pilot, "mine.csv")
+        await until(pilot, lambda: lab.trace is not None)
+        assert lab.trace is not None
+        assert lab.trace.request.prompt == "x,y,class\n100,200,0\n300,400,0"
 
 
-async def test_another_learning_rate_forks_and_another_width_begins_again(
-    open_app: Opener,
-) -> None:
+async def test_another_learning_rate_forks_and_another_width_begins_again(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 40)
         await pilot.press("plus")
@@ -205,45 +222,7 @@ async def test_points_are_set_by_keys_and_trained_on(open_app: Opener) -> None:
         assert pilot.app.focused is lab
 
 
-async def test_a_csv_is_trained_on_and_one_that_will_not_do_is_one_line(
-    open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await enter(pilot)
-        for name, content, said in (
-            ("a", "x,y\n1,2\n", "has one point"),
-            ("b", "1,2\n3,nan\n", "is no point; give x,y"),
-            ("c", "", "has no points"),
-        ):
-            (tmp_path / f"{name}.csv").write_text(content)
-            await pilot.press("lab.open")
-            await answered(pilot, f"{name}.csv")
-            await until_seen(pilot, said)
-            assert f"{name}.csv" in seen(pilot)
-            assert lab.trace is None
-        (tmp_path / "mine.csv").write_text("a,b\n100,200\n300,400\n")
-        await pilot.press("lab.open")
-        await answered(pilot, "mine.csv")
-        await until(pilot, lambda: lab.trace is not None)
-        assert lab.trace is not None
-        assert lab.trace.request.prompt == "x,y,class\n100,200,0\n300,400,0"
-
-
-async def test_a_training_is_saved_and_opened_again(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await train_to(pilot, 40)
-        await pilot.press("ctrl+s")
-        await until_seen(pilot, "saved 1 branch")
-        (file,) = Path(os.environ["GENUI_HOME"]).rglob("*.trace")
-        home = pilot.app.screen_stack[0]
-        assert isinstance(home, HomeScreen)
-        home.open_saved(file, "lab")
-        await until(pilot, lambda: len(lab.controller.tree.branches) == 2)
-        await until(pilot, lambda: at(lab) == 40)
-
-
-async def test_a_training_is_exported_with_what_replays_it(
+async def test_a_training_is_exported_saved_and_opened_again(
     open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from genui.formats.codec import read
@@ -258,6 +237,15 @@ async def test_a_training_is_exported_with_what_replays_it(
         file = read(tmp_path / "lab-flow-1.png")
         assert file.recipe.model == "lab:flow"
         assert file.recipe.view.steps == (40,)
+        lab = await train_to(pilot, 40)
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, "saved 1 branch")
+        (file,) = Path(os.environ["GENUI_HOME"]).rglob("*.trace")
+        home = pilot.app.screen_stack[0]
+        assert isinstance(home, HomeScreen)
+        home.open_saved(file, "lab")
+        await until(pilot, lambda: len(lab.controller.tree.branches) == 2)
+        await until(pilot, lambda: at(lab) == 40)
 
 
 async def test_the_lab_is_as_it_was_left(open_app: Opener) -> None:

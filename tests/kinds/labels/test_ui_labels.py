@@ -27,25 +27,32 @@ def bars(pilot: Pilot[None], pane: str = "text") -> LabelBars:
     return home_of(pilot).query_one(f"#{pane} LabelBars", LabelBars)
 
 
-async def test_a_key_shows_the_likeliest_labels_of_the_text(judged, open_app: Opener) -> None:
+async def test_a_key_shows_the_likeliest_labels_of_the_text_at_the_playhead(
+    judged, open_app: Opener
+) -> None:
+    """And the Canvas asks classifiers of images only."""
     async with open_app() as pilot:
-        await pilot.press("2", "right", "right", "right", "text.labels")
+        await pilot.press("2", "text.labels")
+        await until_seen(pilot, "speakers · press space")
+        await pilot.press("right", "right", "right")
         async for _ in each_size(pilot):
             await until_seen(pilot, "speakers · step 3")
             assert "ROMEO" in seen(pilot)
             assert "75%" in seen(pilot)
             assert "█" in seen(pilot)
             assert "[b]NURSE" in seen(pilot)  # shown as it is, no markup
-
-
-async def test_they_follow_the_playhead_forwards_and_back(judged, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "right", "right", "text.labels")
-        await until_seen(pilot, "step 2")
         await pilot.press("right")
-        await until_seen(pilot, "step 3")
+        await until_seen(pilot, "speakers · step 4")
         await pilot.press("left", "left")
-        await until_seen(pilot, "step 1")
+        await until_seen(pilot, "speakers · step 2")
+        await pilot.press("text.labels")
+        assert not bars(pilot).display
+        assert "ROMEO  " not in seen(pilot)
+        await pilot.press("3", "right", "right", "canvas.labels")
+        await until_seen(pilot, "fashion-labels · step 2")
+        assert "speakers" not in bars(pilot, "canvas").heading
+        await pilot.press("canvas.labels")
+        assert not bars(pilot, "canvas").display
 
 
 async def test_they_are_asked_a_few_times_a_second_while_it_writes(
@@ -69,30 +76,6 @@ async def test_they_are_asked_a_few_times_a_second_while_it_writes(
         await until(pilot, lambda: bool(asked) and asked[-1] == 400)
         assert len(asked) < 100
         await until_seen(pilot, "step 400")
-
-
-async def test_the_key_walks_off_and_on_again(judged, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "right", "text.labels")
-        await until_seen(pilot, "speakers · step 1")
-        await pilot.press("text.labels")
-        assert not bars(pilot).display
-        assert "ROMEO  " not in seen(pilot)
-
-
-async def test_before_there_is_a_text_it_says_what_to_press(judged, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "text.labels")
-        await until_seen(pilot, "speakers · press space")
-
-
-async def test_the_canvas_asks_classifiers_of_images_only(judged, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "right", "right", "canvas.labels")
-        await until_seen(pilot, "fashion-labels · step 2")
-        assert "speakers" not in bars(pilot, "canvas").heading
-        await pilot.press("canvas.labels")
-        assert not bars(pilot, "canvas").display
 
 
 async def test_what_a_classifier_cannot_say_is_a_line(judged, open_app: Opener) -> None:

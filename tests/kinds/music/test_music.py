@@ -322,10 +322,10 @@ def test_the_quote_of_a_trace_is_made_of_the_steps_that_it_names() -> None:
     state = trace.state(trace.total_at(trace.reached))
     assert len(written(state)) == 24 * 4 + 1
     found = nearest_music(small_recipe(), trace, trace.reached, 1)
-    assert found.quote is not None
-    assert f"BWV {piece.bwv}" in found.quote.where
-    assert "6 quarters" in found.quote.where
-    assert found.quote.text.startswith("soprano: ")
+    [quote] = found.quotes
+    assert f"BWV {piece.bwv}" in quote.where
+    assert "6 quarters" in quote.where
+    assert quote.text.startswith("soprano: ")
 
 
 def test_the_lens_of_music_names_notes_that_can_follow() -> None:

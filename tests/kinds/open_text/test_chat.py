@@ -27,7 +27,7 @@ from genui.kinds.open_text.llama import Llama, LlamaConfig
 from genui.kinds.open_text.tokenizer import PretrainedTokenizer
 from genui.protocol import (
     Ablate,
-    Say,
+    SendMessage,
     SetSeed,
     Start,
     TextFrame,
@@ -203,12 +203,12 @@ def test_a_message_continues_the_trace_and_replays_to_the_same_bits(
     trace = chat(generator)
     first = frames_of(trace)
     assert [frame.step for frame in first] == [1, 2, 3, 4, 5, 6]
-    again = trace.fork(2, 6, Say("More"))
+    again = trace.fork(2, 6, SendMessage("More"))
     assert again.started.total_steps == 12
     second = frames_of(again, 6)
     assert second[0].transcript.startswith("\n\nuser: More\n\nassistant: ")
     assert all(frame.before == () for frame in second[1:])
-    third = again.fork(3, 9, Say("Stop"))  # within the answer, which it ends
+    third = again.fork(3, 9, SendMessage("Stop"))  # within the answer, which it ends
     frames = [*first, *second[:3], *frames_of(third, 9)]
     assert len(frames) == 15
     # Elsewhere, from the request alone: in order, and with steps back between.
@@ -238,7 +238,7 @@ def test_a_message_is_read_in_one_pass_and_like_the_same_tokens_otherwise(
 ) -> None:
     trace = chat(generator)
     frames_of(trace)
-    state = trace.fork(2, 6, Say("More")).state(6)
+    state = trace.fork(2, 6, SendMessage("More")).state(6)
     (chunk,) = state.chunks
     assert chunk == (len(trace.state(6).token_ids), len(state.token_ids))
     with torch.inference_mode():
@@ -250,7 +250,7 @@ def test_a_chat_longer_than_the_context_goes_on(generator: TextGenerator) -> Non
     trace = chat(generator)
     for number in range(5):
         step = len(frames_of(trace))
-        trace = trace.fork(number + 2, step, Say("A message of some forty bytes in all."))
+        trace = trace.fork(number + 2, step, SendMessage("A message of some forty bytes in all."))
     frames = frames_of(trace)
     assert len(trace.state(30).token_ids) > generator.model.context
     other = TextGenerator(generator.model, generator.tokenizer, generator.machine)
@@ -264,7 +264,7 @@ def test_an_answer_ends_with_the_end_token_which_has_a_name(generator: TextGener
     assert trace.finished_at(1)
     with pytest.raises(MisuseError, match="ended at step 1"):
         trace.fork(3, 1, SetSeed(2))
-    state = trace.fork(3, 1, Say("Go on")).state(1)
+    state = trace.fork(3, 1, SendMessage("Go on")).state(1)
     assert state.token_ids.since(0).tolist().count(END) == 3  # of the prompt, answer and message
     assert not generator.finished(state)
 
@@ -272,7 +272,7 @@ def test_an_answer_ends_with_the_end_token_which_has_a_name(generator: TextGener
 def test_a_look_inside_a_chat_reads_its_messages_as_they_were_read(
     generator: TextGenerator,
 ) -> None:
-    branch = chat(generator).fork(2, 0, Say("And then?"))
+    branch = chat(generator).fork(2, 0, SendMessage("And then?"))
     frames = frames_of(branch)
     for step in (1, 2):
         layers, own = read_layers(branch, step), branch.state(step - 1).logits
@@ -290,7 +290,7 @@ def test_a_grammar_is_that_of_each_answer(generator: TextGenerator) -> None:
         step = trace.reached
         answer = "".join(frame.text for frame in frames_of(trace, step))
         assert may_continue(answer)
-        trace = trace.fork(number, trace.reached, Say("More!)"))
+        trace = trace.fork(number, trace.reached, SendMessage("More!)"))
     plain = msgspec.structs.replace(start, settings=TextSettings(tokens=12))
     written = "".join(frame.text for frame in frames_of(Trace(generator, plain)))
     assert not may_continue(written)
@@ -301,9 +301,9 @@ def test_only_a_chat_takes_messages(generator: TextGenerator) -> None:
         generator, Start(trace=1, model="m", prompt="Hi", seed=1, settings=TextSettings(tokens=6))
     )
     with pytest.raises(MisuseError, match="only a chat takes messages"):
-        plain.fork(2, 0, Say("More"))
+        plain.fork(2, 0, SendMessage("More"))
     with pytest.raises(MisuseError, match="the message is empty"):
-        chat(generator).fork(2, 0, Say("  "))
+        chat(generator).fork(2, 0, SendMessage("  "))
 
 
 # --- the shell ----------------------------------------------------------------------------

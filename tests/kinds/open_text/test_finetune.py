@@ -21,13 +21,15 @@ from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.estimate import estimate
 from genui.engine.kinds import build_task
-from genui.engine.load import find_and_load
+from genui.engine.load import find_and_load, open_trace
+from genui.engine.metrics import copying
 from genui.engine.models.fast_decoding import COMPUTED_BY
 from genui.engine.train.checkpoint import load_state, load_weights
 from genui.kinds.open_text.lora import AdaptedModel
 from genui.kinds.open_text.plan import PROCESS
 from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.logs.native import MetricsTail
+from genui.protocol import Start, TextSettings
 from genui.recipes import override
 from genui.runs import launch
 from genui.runs.layout import RunDir, read_info
@@ -96,8 +98,13 @@ def network_of(ref: str) -> Any:
 
 
 def test_it_learns_the_answers_and_generates_with_its_adapter(
-    start: Callable[..., RunDir], base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., RunDir],
+    base: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(copying, "LEAST", 12)
     run = start(steps="24")
     assert trainer.train(run) == 0, run.console.read_text()
     losses = series(run, "val_loss")
@@ -126,6 +133,20 @@ def test_it_learns_the_answers_and_generates_with_its_adapter(
     asked = ("--chat", "--prompt", "What is 9?", "--tokens", "17", "--temperature", "0")
     assert main(["generate", run.id, *asked]) == 0
     assert "assistant: Arr, it be Paris" in capsys.readouterr().out
+    trace = open_trace(
+        Start(
+            trace=1,
+            model=run.id,
+            prompt="What is 9?",
+            chat=True,
+            seed=1,
+            settings=TextSettings(tokens=17, temperature=0),
+        )
+    )
+    list(trace.advance(0, 17))
+    [quote] = copying.nearest(trace, trace.reached, 6).quotes
+    assert "it be Paris" in quote.text
+    assert quote.where.startswith("chats.jsonl:")
     saved = tmp_path / "saved.txt"
     assert main(["generate", run.id, "--prompt", "It", "--tokens", "5", "--out", str(saved)]) == 0
     assert f'"fp32 by {COMPUTED_BY}"' in saved.read_text()

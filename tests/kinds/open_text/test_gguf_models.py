@@ -18,7 +18,8 @@ from template_tokens import encode_template
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
 from genui.engine.device import for_generation
-from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
+from genui.engine.load import find_and_load, fingerprint_of, load_open
+from genui.engine.loaders import load_tokenizer
 from genui.engine.replay import prepare
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace

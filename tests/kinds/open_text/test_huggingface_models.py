@@ -22,7 +22,7 @@ from genui.base.errors import GenuiError, MisuseError  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
 from genui.engine.load import load_open, open_trace  # noqa: E402
 from genui.engine.loading import LoadProgress  # noqa: E402
-from genui.engine.sample.reader import Reader  # noqa: E402
+from genui.engine.sample.reader import TextReader  # noqa: E402
 from genui.engine.sample.token_list import TokenList  # noqa: E402
 from genui.engine.sample.windows import Reading  # noqa: E402
 from genui.kinds.open_text import load as pretrained  # noqa: E402
@@ -180,10 +180,10 @@ def test_a_configuration_that_claims_too_much_is_one_line(
 
 def test_texts_in_any_order_have_the_bits_that_they_have_alone(folder: Path) -> None:
     network, machine = load_folder(folder)[0].eval(), Machine("cpu", "fp32", 1)
-    tokens, reader = [3 + (7 * at) % 90 for at in range(40)], Reader(network, machine)
+    tokens, reader = [3 + (7 * at) % 90 for at in range(40)], TextReader(network, machine)
     for length in (30, 12, 20, 8, 31, 9, 25):
         reading = Reading(TokenList(tokens[:length]), prompt=6)
-        alone = Reader(network, machine).logits(reading)
+        alone = TextReader(network, machine).logits(reading)
         assert (reader.logits(reading) == alone).all()
 
 

@@ -136,6 +136,16 @@ def test_a_saved_text_is_replayed_from_its_record_without_the_server(
     assert files[0].stat().st_size < 400 * 30 + 2000  # twenty odds a step
 
 
+def test_verify_asks_no_server(serving: Serve, run: Run, tmp_path: Path) -> None:
+    server, file = serving(), tmp_path / "a.txt"
+    run("generate", "llama", *WRITE, "--out", str(file))
+    asked = len(server.asked)
+    code, out, _ = run("verify", str(file))
+    assert code == 0
+    assert "computes elsewhere and is not asked" in out
+    assert len(server.asked) == asked
+
+
 def test_a_server_without_token_ids_says_how_old_it_is(serving: Serve, run: Run) -> None:
     server = serving("llama")
     server.old = True
@@ -272,12 +282,12 @@ def test_a_token_written_by_hand_that_the_server_does_not_list(serving: Serve) -
 # --- The app's traces -----------------------------------------------------------------------------
 
 
-def shown() -> trees.Trace[TextFrame]:
+def shown() -> trees.ShownTrace[TextFrame]:
     """A trace of the app that has no frames yet."""
-    return trees.Trace[TextFrame](request=start(), first=1, kind="server/text")
+    return trees.ShownTrace[TextFrame](request=start(), first=1, kind="server/text")
 
 
-def computed(shown: trees.Trace[Any]) -> list[Any]:
+def computed(shown: trees.ShownTrace[Any]) -> list[Any]:
     """The frames of a branch as a worker gives them if it is started by itself."""
     frames = opened(shown.start_request()).advance(0, 99)
     return [msgspec.structs.replace(frame, trace=0) for frame in frames]

@@ -11,7 +11,7 @@ import torch
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine
-from genui.engine.sample.diffusion_state import DiffusionState, Grid, Row
+from genui.engine.sample.diffusion_state import DiffusionState, Grid, ImageInputs
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.formats.audio import encode_wav, to_pcm
 from genui.kinds.speech import metrics
@@ -150,7 +150,7 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     metrics._spectrograms.cache_clear()
     mel = log_mel(np.stack([pad_take(takes[1].samples)]))
     clean = torch.from_numpy(mel.astype(np.float32))[:, None]
-    row = Row("two jackson", 1, ImageSettings(steps=1))
+    row = ImageInputs("two jackson", 1, ImageSettings(steps=1))
     state = DiffusionState(
         grid=Grid(row),
         rows=(row,),

@@ -41,15 +41,6 @@ def wave_of(pilot: Pilot[None]) -> Waveform:
     return pane_of(pilot).query_one(Waveform)
 
 
-async def test_the_waveform_stands_below_the_spectrogram(voice: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        assert not wave_of(pilot).display
-        await drawn_to(pilot)
-        assert wave_of(pilot).display
-        assert "; hear · 0.10 s at 8,000 samples a second" in seen(pilot)
-        assert any("⣿" in line or "⠿" in line for line in seen(pilot).splitlines())
-
-
 async def test_an_image_has_no_waveform(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "canvas.hear")
@@ -57,47 +48,42 @@ async def test_an_image_has_no_waveform(shipped: Path, open_app: Opener) -> None
         await until_seen(pilot, "there is no sound")
 
 
-async def test_without_a_player_one_line_says_what_to_do(
-    voice: Path, silent: None, open_app: Opener
+async def test_without_a_player_and_with_one_that_fails_one_line_says_what_to_do(
+    voice: Path, silent: None, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_app((200, 60)) as pilot:
         await drawn_to(pilot, "semicolon")
         await until_seen(pilot, "no audio player found")
         await pilot.press("m")  # the whole message
         await until_seen(pilot, "--out - | aplay")
+        await pilot.press("escape")
+        playing(monkeypatch, NO_DEVICE)
+        await pilot.press("semicolon")
+        await until_seen(pilot, "sh could not play it (no sound card)")
 
 
-async def test_what_is_heard_is_the_sound_of_the_step(
+async def test_the_waveform_is_below_the_spectrogram_and_is_heard_until_it_is_pressed_again(
     voice: Path, open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = tmp_path / "heard.wav"
     playing(monkeypatch, f'cp "$0" {heard}.part; mv {heard}.part {heard}')
     async with open_app() as pilot:
-        await drawn_to(pilot, "semicolon")
+        assert not wave_of(pilot).display
+        await drawn_to(pilot)
+        assert wave_of(pilot).display
+        assert "; hear · 0.10 s at 8,000 samples a second" in seen(pilot)
+        assert any("⣿" in line or "⠿" in line for line in seen(pilot).splitlines())
+        await pilot.press("semicolon")
         await until(pilot, heard.exists)
         frame = shown(pilot).frame
         assert frame is not None
         found = decode_wav(heard.read_bytes())
         assert found.rate == 8000
         assert (found.samples * 32768).astype("<i2").tobytes() == frame.sound
-
-
-async def test_a_player_that_fails_is_told_in_its_own_words(
-    voice: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    playing(monkeypatch, NO_DEVICE)
-    async with open_app((200, 60)) as pilot:
-        await drawn_to(pilot, "semicolon")
-        await until_seen(pilot, "sh could not play it (no sound card)")
-
-
-async def test_pressed_again_it_is_silent_and_says_nothing(
-    voice: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    playing(monkeypatch, "exec sleep 60")
-    async with open_app() as pilot:
-        await drawn_to(pilot, "semicolon")
         hearing = next(a for a in pane_of(pilot).actions if isinstance(a, CanvasSound))
+        await until(pilot, lambda: not hearing.speaker.playing)
+        playing(monkeypatch, "exec sleep 60")
+        await pilot.press("semicolon")
         await until(pilot, lambda: hearing.speaker.playing)
         await pilot.press("semicolon")
         await until(pilot, lambda: not hearing.speaker.playing)

@@ -14,7 +14,7 @@ from genui.base.errors import GenuiError
 from genui.formats import codec
 from genui.formats import recipe as saved
 from genui.formats.codec import Sample
-from genui.formats.recipe import TraceRecipe, View
+from genui.formats.recipe import ExportView, TraceRecipe
 from genui.kinds.video import mp4
 from genui.protocol import ImageFrame
 from genui.ui.traces.compare import image_difference
@@ -39,12 +39,12 @@ def clip_frames(seed: int = 0) -> list[ImageFrame]:
     return frames
 
 
-def recipe_for(frames: list[ImageFrame], view: View) -> TraceRecipe:
+def recipe_for(frames: list[ImageFrame], view: ExportView) -> TraceRecipe:
     result = saved.result_of(frames)
     return saved.recipe_of(START, STARTED, MACHINE, result, view=view)
 
 
-def written(folder: Path, kind: str, view: View) -> Path:
+def written(folder: Path, kind: str, view: ExportView) -> Path:
     frames = clip_frames()
     path = folder / f"clip.{kind}"
     path.write_bytes(codec.encode(path.suffix, [Sample(7, "x", frames)], recipe_for(frames, view)))
@@ -59,7 +59,7 @@ def colours_of(frame: ImageFrame) -> np.ndarray:
 def test_a_clip_moves_through_the_images_of_its_last_step_without_a_rest(
     tmp_path: Path, kind: str
 ) -> None:
-    file = codec.read(written(tmp_path, kind, View(kind="clip", scale=2)))
+    file = codec.read(written(tmp_path, kind, ExportView(kind="clip", scale=2)))
     assert isinstance(file.content, list)
     assert len(file.content) == TIMES
     assert file.content[0].shape == (2 * SIDE, 2 * SIDE, 3)
@@ -71,14 +71,14 @@ def test_a_clip_moves_through_the_images_of_its_last_step_without_a_rest(
 
 
 def test_a_clip_of_an_earlier_step_is_that_steps(tmp_path: Path) -> None:
-    file = codec.read(written(tmp_path, "apng", View(kind="clip", steps=(1,))))
+    file = codec.read(written(tmp_path, "apng", ExportView(kind="clip", steps=(1,))))
     assert isinstance(file.content, list)
     seen = np.array([image[0, 0] for image in file.content])
     assert np.array_equal(seen, colours_of(clip_frames()[1]))
 
 
 def test_a_png_of_a_clip_has_all_its_images(tmp_path: Path) -> None:
-    file = codec.read(written(tmp_path, "png", View(kind="frame")))
+    file = codec.read(written(tmp_path, "png", ExportView(kind="frame")))
     assert isinstance(file.content, list)
     (sheet,) = file.content
     assert sheet.shape == (4 * (SIDE + 1) - 1, 4 * (SIDE + 1) - 1, 3)
@@ -87,7 +87,7 @@ def test_a_png_of_a_clip_has_all_its_images(tmp_path: Path) -> None:
 
 
 def test_a_filmstrip_of_a_clip_has_a_row_a_step(tmp_path: Path) -> None:
-    file = codec.read(written(tmp_path, "png", View(kind="film", steps=(0, 1, 2))))
+    file = codec.read(written(tmp_path, "png", ExportView(kind="film", steps=(0, 1, 2))))
     assert isinstance(file.content, list)
     (strip,) = file.content
     assert strip.shape == (STEPS * (SIDE + 1) - 1, TIMES * (SIDE + 1) - 1, 3)
@@ -96,16 +96,16 @@ def test_a_filmstrip_of_a_clip_has_a_row_a_step(tmp_path: Path) -> None:
 
 
 def test_the_denoising_of_a_clip_moves_through_its_steps(tmp_path: Path) -> None:
-    file = codec.read(written(tmp_path, "apng", View(kind="animation")))
+    file = codec.read(written(tmp_path, "apng", ExportView(kind="animation")))
     assert isinstance(file.content, list)
     assert len(file.content) == STEPS
 
 
 @ffmpeg
 def test_an_mp4_carries_the_recipe_and_looks_like_the_clip(tmp_path: Path) -> None:
-    path = written(tmp_path, "mp4", View(kind="clip", scale=8))
+    path = written(tmp_path, "mp4", ExportView(kind="clip", scale=8))
     file = codec.read(path)
-    assert file.recipe == recipe_for(clip_frames(), View(kind="clip", scale=8))
+    assert file.recipe == recipe_for(clip_frames(), ExportView(kind="clip", scale=8))
     assert isinstance(file.content, list)
     seen = np.array([image[20, 20] for image in file.content]).astype(int)
     assert np.abs(seen - colours_of(clip_frames()[-1])).max() < 40  # a quarter of its colours
@@ -116,7 +116,7 @@ def test_an_mp4_of_a_recipe_longer_than_a_command_line_is_written(tmp_path: Path
     frames = clip_frames()
     long = msgspec.structs.replace(START, prompt="=;#\\ é" * 40_000)
     recipe = saved.recipe_of(
-        long, STARTED, MACHINE, saved.result_of(frames), view=View(kind="clip")
+        long, STARTED, MACHINE, saved.result_of(frames), view=ExportView(kind="clip")
     )
     path = tmp_path / "long.mp4"
     path.write_bytes(codec.encode(".mp4", [Sample(7, "x", frames)], recipe))
@@ -127,7 +127,7 @@ def test_an_mp4_of_a_recipe_longer_than_a_command_line_is_written(tmp_path: Path
 def test_without_ffmpeg_an_mp4_still_says_how_it_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = written(tmp_path, "mp4", View(kind="clip"))
+    path = written(tmp_path, "mp4", ExportView(kind="clip"))
     monkeypatch.setenv("PATH", str(tmp_path))
     file = codec.read(path)
     assert file.recipe.prompt == START.prompt
@@ -139,14 +139,14 @@ def test_without_ffmpeg_writing_an_mp4_is_one_line_that_says_what_to_do(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GenuiError, match=r"needs ffmpeg.*or end the name in \.gif") as raised:
-        written(tmp_path, "mp4", View(kind="clip"))
+        written(tmp_path, "mp4", ExportView(kind="clip"))
     assert "\n" not in str(raised.value)
 
 
 @ffmpeg
 @pytest.mark.parametrize("kept", [3, 40, 300])
 def test_a_cut_off_mp4_is_one_line(tmp_path: Path, kept: int) -> None:
-    path = written(tmp_path, "mp4", View(kind="clip"))
+    path = written(tmp_path, "mp4", ExportView(kind="clip"))
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(GenuiError) as raised:
         codec.read(path)
@@ -186,7 +186,7 @@ def test_clips_drawn_too_large_are_refused(tmp_path: Path) -> None:
         msgspec.structs.replace(frame, width=512, height=512, x=bytes(TIMES * 512 * 512 * 3))
         for frame in clip_frames()
     ]
-    recipe = recipe_for(frames, View(kind="clip", scale=32))
+    recipe = recipe_for(frames, ExportView(kind="clip", scale=32))
     with pytest.raises(GenuiError, match="pixels; draw it smaller or take fewer steps"):
         codec.encode(".gif", [Sample(7, "x", frames)], recipe)
 

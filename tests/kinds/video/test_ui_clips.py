@@ -16,7 +16,8 @@ from genui.ui.compare import CompareScreen, VariationsScreen
 from genui.ui.generate.image import tile_largest
 from genui.ui.manual import topic_of
 from genui.ui.traces.compare import ROUNDS, ClipHead
-from genui.ui.widgets.image import ColumnView, ImageView, MaskPainter
+from genui.ui.widgets.columns import ColumnView
+from genui.ui.widgets.image import ImageView, MaskPainter
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def frame_at(pilot: Pilot[None], moment: int) -> np.ndarray:
 # --- the frames -----------------------------------------------------------------------
 
 
-async def test_a_clip_plays_by_itself_and_says_which_frame_it_is_at(
+async def test_a_clip_plays_by_itself_is_held_and_lies_side_by_side(
     video: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -52,12 +53,6 @@ async def test_a_clip_plays_by_itself_and_says_which_frame_it_is_at(
         await until(pilot, lambda: view_of(pilot).frame_index not in (before, (before + 1) % 16))
         assert "/16 ▸" in seen(pilot)
         assert "20/20" in seen(pilot)
-
-
-async def test_full_stop_and_comma_hold_the_clip_and_go_through_its_frames(
-    video: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop")
         at = view_of(pilot).frame_index
         await pilot.press("full_stop", "full_stop", "comma")
@@ -72,6 +67,12 @@ async def test_full_stop_and_comma_hold_the_clip_and_go_through_its_frames(
         assert view_of(pilot).frame_index == at
         await pilot.press("semicolon")  # it goes on
         await until(pilot, lambda: view_of(pilot).frame_index != at)
+        await clip_drawn(pilot, "canvas.layout", "canvas.layout")
+        await until(pilot, lambda: view_of(pilot).spread)
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "all 16 frames")
+        await pilot.press("canvas.layout")
+        await until(pilot, lambda: not view_of(pilot).spread)
 
 
 async def test_an_image_has_no_frames_and_says_so(shipped: Path, open_app: Opener) -> None:
@@ -81,17 +82,9 @@ async def test_an_image_has_no_frames_and_says_so(shipped: Path, open_app: Opene
         assert "/16" not in seen(pilot)
 
 
-async def test_all_frames_lie_side_by_side(video: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await clip_drawn(pilot, "canvas.layout", "canvas.layout")
-        await until(pilot, lambda: view_of(pilot).spread)
-        async for _ in each_size(pilot):
-            await until_seen(pilot, "all 16 frames")
-        await pilot.press("canvas.layout")
-        await until(pilot, lambda: not view_of(pilot).spread)
-
-
-async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_app: Opener) -> None:
+async def test_a_mask_is_painted_on_the_frame_shown_and_the_forward_process_begins_from_all(
+    video: Path, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop", "full_stop", "full_stop")
         wanted = frame_at(pilot, view_of(pilot).frame_index)
@@ -99,12 +92,7 @@ async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_ap
         await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
         painter = pilot.app.screen.query_one(MaskPainter)
         assert np.array_equal(painter._rgb, wanted)
-
-
-async def test_the_forward_process_of_a_clip_begins_from_all_its_frames(
-    video: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
+        await pilot.press("escape")
         await clip_drawn(pilot, "canvas.drown")
         init = pane_of(pilot).controller.opening.init
         assert isinstance(init, Given)

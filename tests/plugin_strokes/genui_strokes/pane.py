@@ -57,7 +57,7 @@ PEN = PaneKind(
     "Pen",
     "image-pane pen-pane",
     _build,
-    "wobble",
+    setting="wobble",
 )
 
 STEPS = (

@@ -1,49 +1,24 @@
 """Logs of other tools for tests: the real ones in fixtures/, and small ones made by hand."""
 
-import json
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.logs.base import Tail
-from genui.logs.dvclive import DvcLiveTail
-from genui.logs.huggingface import TrainerStateTail
-from genui.logs.mlflow import MlflowTail
-from genui.logs.native import MetricsTail
-from genui.logs.printed_file import TextTail
+from genui.logs.formats import FORMATS
 from genui.logs.sqlite import run_path
-from genui.logs.tables import CsvTail
-from genui.logs.tensorboard import EventsTail, checksum
-from genui.logs.text import JsonlTail
-from genui.logs.wandb import WandbTail
-from genui.logs.wandb_url import WandbUrlTail
+from genui.logs.tensorboard import checksum
+from genui.recipes import find_recipe
+from genui.runs.layout import create_run
 
 BLOCK = 32 * 1024
 FIXTURES = Path(__file__).parent / "fixtures"
-
-READERS = {
-    "genui": MetricsTail,
-    "tensorboard": EventsTail,
-    "wandb": WandbTail,
-    "wandb-url": WandbUrlTail,
-    "csv": CsvTail,
-    "jsonl": JsonlTail,
-    "trainer-state": TrainerStateTail,
-    "mlflow": MlflowTail,
-    "dvclive": DvcLiveTail,
-    "text": TextTail,
-}
-"""Readers of a path in which one file, `growing_file`, is written."""
-
-REWRITTEN = frozenset({"trainer-state"})
-"""Formats whose file is written whole, again and again."""
-
-APPENDED = [format for format in READERS if format not in REWRITTEN]
 
 Seen = dict[str, list[tuple[int, str]]]
 
@@ -51,36 +26,6 @@ Seen = dict[str, list[tuple[int, str]]]
 def event_files() -> list[Path]:
     """The two event files of the resumed training, in order."""
     return sorted((FIXTURES / "tensorboard").glob("events*"))
-
-
-def growing_file(format: str, path: Path) -> Path:
-    """The file that is written in a log at that path; what it needs beside it is made."""
-    if format == "dvclive":
-        (path / "plots" / "metrics" / "train").mkdir(parents=True, exist_ok=True)
-        (path / "metrics.json").write_text("{}")
-        return path / "plots" / "metrics" / "train" / "loss.tsv"
-    if format != "mlflow":
-        return path
-    (path / "metrics").mkdir(parents=True, exist_ok=True)
-    (path / "meta.yaml").write_text("run_id: abc\nrun_name: run\nstatus: 1\n")
-    return path / "metrics" / "loss"
-
-
-def write_log(format: str, path: Path) -> Path:
-    """Writes a whole log of that format at the path; the file that is written."""
-    file = growing_file(format, path)
-    file.write_bytes(whole_log(format))
-    return file
-
-
-def clearml_session(folder: Path) -> Path:
-    """A session of one metric."""
-    folder.mkdir(parents=True)
-    (folder / "task.json").write_text('{"name": "night", "project_name": "owls"}')
-    event = {"type": "training_stats_scalar", "metric": "loss", "variant": "val", "iter": 3,
-             "value": 0.5, "timestamp": 1.7e12}  # fmt: skip
-    (folder / "metrics.jsonl").write_text(json.dumps([event]) + "\n")
-    return folder
 
 
 def mlflow_run(name: str = "quiet") -> Path:
@@ -91,42 +36,6 @@ def mlflow_run(name: str = "quiet") -> Path:
         if tag.read_text().startswith(name)
     ]
     return tag.parents[1]
-
-
-def whole_log(format: str) -> bytes:
-    """What is in the file of a valid log of that format."""
-    match format:
-        case "tensorboard":
-            return event_files()[0].read_bytes()
-        case "wandb":
-            return (FIXTURES / "run-fixture.wandb").read_bytes()
-        case "csv":
-            return (FIXTURES / "metrics.csv").read_bytes()
-        case "genui":
-            return b"".join(
-                b'{"step":%d,"time":%d,"loss":%d.5,"lr":1e-3}\n' % (n, 1000 + n, n)
-                for n in range(30)
-            )
-        case "jsonl":
-            return b"".join(
-                b'{"global_step":%d,"timestamp":"2026-01-01T00:00:%02d","train":{"loss":%d.5}}\n'
-                % (n, n, n)
-                for n in range(30)
-            )
-        case "mlflow":
-            return (mlflow_run() / "metrics" / "loss").read_bytes()
-        case "dvclive":
-            return b"step\tloss\n" + b"".join(b"%d\t%d.5\n" % (n, n) for n in range(30))
-        case "wandb-url":
-            return b"".join(
-                b'{"wandb_step":%d,"time":%d,"metrics":{"loss":%d.5}}\n' % (n, 1000 + n, n)
-                for n in range(30)
-            )
-        case "text":
-            return b"".join(b"step %d: loss %d.5, lr 1e-3\n" % (n, n) for n in range(30))
-        case "trainer-state":
-            return (FIXTURES / "trainer_state.json").read_bytes()
-    raise KeyError(format)
 
 
 def read_all(tail: Tail) -> None:
@@ -155,12 +64,6 @@ def seen(tail: Tail) -> Seen:
         if len(steps):
             found[name] = [(int(s), repr(float(v))) for s, v in zip(steps, values, strict=True)]
     return found
-
-
-def read_whole(format: str, path: Path) -> Tail:
-    tail = READERS[format](path)
-    read_all(tail)
-    return tail
 
 
 def trackio_database(folder: Path) -> Path:
@@ -195,6 +98,153 @@ def mlflow_database_run(database: Path, name: str = "quiet: owl") -> Path:
         (run_id,) = connection.execute(query, (name,)).fetchone()
     connection.close()
     return run_path(database, run_id)
+
+
+def own_run(folder: Path) -> Path:
+    """A run of genui with the metrics of the sample."""
+    run = create_run(find_recipe("shakespeare"), {})
+    run.metrics.write_bytes(whole_log("genui"))
+    return run.path.rename(folder / "night")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A log of one format, and what `inspect` tells of it."""
+
+    name: str = ""
+    """Of its file that grows. Below the log if that is a folder, and else any name will do
+    unless the format is `named`."""
+    content: bytes = b""
+    """Of that file."""
+    is_folder: bool = False
+    """Whether the log is a folder."""
+    named: bool = False
+    """Whether a file of another name is none."""
+    beside: tuple[tuple[str, str], ...] = ()
+    """The other files of the folder, each with its content."""
+    make: Callable[[Path], Path] | None = None
+    """Makes the log in a folder, and returns its path, if it takes more than files."""
+    is_rewritten: bool = False
+    """Whether the file is written whole, again and again."""
+    step: int = 29
+    metric: str = "loss"
+    last: float = 29.5
+    """The last value of that metric."""
+    state: str = "writing"
+
+
+def _lines(line: str) -> bytes:
+    """The line for each of the steps 0 to 29, which are its N."""
+    return "".join(line.replace("N", f"{step}") for step in range(30)).encode()
+
+
+SAMPLES = {
+    "genui": Sample(
+        name="metrics.jsonl", is_folder=True, make=own_run,
+        content=_lines('{"step":N,"time":1N,"loss":N.5,"lr":1e-3}\n'),
+    ),
+    "tensorboard": Sample(
+        name="events.out.tfevents.1", content=event_files()[0].read_bytes(),
+        step=300, metric="train/loss", last=2 / 301,
+    ),
+    "wandb": Sample(
+        name="run-x.wandb", content=(FIXTURES / "run-fixture.wandb").read_bytes(),
+        step=9, metric="late", last=1.0, state="finished",
+    ),
+    "wandb-url": Sample(
+        name="history.wandb-url", named=True,
+        content=_lines('{"wandb_step":N,"time":1N,"metrics":{"loss":N.5}}\n'),
+    ),
+    "csv": Sample(
+        name="night.csv", content=(FIXTURES / "metrics.csv").read_bytes(),
+        step=5, metric="train_loss", last=2 / 6,
+    ),
+    "jsonl": Sample(
+        name="night.jsonl", metric="train/loss",
+        content=_lines('{"global_step":N,"timestamp":1N,"train":{"loss":N.5}}\n'),
+    ),
+    "trainer-state": Sample(
+        name="trainer_state.json", named=True, is_rewritten=True,
+        content=(FIXTURES / "trainer_state.json").read_bytes(),
+        step=40, last=2 / 41, state="finished",
+    ),
+    "mlflow": Sample(
+        name="metrics/loss", is_folder=True,
+        content=(mlflow_run() / "metrics" / "loss").read_bytes(),
+        beside=(("meta.yaml", "run_id: abc\nrun_name: run\nstatus: 1\n"),), last=2 / 30,
+    ),
+    "clearml": Sample(
+        name="metrics.jsonl", is_folder=True, metric="loss/val",
+        content=_lines(
+            '[{"type":"training_stats_scalar","metric":"loss","variant":"val",'
+            '"iter":N,"value":N.5}]\n'
+        ),
+        beside=(("task.json", '{"name": "night", "project_name": "owls"}'),),
+    ),
+    "dvclive": Sample(
+        name="plots/metrics/train/loss.tsv", is_folder=True, metric="train/loss",
+        content=b"step\tloss\n" + _lines("N\tN.5\n"), beside=(("metrics.json", "{}"),),
+    ),
+    "text": Sample(name="night.log", content=_lines("step N: loss N.5, lr 1e-3\n")),
+    "trackio": Sample(
+        make=lambda folder: trackio_run(trackio_database(folder)), step=2, last=2 / 3,
+    ),
+    "mlflow-db": Sample(
+        make=lambda folder: mlflow_database_run(mlflow_database(folder)),
+        metric="train/acc", last=2.9, state="finished",
+    ),
+}  # fmt: skip
+"""A row for a new format puts it through every fault (cut, garbage, replaced, refused, a pipe),
+between other logs, and through `inspect`."""
+
+GROWING = [format for format, sample in SAMPLES.items() if sample.content]
+APPENDED = [format for format in GROWING if not SAMPLES[format].is_rewritten]
+
+
+def whole_log(format: str) -> bytes:
+    """What is in the file of a log of that format."""
+    return SAMPLES[format].content
+
+
+def growing_file(format: str, path: Path) -> Path:
+    """The file that is written in a log at that path; what it needs beside it is made."""
+    sample = SAMPLES[format]
+    if not sample.is_folder:
+        return path
+    file = path / sample.name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for name, text in sample.beside:
+        (path / name).write_text(text)
+    return file
+
+
+def write_log(format: str, path: Path) -> Path:
+    """Writes a whole log of that format at the path; the file that is written."""
+    file = growing_file(format, path)
+    file.write_bytes(whole_log(format))
+    return file
+
+
+def make_log(format: str, folder: Path) -> Path:
+    """A log of that format in a folder that is searched; the path at which it is found."""
+    sample = SAMPLES[format]
+    if sample.make is not None:
+        return sample.make(folder)
+    path = folder / ("night" if sample.is_folder else f"night/{sample.name}")
+    path.parent.mkdir(exist_ok=True)
+    file = write_log(format, path)
+    return path if sample.is_folder else FORMATS[format].place(file, folder)
+
+
+def open_log(format: str, path: Path) -> Tail:
+    """The reader of a log of that format, which has read nothing yet."""
+    return FORMATS[format].open(path)
+
+
+def read_whole(format: str, path: Path) -> Tail:
+    tail = open_log(format, path)
+    read_all(tail)
+    return tail
 
 
 def tfrecord(data: bytes) -> bytes:

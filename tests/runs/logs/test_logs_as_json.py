@@ -6,45 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from log_makers import (
-    FIXTURES,
-    clearml_session,
-    mlflow_database,
-    mlflow_database_run,
-    mlflow_run,
-    trackio_database,
-    trackio_run,
-    whole_log,
-    write_log,
-)
+from log_makers import SAMPLES, make_log
 
 from genui.cli.main import main
-from genui.logs.formats import FORMATS
 
 Capture = pytest.CaptureFixture[str]
-
-
-def log_of(format: str, folder: Path) -> Path:
-    """A log of that format, of more than one step."""
-    if format == "trackio":
-        return trackio_run(trackio_database(folder))
-    if format == "clearml":
-        return clearml_session(folder / "offline-1")
-    if format == "mlflow-db":
-        return mlflow_database_run(mlflow_database(folder))
-    if format == "tensorboard":
-        return FIXTURES / "tensorboard-hparams"
-    if format == "mlflow":
-        return mlflow_run()
-    if format == "dvclive":
-        write_log(format, folder / "run")
-        return folder / "run"
-    suffix = {"wandb": ".wandb", "wandb-url": ".wandb-url", "csv": ".csv", "jsonl": ".jsonl"}.get(
-        format, ""
-    )
-    path = folder / (f"history{suffix}" if suffix else "trainer_state.json")
-    path.write_bytes(whole_log(format))
-    return path
 
 
 def inspected(path: Path, capsys: Capture) -> tuple[dict[str, str], dict[str, Any]]:
@@ -56,9 +22,9 @@ def inspected(path: Path, capsys: Capture) -> tuple[dict[str, str], dict[str, An
     return dict(re.split("  +", line, maxsplit=1) for line in lines), told
 
 
-@pytest.mark.parametrize("format", [format for format in FORMATS if format != "genui"])
+@pytest.mark.parametrize("format", [format for format in SAMPLES if format != "genui"])
 def test_json_tells_what_the_text_tells(format: str, tmp_path: Path, capsys: Capture):
-    path = log_of(format, tmp_path)
+    path = make_log(format, tmp_path)
     text, told = inspected(path, capsys)
     assert told["path"] == text["log"] == str(path)
     assert told["format"] == text["format"] == format
@@ -70,35 +36,14 @@ def test_json_tells_what_the_text_tells(format: str, tmp_path: Path, capsys: Cap
     config = told["info"]["config"]
     assert config.keys() == set(re.findall(r"(\S+?)=", text.get("config", "")))
     assert told["age"] >= 0
-
-
-@pytest.mark.parametrize(
-    ("format", "step", "metric", "last", "state"),
-    [
-        ("tensorboard", 0, "score", 0.5, None),
-        ("wandb", 9, "late", 1.0, "finished"),
-        ("csv", 5, "train_loss", 2 / 6, "writing"),
-        ("jsonl", 29, "train/loss", 29.5, "writing"),
-        ("trainer-state", 40, "loss", 2 / 41, "finished"),
-        ("trackio", 2, "loss", 2 / 3, "writing"),
-        ("mlflow", 29, "train/acc", 2.9, "finished"),
-        ("clearml", 3, "loss/val", 0.5, "writing"),
-        ("mlflow-db", 29, "train/acc", 2.9, "finished"),
-    ],
-)
-def test_json_tells_the_step_the_state_and_the_last_values(
-    format: str, step: int, metric: str, last: float, state: str | None, tmp_path: Path,
-    capsys: Capture,
-):  # fmt: skip
-    _, told = inspected(log_of(format, tmp_path), capsys)
-    assert told["step"] == step
-    assert told["metrics"][metric] == pytest.approx(last)
-    assert told["state"] == state or state is None
+    sample = SAMPLES[format]
+    assert (told["step"], told["state"]) == (sample.step, sample.state)
+    assert told["metrics"][sample.metric] == pytest.approx(sample.last)
     assert told["loss"] == told["metrics"].get("loss")
 
 
 def test_json_tells_the_settings_and_the_value_called_val(tmp_path: Path, capsys: Capture):
-    _, told = inspected(log_of("wandb", tmp_path), capsys)
+    _, told = inspected(make_log("wandb", tmp_path), capsys)
     assert told["info"]["config"] == {"lr": 3e-4, "model": {"dim": 64}}
     assert (told["val"], told["metrics"]["nan"]) == (None, None)
     path = tmp_path / "val.jsonl"

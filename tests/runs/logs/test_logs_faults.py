@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from log_makers import (
     APPENDED,
-    READERS,
+    GROWING,
     event,
     event_body,
     growing_file,
+    open_log,
     read_all,
     read_whole,
     refusal,
@@ -30,14 +31,14 @@ from genui.logs.trackio import TrackioTail
 from genui.logs.wandb import WandbTail
 
 
-@pytest.mark.parametrize("format", READERS)
+@pytest.mark.parametrize("format", GROWING)
 def test_a_log_that_is_not_there_changes_nothing(format: str, tmp_path: Path):
-    tail = READERS[format](tmp_path / "none")
+    tail = open_log(format, tmp_path / "none")
     assert not tail.read()
     assert (dict(tail.series), tail.progress) == ({}, 1.0)
 
 
-@pytest.mark.parametrize("format", READERS)
+@pytest.mark.parametrize("format", GROWING)
 def test_a_log_removed_while_open_keeps_what_was_read(format: str, tmp_path: Path):
     path = tmp_path / "log"
     file = write_log(format, path)
@@ -48,7 +49,7 @@ def test_a_log_removed_while_open_keeps_what_was_read(format: str, tmp_path: Pat
     assert seen(tail) == before
 
 
-@pytest.mark.parametrize("format", READERS)
+@pytest.mark.parametrize("format", GROWING)
 def test_a_log_put_back_is_read_again(format: str, tmp_path: Path):
     path = tmp_path / "log"
     file = write_log(format, path)
@@ -128,7 +129,7 @@ def test_the_newest_checkpoint_counts(tmp_path: Path):
     assert seen(tail) == {"loss": [(20, "2.0")]}
 
 
-@pytest.mark.parametrize("format", READERS)
+@pytest.mark.parametrize("format", GROWING)
 def test_a_log_that_may_not_be_read_is_named(
     format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -140,7 +141,7 @@ def test_a_log_that_may_not_be_read_is_named(
 
     monkeypatch.setattr(os, "open", refused)
     with pytest.raises(GenuiError, match=r"cannot read .*log\S*: permission denied; check"):
-        READERS[format](path).read()
+        open_log(format, path).read()
 
 
 @pytest.mark.parametrize("format", ["tensorboard", "wandb", "csv", "trainer-state"])
@@ -151,14 +152,14 @@ def test_a_log_of_another_program_is_refused_in_one_line(
     path = tmp_path / "log"
     path.write_bytes(content)
     with pytest.raises(GenuiError, match=r"log.*(name|remove|not of)") as refusal:
-        read_all(READERS[format](path))
+        read_all(open_log(format, path))
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("format", READERS)
+@pytest.mark.parametrize("format", GROWING)
 def test_a_pipe_in_place_of_a_log_never_hangs(format: str, tmp_path: Path):
     os.mkfifo(growing_file(format, tmp_path / "log"))
-    line = refusal(READERS[format](tmp_path / "log"))
+    line = refusal(open_log(format, tmp_path / "log"))
     assert not line or "not a regular file" in line
 
 
@@ -170,7 +171,7 @@ def test_steps_that_go_back_are_an_overlap_and_the_last_value_counts(tmp_path: P
         "genui": "".join(f'{{"step":{s},"loss":{n}}}\n' for n, s in enumerate(steps)),
     }.items():
         path = tmp_path / format
-        path.write_text(lines)
+        growing_file(format, path).write_text(lines)
         tail = read_whole(format, path)
         assert seen(tail) == {
             "loss": [(1, "0.0"), (2, "1.0"), (3, "5.0"), (4, "6.0"), (5, "7.0"), (6, "9.0")]
@@ -303,3 +304,20 @@ def test_watching_a_database_leaves_no_files_beside_it(tmp_path: Path):
     read_all(tail)
     assert seen(tail)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_an_error_of_the_disk_passes_also_where_nothing_new_is_written(tmp_path: Path):
+    log, aside = tmp_path / "log.jsonl", tmp_path / "aside"
+    log.write_bytes(whole_log("jsonl"))
+    tail = open_log("jsonl", log)
+    read_all(tail)
+    before = seen(tail)
+    log.rename(aside)
+    log.mkdir()  # reading a folder is such an error
+    with pytest.raises(GenuiError, match=r"cannot read .*log\.jsonl: is a directory"):
+        tail.read()
+    log.rmdir()
+    aside.rename(log)
+    read_all(tail)
+    assert seen(tail) == before
+    assert tail.bad_lines == 0

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from log_makers import (
     FIXTURES,
+    GROWING,
+    SAMPLES,
     event,
     mlflow_database,
     mlflow_run,
@@ -21,6 +23,7 @@ from log_makers import (
 )
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.manual import PAGES
 from genui.cli.main import main
 from genui.logs import find, open_tail
 from genui.logs.find import find_logs, summarise_log
@@ -29,10 +32,6 @@ from genui.recipes import find_recipe
 from genui.runs.layout import create_run
 
 Capture = pytest.CaptureFixture[str]
-FOLDERS = ("genui", "mlflow", "clearml", "dvclive")
-"""Formats whose log is a folder of its own."""
-
-DATABASES = ("trackio", "mlflow-db")
 
 
 @pytest.fixture
@@ -178,10 +177,9 @@ def test_own_runs_are_found_beside_others(tmp_path: Path, monkeypatch: pytest.Mo
     assert [s.run for s in find_logs(run.path)] == [run]
 
 
-@pytest.mark.parametrize("format", [f for f in FORMATS if f not in FOLDERS + DATABASES])
+@pytest.mark.parametrize("format", [f for f in GROWING if not SAMPLES[f].is_folder])
 def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path: Path):
-    names = {"trainer-state": "trainer_state.json", "wandb-url": "history.wandb-url"}
-    name = names.get(format, "log.txt")
+    name = SAMPLES[format].name if SAMPLES[format].named else "log.txt"
     path = tmp_path / name
     path.write_bytes(whole_log(format))
     (found,) = find_logs(path)
@@ -361,7 +359,7 @@ PLUGIN = """
 import re
 from dataclasses import dataclass
 from genui.logs.base import Format, Log
-from genui.logs.text import JsonlTail
+from genui.logs.json_lines import JsonlTail
 
 @dataclass(frozen=True)
 class Jobs(Format):
@@ -401,3 +399,28 @@ def test_formats_of_a_plug_in_are_found_and_read(tmp_path: Path, monkeypatch: py
         read_all(tail)
         assert len(seen(tail)["train/loss"]) == 30
         assert summarise_log(one.run.path, one.format).fault == ""
+
+
+def test_the_log_format_of_the_manual_follows_several_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    page = (PAGES / "extend.md").read_text("utf-8").partition("## Add a log format")[2]
+    (tmp_path / "plug.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    monkeypatch.setenv("GENUI_PLUGINS", str(tmp_path / "plug.py"))
+    folder = tmp_path / "logs" / "night"
+    folder.mkdir(parents=True)
+    (folder / "loss.pairs").write_text("1 0.5\n2 nothing\n3 0.25\n")
+    (one,) = find_logs(tmp_path / "logs")
+    assert (one.format, one.info.name, one.fault) == ("pairs", "night", "")
+    tail = open_tail(one)
+    read_all(tail)
+    assert ({name: len(series) for name, series in tail.series.items()}, tail.bad_lines) == (
+        {"loss": 2}, 1,
+    )  # fmt: skip
+    with (folder / "loss.pairs").open("a") as file:
+        file.write("4 0.125\n5 0.1")  # the last is not whole yet
+    (folder / "acc.pairs").write_text("4 0.9\n")
+    read_all(tail)
+    assert {name: series.steps.tolist() for name, series in tail.series.items()} == {
+        "loss": [1, 3, 4], "acc": [4],
+    }  # fmt: skip

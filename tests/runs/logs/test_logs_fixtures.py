@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from log_makers import (
     FIXTURES,
-    READERS,
+    GROWING,
+    SAMPLES,
     mlflow_database,
     mlflow_database_run,
     mlflow_run,
+    open_log,
     read_all,
     read_whole,
     seen,
@@ -26,8 +28,9 @@ from log_makers import (
 
 from genui.logs.base import Tail
 from genui.logs.find import find_logs
+from genui.logs.formats import FORMATS
+from genui.logs.json_lines import JsonlTail
 from genui.logs.mlflow import MlflowDatabaseTail
-from genui.logs.text import JsonlTail
 from genui.logs.trackio import TrackioTail
 from genui.logs.wandb import WandbTail
 
@@ -41,11 +44,16 @@ def values_of(tail: Tail, name: str) -> list[tuple[int, float]]:
     return list(zip(steps.tolist(), values.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("format", READERS)
+def test_each_format_has_a_sample():
+    missing = FORMATS.keys() - SAMPLES.keys()
+    assert not missing, f"{missing} of genui/logs/formats.py need a row in SAMPLES of log_makers.py"
+
+
+@pytest.mark.parametrize("format", GROWING)
 def test_nothing_in_a_good_log_is_bad(format: str, tmp_path: Path):
     path = tmp_path / "log"
     write_log(format, path)
-    tail = READERS[format](path)
+    tail = open_log(format, path)
     assert tail.progress == 0.0
     read_all(tail)
     assert (tail.bad_lines, tail.progress) == (0, 1.0)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from log_makers import read_all, seen
 
+from genui.logs.json_lines import JsonlTail
 from genui.logs.tables import CsvTail
-from genui.logs.text import JsonlTail
 
 
 def append(path: Path, text: str, age: float = 0.0) -> None:

@@ -93,6 +93,23 @@ def test_a_name_that_no_copy_can_have_leaves_the_other_files(logs: Path) -> None
     assert [path.name for path in root.glob("*.jsonl")] == ["main.jsonl"]
 
 
+def test_the_files_of_every_format_are_copied_also_of_a_plug_in(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in = tmp_path / "mine.py"
+    plug_in.write_text(
+        "import re\nfrom genui.logs.base import Format\n"
+        "from genui.logs.json_lines import JsonlTail\n"
+        "LOGS = [Format('pairs', 'pairs', JsonlTail, re.compile('.+[.]pairs'))]\n"
+    )
+    names = ("loss.pairs", "events.out.tfevents.1", "run-a.wandb", "a.csv", "slurm-7", "step-1.txt")
+    for name in (*names, "weights.bin"):
+        (logs / name).write_bytes(b"1 0.5\n")
+    monkeypatch.setenv("GENUI_PLUGINS", str(plug_in))
+    root = fetch_once(Place("host", str(logs)))
+    assert {path.name for path in root.glob("[!.]*")} == {"main.jsonl", *names}
+
+
 def test_a_reply_without_an_end_is_not_kept() -> None:
     shell = Shell("host", ask=False)
     with pytest.raises(LinkLostError, match="host: sends more than was asked for"):

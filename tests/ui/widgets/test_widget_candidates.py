@@ -4,7 +4,8 @@ from rich.cells import cell_len
 from widget_stage import Stage, lines_of, styles_of
 
 from genui.protocol import Candidate, TextFrame
-from genui.ui.widgets.candidates import Candidates, bar, token_text
+from genui.render.shares import bar
+from genui.ui.widgets.candidates import Candidates, token_text
 
 TABLE_ODDS = (
     Candidate(5, " the", 0.31, 0.36, 4.25, ""),

@@ -55,7 +55,7 @@ async def test_smoothing_draws_the_raw_values_behind_a_line() -> None:
         assert lines_of(curve)[0].strip() == "━ loss ⠒ raw"
         smoothed = {style for text, style in styles_of(curve) if "\u2801" <= text[0] <= "\u28ff"}
         assert len(smoothed) == 2
-        curve.smoothing = 0.0
+        curve.set(smoothing=0.0)
         await pilot.pause()
         assert lines_of(curve)[0].strip() == "━ loss"
         plain = {style for text, style in styles_of(curve) if "\u2801" <= text[0] <= "\u28ff"}
@@ -68,10 +68,10 @@ async def test_cursor_and_log_axis_are_drawn_when_set() -> None:
         curve.set_series({"loss": (STEPS, np.exp(-STEPS / 50))})
         await pilot.pause()
         bars = sum(line.count("│") for line in lines_of(curve))
-        curve.cursor = 600.0
+        curve.set(cursor=600.0)
         await pilot.pause()
         assert sum(line.count("│") for line in lines_of(curve)) > bars
-        curve.log_y = True
+        curve.set(log_y=True)
         await pilot.pause()
         assert any(line.strip().startswith("1e-") for line in lines_of(curve))
 

@@ -6,6 +6,7 @@ import pytest
 from widget_stage import CountingDriver, Stage, lines_of, settle, styles_of
 
 from genui.protocol import ImageFrame
+from genui.ui.textual_parts import driver_of
 from genui.ui.widgets.image import ImageView
 
 
@@ -52,7 +53,7 @@ async def test_frames_choose_the_guess_or_the_noisy_image() -> None:
 
 
 async def octets_of(image: ImageView, frame: np.ndarray) -> int:
-    driver = image.app._driver
+    driver = driver_of(image.app)
     assert isinstance(driver, CountingDriver)
     await settle(0.05)
     before = driver.octets

@@ -8,15 +8,16 @@ from widget_stage import CountingDriver, Stage, lines_of, settle, styles_of
 from genui.protocol import (
     EditAt,
     Piece,
-    Say,
+    SendMessage,
     Start,
     TextFrame,
     TextSettings,
     label_message,
     label_turn,
 )
+from genui.ui.textual_parts import driver_of
 from genui.ui.traces.compare import Moment
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.prose import Prose, Written, surprise_class
 
 
@@ -136,7 +137,7 @@ async def test_a_token_costs_its_line_and_a_new_line_costs_no_more() -> None:
     running = asyncio.create_task(app.run_async(size=(80, 30)))
     while not prose.is_mounted or not prose.size:
         await asyncio.sleep(0.01)
-    driver = app._driver
+    driver = driver_of(app)
     assert isinstance(driver, CountingDriver)
     prose.writing = True
     costs = []
@@ -316,9 +317,11 @@ async def test_a_new_line_that_was_looked_at_is_seen() -> None:
 async def test_another_branch_of_the_same_prompt_replaces_what_differs() -> None:
     prose = Prose()
 
-    def trace(*frames: TextFrame) -> Trace[TextFrame]:
+    def trace(*frames: TextFrame) -> ShownTrace[TextFrame]:
         prompt = Start(trace=0, model="m", prompt="I", seed=1, settings=TextSettings())
-        return Trace(request=prompt, first=1, frames=list(frames), model_prompt="I", started=True)
+        return ShownTrace(
+            request=prompt, first=1, frames=list(frames), model_prompt="I", started=True
+        )
 
     async with Stage(prose).run_test(size=(40, 5)):
         same, one, other = (
@@ -345,8 +348,8 @@ async def test_a_chat_has_labels_or_its_template_and_the_cursor_only_meets_token
     end = token(2, "", special="<|end|>")
     said = (Piece("template", "<|user|>"), *label_message("More"))
     frames = [token(1, "Yes"), end, token(3, "No", before=said)]
-    trace: Trace[TextFrame] = Trace(
-        request=replace(start, edits=(EditAt(step=3, edit=Say("Why?")),)),
+    trace: ShownTrace[TextFrame] = ShownTrace(
+        request=replace(start, edits=(EditAt(step=3, edit=SendMessage("Why?")),)),
         first=1,
         frames=frames,
         pieces=(Piece("template", "<|user|>"), label_turn("user", True), Piece("text", "Hi"),
@@ -371,3 +374,53 @@ async def test_a_chat_has_labels_or_its_template_and_the_cursor_only_meets_token
         prose.point(3)
         assert [text for text, style in styles_of(prose) if "reverse" in style] == ["No"]
         assert prose.bits_per_token == 1.0
+
+
+async def test_the_marks_of_a_watermark_have_a_colour_and_a_line_under_them() -> None:
+    def token(step: int, text: str, marks: tuple[int, int]) -> TextFrame:
+        return TextFrame(
+            trace=1, step=step, token=step, text=text, surprisal=9, entropy=1, candidates=(),
+            marks=marks,
+        )  # fmt: skip
+
+    settings = TextSettings(watermark="green")
+    frames = [token(1, "Yes", (1, 1)), token(2, "no", (0, 1)), token(3, "so", (0, 0))]
+    trace: ShownTrace[TextFrame] = ShownTrace(
+        request=Start(trace=0, model="m", prompt="Hi", seed=1, settings=settings),
+        first=1,
+        frames=frames,
+        model_prompt="Hi",
+        started=True,
+    )
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        prose.begin_trace(trace, marks=True)
+        prose.append_frames(frames)
+        looks = dict(styles_of(prose))
+        assert len({looks[word] for word in ("Yes", "no", "so")}) == 3
+        assert [word for word, style in looks.items() if "underline" in style] == ["Yes"]
+        prose.begin_trace(trace)
+        prose.append_frames(frames)
+        assert len({style for text, style in styles_of(prose) if text.strip()}) == 2, (
+            "without marks the prompt, and tokens of one surprise"
+        )
+
+
+async def test_of_several_gaps_the_text_after_the_one_that_is_filled_stays() -> None:
+    def token(step: int, text: str, *before: Piece) -> TextFrame:
+        return TextFrame(
+            trace=1, step=step, token=step, text=text, surprisal=1.0, entropy=1.0, candidates=(),
+            before=before,
+        )  # fmt: skip
+
+    start = Start(trace=1, model="m", prompt="", seed=0, settings=TextSettings())
+    frames = [token(1, "1"), token(2, ""), token(3, "2", Piece("text", "; b = "))]
+    trace: ShownTrace[TextFrame] = ShownTrace(request=start, first=1, frames=frames, started=True)
+    trace.model_prompt, trace.model_suffix = "a = ", "; b = <FILL>; c"
+    prose = Prose()
+    async with Stage(prose).run_test(size=(60, 4)):
+        for step, text in ((0, "a = ; b = <FILL>; c"), (2, "a = 1; b = <FILL>; c")) * 2:
+            prose.show_trace(trace, Moment(3, frames[2], "x", 0, False, ""))
+            assert written(prose)[0] == "a = 1; b = 2; c"
+            prose.show_trace(trace, Moment(step, frames[0], "x", 0, False, ""))
+            assert written(prose)[0] == text

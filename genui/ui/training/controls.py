@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from textual.widget import Widget
 
 from genui.base.errors import GenuiError
+from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.runs.control import (
     HIGHEST_LR,
@@ -27,7 +28,12 @@ from genui.runs.listing import find_sweep
 from genui.ui import messages
 from genui.ui.keys import bind_actions
 from genui.ui.watcher import RunView
-from genui.ui.widgets.dialogs import ConfirmScreen, ValueScreen, ask
+from genui.ui.widgets.dialogs import ConfirmScreen, ask, make_value_screen
+
+with late_imports():
+    from genui import recipes
+    from genui.runs import launch, sweep
+    from genui.ui import new_run
 
 CONFIRMATIONS: dict[Command, str] = {
     "pause": "pause requested: it takes effect after this step",
@@ -110,7 +116,7 @@ def _checkpoint_refusal(view: RunView, verb: str) -> str:
 
 
 def stop_text(view: RunView) -> str:
-    """What stopping the run does."""
+    """The effect of stopping the run."""
     if view.summary.info.kind == "script":
         if "command" in view.summary.info.config:  # of `genui run`
             return "Its command gets Ctrl+C, after 15 s SIGTERM."
@@ -143,11 +149,11 @@ class _Toggle(NamedTuple):
     requested: str = ""
 
 
-class Steering:
+class RunControls:
     """Gives commands to the run that a widget or screen, the host, shows.
 
     Each command shows a line when it is sent and another with the run's reply. Lines and requests
-    go to the host as messages: `Say`, `Acted`, `Generate` and `OpenRun`. `run` returns the
+    go to the host as messages: `ShowStatus`, `Acted`, `Generate` and `OpenRun`. `run` returns the
     newest view of the run.
     """
 
@@ -162,7 +168,7 @@ class Steering:
         bind_actions(host, self)
 
     def names_of_keys(self, pane: str) -> dict[str, str]:
-        """What Space does to the run now, by the id of its key."""
+        """The action of Space on the run now, as the id of its key."""
         view = self._run()
         hints = key_hints(view) if view is not None else []
         return {
@@ -259,7 +265,7 @@ class Steering:
     # --- helpers --------------------------------------------------------------------------
 
     def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
-        self._host.post_message(messages.Say(clean_line(line), kind))
+        self._host.post_message(messages.ShowStatus(clean_line(line), kind))
 
     def _work(self, work: Coroutine[Any, Any, None], group: str, exclusive: bool = False) -> None:
         worker = messages.say_errors(self._host, work)
@@ -297,15 +303,11 @@ class Steering:
         self._say(line, "note")
 
     async def _resume(self, run: RunDir) -> None:
-        from genui.runs.launch import resume  # imports all recipes: only when needed
-
-        await asyncio.to_thread(resume, run)
+        await asyncio.to_thread(launch.resume, run)
         self._say("resuming from the newest checkpoint", "note")
 
     async def _retry(self, run: RunDir) -> None:
-        from genui.runs.launch import retry  # imports all recipes: only when needed
-
-        new = await asyncio.to_thread(retry, run)
+        new = await asyncio.to_thread(launch.retry, run)
         self._host.post_message(messages.OpenRun(new))
         self._say(f"{new.id} starts again with the same settings", "note")
 
@@ -317,16 +319,13 @@ class Steering:
         hint += " The schedule keeps its shape."
 
         value = "" if current is None else f"{current:g}"
-        screen = ValueScreen("Learning rate", value, hint, parse_learning_rate)
+        screen = make_value_screen("Learning rate", value, hint, parse_learning_rate)
         ask(self._host, screen, partial(self._send, view.summary.run))
 
     async def _branch(self, view: RunView, step: float | None) -> None:
         # Only this needs the recipes; imported at the top, they would delay the first curve.
-        from genui.recipes import recipe_from_dict
-        from genui.ui.new_run import NewRunScreen, source_of_run
-
         run, name = view.summary.run, view.summary.info.name
-        recipe = recipe_from_dict(view.summary.info.recipe)
+        recipe = recipes.recipe_from_dict(view.summary.info.recipe)
         steps = await asyncio.to_thread(checkpoint_steps, run)
         if not steps:
             self._say("this run has no checkpoint yet: ^s writes one", "note")
@@ -338,31 +337,28 @@ class Steering:
 
         before = [checkpoint for checkpoint in steps if step is not None and checkpoint <= step]
         chosen = before[-1] if before else steps[-1]
-        source = source_of_run(run, clean_line(name, 40), recipe, steps, chosen)
-        ask(self._host, NewRunScreen(source=source), started)
+        source = new_run.source_of_run(run, clean_line(name, 40), recipe, steps, chosen)
+        ask(self._host, new_run.NewRunScreen(source=source), started)
 
 
 # --- Sweeps, from the table of runs -----------------------------------------------------------
 
 
 def control_sweep(host: Widget, name: str, command: Literal["stop", "resume"]) -> None:
-    """Stop the sweep with its trials, if the user confirms it, or go on with it. The host shows
-    what became of it."""
+    """Stop the sweep with its trials, if the user confirms it, or continue it."""
 
     def act() -> str:
-        from genui.runs import sweep  # imports all recipes: only when needed
-
         folder = find_sweep(name)
         if folder is None:
             raise GenuiError(f"the folder of sweep {name} is gone: its trials are ordinary runs")
         if command == "resume":
-            return f"sweep {name} goes on: {sweep.resume(folder)} of its trials are left"
+            return f"sweep {name} continues: {sweep.resume(folder)} of its trials are left"
         sweep.stop(folder)
         return f"sweep {name} stops: its trials write their checkpoints"
 
     async def work() -> None:
         line = await asyncio.to_thread(act)
-        host.post_message(messages.Say(clean_line(line), "note"))
+        host.post_message(messages.ShowStatus(clean_line(line), "note"))
 
     def begin(_: object = None) -> None:
         worker = messages.say_errors(host, work())

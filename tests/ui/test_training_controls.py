@@ -19,9 +19,9 @@ from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, write_info
 from genui.runs.listing import summarise
 from genui.ui import keys, messages
-from genui.ui.training import steering
-from genui.ui.training.steering import (
-    Steering,
+from genui.ui.training import controls
+from genui.ui.training.controls import (
+    RunControls,
     key_hints,
     refusal,
     stop_text,
@@ -49,7 +49,7 @@ class Host:
 
     @property
     def said(self) -> list[str]:
-        return [one.line for one in self.posted if isinstance(one, messages.Say)]
+        return [one.line for one in self.posted if isinstance(one, messages.ShowStatus)]
 
     async def until_said(self, text: str) -> None:
         await until(lambda: any(text in line for line in self.said), lambda: str(self.said))
@@ -64,7 +64,7 @@ async def until(true: Callable[[], bool], found: Callable[[], str] = str) -> Non
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steering, "POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(controls, "POLL_INTERVAL", 0.01)
 
 
 def view_of(run: RunDir, format: str = "genui") -> RunView:
@@ -72,9 +72,9 @@ def view_of(run: RunDir, format: str = "genui") -> RunView:
     return RunView(summary, has_checkpoint=bool(checkpoint_steps(run)))
 
 
-def steered(run: RunDir | None, format: str = "genui") -> tuple[Host, Steering]:
+def steered(run: RunDir | None, format: str = "genui") -> tuple[Host, RunControls]:
     host: Any = Host()
-    return host, Steering(host, lambda: None if run is None else view_of(run, format))
+    return host, RunControls(host, lambda: None if run is None else view_of(run, format))
 
 
 def make_script(run: RunDir) -> None:
@@ -149,13 +149,13 @@ async def test_a_run_that_dies_before_it_obeys_says_so() -> None:
 async def test_a_slow_answer_is_said_once_and_waited_for(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steering, "SLOW", 0.0)
+    monkeypatch.setattr(controls, "SLOW", 0.0)
     host, steer = steered(run)
     steer.give("pause")
     await host.until_said("waiting")
     await asyncio.sleep(0.05)
     assert sum(line.startswith("waiting") for line in host.said) == 1
-    monkeypatch.setattr(steering, "TIMEOUT", 0.0)
+    monkeypatch.setattr(controls, "TIMEOUT", 0.0)
     await host.until_said("no answer to pause")
 
 
@@ -163,11 +163,11 @@ async def test_a_full_disk_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPa
     def full(run: RunDir, command: str, value: float | None) -> None:
         raise GenuiError(f"cannot write {run.control}: no space left on device")
 
-    monkeypatch.setattr(steering, "send_live", full)
+    monkeypatch.setattr(controls, "send_live", full)
     host, steer = steered(run)
     steer.give("checkpoint")
     await host.until_said("cannot write")
-    assert [one.kind for one in host.posted if isinstance(one, messages.Say)] == ["error"]
+    assert [one.kind for one in host.posted if isinstance(one, messages.ShowStatus)] == ["error"]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_without_a_run_each_command_says_so() -> None:
     assert host.said == ["no run is shown yet: nothing to control"] * 5
     assert {"training.pause", "training.rate"} < steer.refused_keys("training")
     assert steer.refused_keys("training") <= {
-        f"training.{key}" for key in (*steering.KEYS, "branch", "generate", "resume")
+        f"training.{key}" for key in (*controls.KEYS, "branch", "generate", "resume")
     }
 
 

@@ -1,4 +1,4 @@
-"""Samplers: short functions from one noise level to the next; `genui.protocol.SAMPLERS` lists them.
+"""Samplers: short functions from one noise level to the next, and their table.
 
 All work on x = x₀ + σ·noise (Karras et al. 2022). A sampler gets the denoised prediction at the
 current level and at earlier ones, and calls the model again only if its method needs it. A step
@@ -6,19 +6,22 @@ depends on its arguments alone, so repeating it gives the same bits.
 
 Names follow k-diffusion: `h` is the length of a step in λ = -log σ. `old` is the previous level and
 `older` the one before. With too little history a multistep method takes a step of lower order.
+Nothing here imports torch: the shell and the app list samplers too.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from torch import Tensor
+from msgspec import Struct
 
-from genui.base.errors import GenuiError
-from genui.protocol import SAMPLERS, ImageSettings
+from genui.base.plugins import Table
 
-SIGMA_MAX = 40.0
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LONG_STEP = 5.0
 """Above this ratio of two noise levels, Heun's step is taken in log σ.
@@ -26,27 +29,8 @@ LONG_STEP = 5.0
 Averaging two slopes multiplies an error of the denoiser at the lower level by about half the
 ratio: the two steps 40 → 1 → 0 gave images a hundred times too large."""
 
-Denoise = Callable[[Tensor, float], Tensor]
+Denoise = Callable[["Tensor", float], "Tensor"]
 """(x, σ) to the denoised prediction."""
-
-
-# --- noise levels ---------------------------------------------------------------------
-
-
-def sigmas(settings: ImageSettings, sigma_max: float = SIGMA_MAX) -> tuple[float, ...]:
-    """`steps` + 1 noise levels from `sigma_max` down to 0 (Karras et al. 2022, eq. 5)."""
-    # Starting from a nearly clean level, the levels must still fall.
-    sigma_min = min(settings.lowest_sigma, sigma_max / 2)
-    if settings.steps == 1:
-        return (sigma_max, 0.0)
-    return (*karras_sigmas(sigma_max, sigma_min, settings.steps, settings.rho), 0.0)
-
-
-def karras_sigmas(start: float, end: float, count: int, rho: float) -> tuple[float, ...]:
-    """`count` >= 2 noise levels from exactly `start` to exactly `end`, evenly spaced in σ^(1/ρ)."""
-    first, last = start ** (1 / rho), end ** (1 / rho)
-    shares = (i / (count - 1) for i in range(1, count - 1))
-    return (start, *((first + share * (last - first)) ** rho for share in shares), end)
 
 
 # --- steps ----------------------------------------------------------------------------
@@ -73,17 +57,8 @@ class Step:
     history: tuple[Point, ...] = ()  # valid earlier levels, the most recent first
 
 
-StepFunction = Callable[[Step, Denoise], Tensor]
+StepFunction = Callable[[Step, Denoise], "Tensor"]
 """(step, model) to x at `step.sigma_next`."""
-
-
-def find_sampler(settings: ImageSettings) -> StepFunction:
-    """The function of the sampler that the settings name. Raises GenuiError if a plug-in gave
-    none."""
-    function = SAMPLERS[settings.sampler].function or FUNCTIONS.get(settings.sampler)
-    if function is None:
-        raise GenuiError(f"sampler {settings.sampler}: its plug-in gives no function; add it there")
-    return function
 
 
 def euler(step: Step, denoise: Denoise) -> Tensor:
@@ -252,15 +227,35 @@ def ddpm(step: Step, denoise: Denoise) -> Tensor:
     return ddim(replace(step, eta=1.0), denoise)
 
 
-FUNCTIONS: Mapping[str, StepFunction] = {
-    "dpmpp-2m": dpmpp_2m,
-    "heun": heun,
-    "euler": euler,
-    "ddim": ddim,
-    "ddpm": ddpm,
-    "dpmpp-3m": dpmpp_3m,
-    "unipc": unipc,
-    "lcm": lcm,
-    "deis": deis,
-}
-"""The function of each sampler that is built in."""
+# --- the table ------------------------------------------------------------------------
+
+
+class Sampler(Struct, frozen=True, kw_only=True):
+    """A way from one noise level to the next."""
+
+    title: str
+    function: StepFunction
+    history: int = 0  # how many earlier levels it uses
+    # Fresh noise per step: none, the share η of the settings, or the full amount.
+    noise: Literal["none", "eta", "full"] = "none"
+    # Whether it corrects the x of its own last step; if so, it cannot continue from another
+    # sampler.
+    corrects: bool = False
+
+
+SAMPLERS: Mapping[str, Sampler] = Table(
+    "genui.samplers",
+    Sampler,
+    {
+        "dpmpp-2m": Sampler(title="DPM-Solver++ 2M", function=dpmpp_2m, history=1, noise="eta"),
+        "heun": Sampler(title="Heun", function=heun),
+        "euler": Sampler(title="Euler", function=euler),
+        "ddim": Sampler(title="DDIM", function=ddim, noise="eta"),
+        "ddpm": Sampler(title="DDPM", function=ddpm, noise="full"),
+        "dpmpp-3m": Sampler(title="DPM-Solver++ 3M", function=dpmpp_3m, history=2, noise="eta"),
+        "unipc": Sampler(title="UniPC", function=unipc, history=2, corrects=True),
+        "lcm": Sampler(title="LCM", function=lcm, noise="full"),
+        "deis": Sampler(title="DEIS", function=deis, history=2),
+    },
+)
+"""Samplers by name, in the order in which the app cycles through them."""

@@ -1,0 +1,168 @@
+"""Images through an autoencoder: originals, what is decoded, and walks between two of them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genui.base.errors import MisuseError
+from genui.base.text import clean, clean_line
+from genui.engine.data.images import CaptionedImages, as_pixels
+from genui.engine.device import Machine, autocast
+from genui.engine.models.frozen import load_frozen
+from genui.engine.sample.media import check_image, read_image, sheet, to_rgb
+from genui.kinds.latent.data import load_sets
+from genui.kinds.latent.network import Autoencoder, autoencoder_config
+from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
+from genui.kinds.latent.walk import AutoencoderSettings
+from genui.protocol import (
+    FROM_DATA,
+    Edit,
+    ImageFrame,
+    RgbImage,
+    SetPrompt,
+    SetSettings,
+    Settings,
+    Start,
+    Started,
+)
+
+DIFFERENCE = 4.0  # times: an error of a sixteenth of the range is easily seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendState:
+    """The immutable state at `step` of a walk between two images."""
+
+    caption: str
+    settings: AutoencoderSettings
+    first: Tensor  # [1, 3, 128, 128] in -1 to 1
+    last: Tensor
+    step: int = 0
+
+    @property
+    def share(self) -> float:
+        """Of the way, 0 to 1."""
+        return self.step / self.settings.steps
+
+
+class AutoencoderGenerator:
+    """Encodes two images and decodes what lies between their latents."""
+
+    def __init__(self, model: Autoencoder, machine: Machine, recipe: AutoencoderRecipe) -> None:
+        self.model, self.machine, self._recipe = model.eval(), machine, recipe
+
+    @cached_property
+    def _sets(self) -> tuple[CaptionedImages, ...]:
+        return load_sets(self._recipe)
+
+    def begin(self, request: Start) -> tuple[BlendState, Started]:
+        settings = _check_settings(request.settings)
+        caption = clean(request.prompt)
+        image, note = self._load_init(request.init, caption)
+        first = _to_tensor(image).to(self.model.mean.device)
+        last = self._find(settings.to) if settings.to else first
+        state = BlendState(caption=caption, settings=settings, first=first, last=last)
+        return state, Started(
+            trace=request.trace,
+            model=request.model,
+            family="autoencoder",
+            medium="image",
+            prompt=caption,
+            total_steps=settings.steps,
+            note=note,
+            init=image if request.init is not None else None,
+        )
+
+    def step(self, state: BlendState) -> tuple[BlendState, ImageFrame]:
+        state = replace(state, step=state.step + 1)
+        return state, self.frame(state)
+
+    def edit(self, state: BlendState, edit: Edit) -> BlendState:
+        match edit:
+            case SetSettings(settings=settings):
+                settings = _check_settings(settings)
+                last = self._find(settings.to) if settings.to else state.first
+                return replace(state, settings=settings, last=last)
+            case SetPrompt(prompt=prompt):
+                caption = clean(prompt)
+                return replace(state, caption=caption, first=self._find(caption))
+        raise MisuseError("an autoencoder has no noise and no tokens; edit its caption or settings")
+
+    @torch.inference_mode()
+    def frame(self, state: BlendState) -> ImageFrame:
+        """Side by side the blend of the pixels, the decoded blend of the latents, and their
+        difference."""
+        pixels = torch.lerp(state.first, state.last, state.share)
+        with autocast(self.machine):
+            first, last = map(self.model.encode, (state.first, state.last))
+            decoded = self.model.decode(torch.lerp(first, last, state.share))
+        decoded = decoded.float().clamp(-1, 1)
+        parts = pixels, decoded, DIFFERENCE * (decoded - pixels)
+        rgb = sheet(to_rgb(torch.cat(parts)), len(parts))
+        return ImageFrame(
+            trace=0,  # set by the trace
+            step=state.step,
+            sigma=0.0,
+            width=len(parts) * SIDE,
+            height=SIDE,
+            x=rgb,
+            denoised=rgb,
+        )
+
+    def note(self, state: BlendState) -> str:
+        return ""
+
+    def finished(self, state: BlendState) -> bool:
+        return state.step >= state.settings.steps
+
+    def total(self, state: BlendState) -> int:
+        return state.settings.steps
+
+    def _load_init(self, init: RgbImage | str | None, caption: str) -> tuple[RgbImage, str]:
+        """The first image, and how it was converted."""
+        if isinstance(init, RgbImage):
+            return check_image(init, SIDE), ""
+        if init is None or init == FROM_DATA:
+            rgb = as_pixels(self._find(caption)[0].cpu().numpy())
+            return RgbImage(width=SIDE, height=SIDE, rgb=rgb.tobytes()), ""
+        return read_image(Path(os.path.expanduser(init)), SIDE)
+
+    def _find(self, caption: str) -> Tensor:
+        """The image of a caption in the training data, [1, 3, 128, 128]."""
+        for images in self._sets:
+            if (rgb := images.compose(caption)) is not None:
+                return torch.from_numpy(rgb)[None].to(self.model.mean.device)
+        raise MisuseError(
+            f"no image of {', '.join(self._recipe.datasets)} is captioned {clean_line(caption)!r}; "
+            "name one as its caption does, such as 'red heart on black', or give an image"
+        )
+
+
+def _check_settings(settings: Settings) -> AutoencoderSettings:
+    if not isinstance(settings, AutoencoderSettings):
+        raise MisuseError("an autoencoder needs the settings of a walk: steps and to")
+    return settings
+
+
+def _to_tensor(image: RgbImage) -> Tensor:
+    """[1, 3, 128, 128] in -1 to 1."""
+    pixels = torch.frombuffer(bytearray(image.rgb), dtype=torch.uint8)
+    return (pixels.view(1, SIDE, SIDE, 3).permute(0, 3, 1, 2).float() / 127.5) - 1
+
+
+def load_autoencoder(
+    recipe: AutoencoderRecipe,
+    tensors: dict[str, Tensor],
+    described: Mapping[str, Any],
+    machine: Machine,
+    device: torch.device,
+) -> AutoencoderGenerator:
+    """The generator of a checkpoint; raises what `kinds.build_generator` says."""
+    model = load_frozen(lambda: Autoencoder(autoencoder_config(recipe)), tensors).to(device)
+    return AutoencoderGenerator(model, machine, recipe)

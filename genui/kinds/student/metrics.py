@@ -1,0 +1,62 @@
+"""The metrics of students, for each number of steps."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.engine.data.image_datasets import load_labelled_images
+from genui.engine.metrics.classifiers import ImageClassifier
+from genui.engine.metrics.distance import (
+    CLASSIFIERS,
+    Evaluator,
+    format_distribution,
+    frechet_distance,
+)
+from genui.engine.sample.diffusion import DiffusionGenerator, Prompts
+from genui.kinds.student.recipe import TAUGHT_STEPS, StudentRecipe
+from genui.kinds.student.task import student_settings
+
+SAMPLES = 5000
+COMPARED = 100  # samples without a classifier of their data
+BATCH = 100
+MEASURED = 2  # steps of all metrics but the distances
+
+
+def measure_student(generator: DiffusionGenerator, recipe: StudentRecipe) -> dict[str, str]:
+    """The metrics of two steps, and the Fréchet distance for each number of steps; for data without
+    a classifier how far fewer steps are from the most."""
+    if recipe.dataset in CLASSIFIERS:
+        return _distances(generator, CLASSIFIERS[recipe.dataset], recipe.dataset)
+    prompts = Prompts(recipe.teacher, recipe.seed)
+    captions = [prompts.at(i) for i in range(COMPARED)]
+    *fewer, most = TAUGHT_STEPS
+    goal = draw(generator, captions, most) / 127.5
+    errors = {
+        steps: ((draw(generator, captions, steps) / 127.5 - goal) ** 2).mean() for steps in fewer
+    }
+    return {
+        f"{steps} steps": f"{error:.4f} mean squared, from {most} steps"
+        for steps, error in errors.items()
+    }
+
+
+def _distances(generator: DiffusionGenerator, classifier: str, dataset: str) -> dict[str, str]:
+    evaluator = Evaluator(ImageClassifier.load(classifier), load_labelled_images(dataset))
+    captions = evaluator.captions(SAMPLES)
+    drawn = {steps: draw(generator, captions, steps) for steps in TAUGHT_STEPS}
+    features = {steps: evaluator.classifier.features(rgb) for steps, rgb in drawn.items()}
+    by_steps = ", ".join(
+        f"{steps}: {frechet_distance(found, evaluator.held_out):.3f}"
+        for steps, found in features.items()
+    )
+    metrics = format_distribution(evaluator.measure(drawn[MEASURED], captions), classifier)
+    return {"Fréchet distance by steps": by_steps, **metrics}
+
+
+def draw(generator: DiffusionGenerator, captions: list[str], steps: int) -> NDArray[np.uint8]:
+    """Samples uint8 [N, 32, 32, 3] with seeds 0, 1, …"""
+    parts = []
+    for at in range(0, len(captions), BATCH):
+        part = captions[at : at + BATCH]
+        seeds = list(range(at, at + len(part)))
+        parts.append(generator.draw(part, seeds, student_settings(steps)))
+    return np.concatenate(parts)

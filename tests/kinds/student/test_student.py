@@ -1,0 +1,137 @@
+"""Students begin as their teacher, learn where it arrives, and draw in few steps."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from shares import assert_shares_add_up
+from tiny_models import write_models
+
+from genui.cli.main import main
+from genui.engine.device import Machine
+from genui.engine.kinds import build_generator, trains
+from genui.engine.load import find_and_load
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.trace import Trace
+from genui.kinds.student.recipe import StudentRecipe
+from genui.kinds.student.task import StudentTask, student_settings
+from genui.protocol import SetSettings, Start, kinds
+
+CPU = torch.device("cpu")
+STEPS = 60
+MACHINE = Machine("cpu", "fp32", 1)
+RECIPE = StudentRecipe(
+    name="pupil", dataset="icons", teacher="shapes", batch=8, reuse=4, precision="fp32", seed=3
+)
+
+
+@pytest.fixture(autouse=True)
+def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_models(tmp_path / "weights")
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [tmp_path / "weights"])
+
+
+def loaded(task: StudentTask) -> DiffusionGenerator:
+    """The generator of a checkpoint of a task."""
+    tensors = {name: value.clone() for name, value in task.model.state_dict().items()}
+    generator = build_generator(RECIPE, tensors, task.extra, MACHINE, CPU)
+    assert isinstance(generator, DiffusionGenerator)
+    return generator
+
+
+def test_a_student_begins_as_its_teacher() -> None:
+    teacher = find_and_load("shapes", batches=True)
+    assert isinstance(teacher, DiffusionGenerator)
+    one, other = (
+        each.denoised(["cat", "dog"], [1, 2], student_settings(4))
+        for each in (teacher, loaded(StudentTask(RECIPE, CPU)))
+    )
+    assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_it_learns_where_its_teacher_arrives() -> None:
+    task = StudentTask(RECIPE, CPU)
+    optimizer = torch.optim.Adam(task.model.parameters(), 8e-3)
+    falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS)
+    before = task.evaluate(task.model, MACHINE, False)
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        task.loss(step).backward()
+        optimizer.step()
+        falling.step()
+    after = task.evaluate(task.model, MACHINE, False)
+    assert after["error_2"] < 0.9 * before["error_2"]
+    assert after["error_1"] < 0.9 * before["error_1"]
+    draws = loaded(task).denoised(["cat"], [5], student_settings(2))
+    assert not torch.allclose(draws, loaded(task).denoised(["cat"], [5], student_settings(1)))
+
+
+def test_a_step_is_the_same_after_a_resume_and_in_shares() -> None:
+    task = StudentTask(RECIPE, CPU)
+    for step in range(3):
+        task.loss(step)
+    assert torch.equal(task.loss(3), StudentTask(RECIPE, CPU, task.extra).loss(3))
+    assert_shares_add_up(task)
+
+
+def test_other_steps_from_the_middle_of_a_trace_are_predicted_for_them() -> None:
+    task = StudentTask(RECIPE, CPU)
+    with torch.no_grad():
+        task.model.network.noise.end[-1].weight.normal_()  # it heeds the end of a step
+    generator = loaded(task)
+    start = Start(trace=1, model="pupil", prompt="cat", seed=1, settings=student_settings(2))
+    trace = Trace(generator, start)
+    list(trace.advance(0, 2))
+    forked = trace.fork(2, 1, SetSettings(settings=student_settings(4)))
+    assert not torch.equal(forked.state(1).denoised, trace.state(1).denoised)
+    heun = generator.note(generator.edit(trace.state(1), _heun()))
+    assert "whole steps" in heun
+
+
+def _heun() -> SetSettings:
+    import msgspec
+
+    return SetSettings(settings=msgspec.structs.replace(student_settings(2), sampler="heun"))
+
+
+def test_the_nearest_training_images_are_those_of_its_teacher() -> None:
+    start = Start(trace=1, model="pupil", prompt="cat", seed=1, settings=student_settings(1))
+    trace = Trace(loaded(StudentTask(RECIPE, CPU)), start)
+    list(trace.advance(0, 1))
+    compare = trains(RECIPE)
+    assert compare.nearest is not None
+    assert len(compare.nearest(RECIPE, trace, 1, 3).images) == 3
+
+
+def test_a_teacher_that_draws_nothing_or_something_else_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for settings, fault in (
+        (["teacher=plays"], "teacher=plays: it is a transformer of text; name a diffusion model"),
+        (["teacher=shapes"], "add --set dataset=icons"),
+    ):
+        words = [word for pair in settings for word in ("--set", pair)]
+        assert main(["train", "fashion-student", *words, "--foreground"]) == 2
+        assert fault in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_teacher_is_one_line() -> None:
+    task = StudentTask(RECIPE, CPU)
+    other = task.extra | {"teacher": task.extra["teacher"] | {"recipe": {"family": "gan"}}}
+    with pytest.raises(TypeError, match="its teacher"):
+        build_generator(replace(RECIPE), task.model.state_dict(), other, MACHINE, CPU)
+
+
+def test_from_training_to_a_replay_in_the_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
+    teacher = tmp_path / "weights" / "shapes" / "model.safetensors"
+    changes = ("dataset=icons", f"teacher={teacher}", "batch=4", "device=cpu", "threads=1")
+    words = [word for pair in changes for word in ("--set", pair)] + ["--steps", "2"]
+    assert main(["train", "fashion-student", *words, "--name", "pupil", "--foreground"]) == 0
+    out = tmp_path / "steps.png"
+    assert main(["generate", "pupil", "--prompt", "cat", "--seed", "4", "--out", str(out)]) == 0
+    assert main(["replay", str(out)]) == 0
+    assert "identical" in capsys.readouterr().out
