@@ -256,11 +256,12 @@ class NewRunScreen(Form[RunDir | None]):
         return [ListRow(r.name, r.name, r.summary) for r in RECIPES.values()]
 
     def _list(self, text: str) -> str:
-        """List the rows with the text in them, those that begin with it first. Returns why there
-        is none, and then lists all."""
+        """List the rows with the text in them: those that begin with it first, the shortest name
+        before its variants. Returns why there is none, and then lists all."""
         rows, text = self._all_rows(), text.strip().lower()
         matches = [row for row in rows if text in f"{row.left} {row.right}".lower()]
-        matches.sort(key=lambda row: (not row.left.startswith(text), len(row.left)))
+        if text:
+            matches.sort(key=lambda row: (not row.left.startswith(text), len(row.left)))
         known = self.query_one(RowList)
         if text in {row.key for row in matches}:
             known.chosen = text

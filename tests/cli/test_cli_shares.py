@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from genui.base.watermarks import make_key
+from genui.base.watermarks import keys_file
 from genui.cli.main import main
 from genui.engine.metrics import marks, real, shares
 
@@ -84,7 +84,8 @@ def test_a_watermark_is_found_as_written_and_less_after_edits(
 ) -> None:
     assert main(["probes", "plays", "--probe", "marks", "-n", "5"]) == 2
     assert "no watermark key 'mine'" in capsys.readouterr().err
-    make_key("mine")
+    keys_file().parent.mkdir(parents=True, exist_ok=True)
+    keys_file().write_text(f'mine = "{7:016x}"\n')  # one key: by chance 80 tokens carry too little
     assert main(["probes", "plays", "plays", "--probe", "marks", "-n", "5", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     hits = {row["label"]: [share["hits"] for share in row["shares"]] for row in found["rows"]}
