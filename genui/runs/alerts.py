@@ -1,10 +1,10 @@
-"""Alerts of a training: not-a-number values, divergence, collapse, stall, crash and finish, and
-what a script reports itself (`run.alert`).
+"""Alerts of a training: not-a-number values, divergence, spikes, collapse, stall, crash and finish,
+and what a script reports itself (`run.alert`).
 
 Divergence is a training loss that rose from its level and does not return. The rule uses blocks of
-8 successive values. A block is represented by its median, so single spikes are ignored. The level
-is the median of the 16 blocks before a block, and the best level is the lowest so far. A block is
-*high* if it is both
+8 successive values. A block is represented by its median, so single spikes are ignored: those are
+found by `genui.runs.spikes`. The level is the median of the 16 blocks before a block, and the best
+level is the lowest so far. A block is *high* if it is both
 
 - above the level by half of it and by a quarter of the improvement since the first block, or
   above the best level by all of it and by half of the improvement. The second condition detects
@@ -31,6 +31,7 @@ from genui.runs.control import ALERTS, Event, read_events
 from genui.runs.facts import at_step
 from genui.runs.listing import RunSummary
 from genui.runs.series import Floats, Steps
+from genui.runs.spikes import MAD_TO_SIGMA, Spike, SpikeFinder, is_training_loss
 
 BLOCK = 8
 HORIZON = 16
@@ -39,22 +40,6 @@ WANDER = 4  # blocks
 DEVIATIONS = 6.0
 RECENT = (0.5, 0.25)  # shares of the level and of the improvement
 EVER = (1.0, 0.5)  # the same for the best level
-
-_MAD_TO_SIGMA = 1.4826
-_LOSS = re.compile(r"loss|nll|cross.?entropy|\bce\b|\bmse\b", re.IGNORECASE)
-# A rise on held-out data is overfitting, not divergence; adversarial and reinforcement losses
-# have no expected direction.
-_NOT_TRAINING = re.compile(
-    r"(?<![a-z])(val|valid|validation|eval|evaluation|test|dev|holdout"
-    r"|[gd](?=.?loss)|(?<=loss[_/.-])[gd]|gen|generator|disc|discriminator|critic|adv|adversarial|gan"
-    r"|policy|value|actor|entropy(?=.?loss))(?![a-z])",
-    re.IGNORECASE,
-)
-
-
-def is_training_loss(name: str) -> bool:
-    """Whether a metric of that name should fall in a training."""
-    return bool(_LOSS.search(name)) and not _NOT_TRAINING.search(name)
 
 
 class Change(NamedTuple):
@@ -104,7 +89,7 @@ class Divergence:
             self._start = fresh[0]
         medians = np.concatenate((self._medians, fresh))
         # Within a block, and between blocks for noise that changes slowly.
-        within = _MAD_TO_SIGMA * _median(np.abs(values - fresh[:, None]))
+        within = MAD_TO_SIGMA * _median(np.abs(values - fresh[:, None]))
         spread = np.fmax(within, np.abs(fresh - medians[HORIZON - WANDER : -WANDER]))
         spreads = np.concatenate((self._spreads, spread))
         self._medians, self._spreads = medians[-HORIZON:].copy(), spreads[-HORIZON:].copy()
@@ -203,7 +188,9 @@ class Falling:
 # --- All alerts of a run, each once -------------------------------------------------------------
 # The cost is proportional to the new points; only the events of a script's run are read from disk.
 
-Kind = Literal["nan", "divergence", "collapse", "stall", "crash", "finish", "info", "warn", "error"]
+Kind = Literal[
+    "nan", "divergence", "spike", "collapse", "stall", "crash", "finish", "info", "warn", "error"
+]
 """The last three are the levels of a script's own alerts."""
 
 Points = tuple[Steps, Floats, Floats]
@@ -264,6 +251,7 @@ class Alerts:
         """
         grown: list[Points] = []
         broken: list[tuple[int, float, str]] = []
+        spikes: dict[int, Alert] = {}  # one a step: the losses of all ranks may rise at once
         alerts: list[Alert] = []
         for name, points in series.items():
             metric = self._metrics.setdefault(name, _Metric(name))
@@ -278,6 +266,11 @@ class Alerts:
                 when = self._moment(fresh[2][np.searchsorted(fresh[0], change.step)])
                 line = _describe_change(name, kind, change)
                 alerts.append(Alert(kind, change.step, when, line))
+            for at, spike in metric.spikes(fresh):
+                step, when = int(fresh[0][at]), self._moment(fresh[2][at])
+                line = _describe_spike(name, step, spike)
+                spikes.setdefault(step, Alert("spike", step, when, line))
+        alerts += spikes.values()
         if broken:
             broken.sort()
             step, when, line = broken[0]
@@ -342,6 +335,8 @@ class _Metric:
         self._not_finite: int | None = None  # step it was reported at
         self._rose: int | None = None
         self._fell = -1  # step of the last collapse that was reported
+        self._spikes = SpikeFinder()
+        self._spiked = -1  # step of the last spike that was reported
 
     @property
     def newest(self) -> int:
@@ -358,11 +353,13 @@ class _Metric:
             return points[0][known:], points[1][known:], points[2][known:]
         self._divergence = Divergence()
         self._falling = Falling() if self._falling is not None else None
+        self._spikes = SpikeFinder()
         # Alerts of steps that were undone may be reported again.
         if self._not_finite is not None and self.newest < self._not_finite:
             self._not_finite = None
         if self._rose is not None and self.newest < self._rose:
             self._rose = None
+        self._spiked = min(self._spiked, self.newest)
         return points
 
     def not_finite(self, fresh: Points) -> int | None:
@@ -386,6 +383,14 @@ class _Metric:
         if fall is not None and fall.step > self._fell:
             self._fell = fall.step
             yield "collapse", fall
+
+    def spikes(self, fresh: Points) -> Iterator[tuple[int, Spike]]:
+        """The index in `fresh` of each spike, if not reported before."""
+        for at, value in enumerate(fresh[1].tolist() if self._is_loss else ()):
+            spike = self._spikes.add(value)
+            if spike is not None and fresh[0][at] > self._spiked:
+                self._spiked = int(fresh[0][at])
+                yield at, spike
 
 
 class _Stall:
@@ -457,4 +462,11 @@ def _describe_change(name: str, kind: Kind, change: Change) -> str:
     return (
         f"{sanitize(name, 60)} {verb} since step {change.began:,}: "
         f"{change.level:{form}}, was {change.before:{form}}"
+    )
+
+
+def _describe_spike(name: str, step: int, spike: Spike) -> str:
+    return (
+        f"{sanitize(name, 60)} jumps at step {step:,}: {spike.value:.4g}, was {spike.median:.4g}; "
+        f"{spike.deviations:.0f} robust deviations"
     )

@@ -507,7 +507,7 @@ APP_KEYS: tuple[Key, ...] = (
     Key("board.generate", "G", "generate",
         "Generate from the run's newest checkpoint", footer=False),
     Key("board.alerts", "exclamation_mark", "alerts",
-        "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step",
+        "Every alert so far: NaN, divergence, spike, stall, crash, finish; Enter goes to its step",
         action="app.alerts", footer=False),
     unbound("board.bell", "app.ringing", "bell",
         "Turn the bell and the notifications on or off"),

@@ -1,4 +1,4 @@
-"""What is told of a training, once each: NaN, divergence, stall, crash, finish."""
+"""What is told of a training, once each: NaN, divergence, spike, stall, crash, finish."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -147,17 +147,22 @@ def noisy(seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
+JUMPS = {"heavy tails", "single spikes", "warm restarts", "memorised, with bursts"}
+"""Curves that have single values far above the others."""
+
+
 @pytest.mark.parametrize("name", list(noisy()))
 def test_no_wolf_is_cried_over_a_training_that_goes_well(name: str) -> None:
     for seed in range(8):
-        assert told(noisy(seed)[name]) == [], seed
+        found = {alert.kind for alert in told(noisy(seed)[name])}
+        assert found <= ({"spike"} if name in JUMPS else set()), seed
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.3])
 def test_a_loss_that_blows_up_is_told_within_its_next_blocks(noise: float) -> None:
     values = FALLING + noise * np.random.default_rng(1).normal(size=LENGTH)
     values[3000:] += 4
-    (alert,) = told(values)
+    alert = told(values)[-1]  # the first value above the noise may be a spike
     assert alert.kind == "divergence"
     assert 3000 <= alert.step <= 3032
     assert "loss diverges since step 3,000: 4." in alert.line
@@ -175,13 +180,14 @@ def test_a_loss_that_climbs_slowly_is_told_when_it_lost_half_of_what_it_had_gain
 def test_divergence_is_the_same_in_whatever_pieces_it_comes() -> None:
     values = FALLING.copy()
     values[2501:] += 4
-    (whole,) = told(values)
+    whole = told(values)
+    assert [alert.kind for alert in whole] == ["spike", "divergence"]
     for size in (1, 7, 8, 100, 999):
         alerts, series, found = at_once(), Series(), []
         for start in range(0, LENGTH, size):
             series.extend(*points(values[start : start + size], first=start))
             found += alerts.look(seen(), {"loss": series.points})
-        assert found == [whole], size
+        assert found == whole, size
 
 
 @pytest.mark.parametrize("name", ["val_loss", "eval/loss", "g_loss", "loss_D", "lr", "policy_loss"])
@@ -339,4 +345,4 @@ def test_what_happened_is_told_in_order() -> None:
     values[3000:] += 4
     values[3500] = np.inf
     found = at_once().look(seen("failed"), {"loss": points(values)})
-    assert [alert.kind for alert in found] == ["divergence", "nan", "crash"]
+    assert [alert.kind for alert in found] == ["spike", "divergence", "nan", "crash"]

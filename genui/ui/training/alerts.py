@@ -1,6 +1,6 @@
 """Alerts of the watched runs: a list, a line above the footer, the terminal's bell.
 
-An alert is a NaN, a divergence, a collapse, a stall, a crash, a finish, or a script's own.
+An alert is a NaN, a divergence, a spike, a collapse, a stall, a crash, a finish, or a script's own.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ MAX_ALERTS = 500
 _SIGNS = {
     "nan": ("✗", "bad"),
     "divergence": ("✗", "bad"),
+    "spike": ("!", "warn"),
     "collapse": ("✗", "bad"),
     "crash": ("✗", "bad"),
     "stall": ("!", "warn"),
