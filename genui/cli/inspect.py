@@ -97,6 +97,7 @@ def describe(summary: "RunSummary") -> None:
             ("tags", ", ".join(summary.labels.tags)),
             ("note", summary.labels.note),
             ("state", f"{summary.state}: {status.error}" if status.error else summary.state),
+            ("cause", facts.describe_cause(summary)),
             ("recipe", info.recipe.get("name", "")),
             ("training", facts.summarise_training(info)),
             ("config", _settings(info.config)),

@@ -45,6 +45,7 @@ with late_imports():
         train,
         verify,
         watch,
+        why,
     )
 
 SEE_HELP = "genui --help lists them"
@@ -111,6 +112,10 @@ COMMANDS = Commands(
         "inspect": Command(
             "show a run or log, or follow its metrics",
             lambda: (inspect.configure_inspect, inspect.run_inspect),
+        ),
+        "why": Command(
+            "say why a run or another training has ended",
+            lambda: (why.configure_why, why.run_why),
         ),
         "export": Command(
             "write metrics as CSV, JSONL or TensorBoard events",

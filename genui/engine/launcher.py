@@ -37,8 +37,16 @@ from genui.runs.hosts import (
     remote_command,
 )
 from genui.runs.layout import BY_PARENT, HANDED_OVER, RunDir, RunLock, read_info, read_status
-from genui.runs.processes import LAUNCHER, LOST, TRAINER, WATCHED, describe_failure
-from genui.runs.ranks import clear_failures, read_failures, write_failure
+from genui.runs.processes import (
+    LAUNCHER,
+    LOST,
+    TRAINER,
+    WATCHED,
+    clear_failures,
+    describe_failure,
+    read_failures,
+    write_failure,
+)
 from genui.runs.writer import RunWriter
 
 GRACE = 3.0
@@ -175,12 +183,11 @@ def _choose_endpoint(address: str) -> str:
 
 def _wait(run: RunDir, agent: Agent, others: Sequence[Remote]) -> None:
     """Wait for the end of all. The first signal asks rank 0 to stop, the second ends all."""
-    signals = 0
+    signals: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
+        signals.append(number)
+        if len(signals) > 1:
             _kill_children(run)
 
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -191,6 +198,7 @@ def _wait(run: RunDir, agent: Agent, others: Sequence[Remote]) -> None:
         if signals and not is_asked:  # by a file: a trainer that imports torch would die of it
             is_asked = True
             with suppress(GenuiError):
+                control.record_signal(run, signals[0])
                 control.send(run, "stop")
         has_failed = agent.codes or agent.error or any(each.process.poll() for each in others)
         if has_failed and deadline == float("inf"):

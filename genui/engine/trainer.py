@@ -36,8 +36,16 @@ from genui.runs import control
 from genui.runs.energy import EnergyMeter
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
-from genui.runs.processes import LOST, WATCHED, describe_failure, rank_in_job
-from genui.runs.ranks import QuietWriter, clear_failures, read_failures, write_failure
+from genui.runs.processes import (
+    LOST,
+    WATCHED,
+    clear_failures,
+    describe_failure,
+    rank_in_job,
+    read_failures,
+    write_failure,
+)
+from genui.runs.ranks import QuietWriter
 from genui.runs.system import TRAINER_NICE, give_way
 from genui.runs.writer import RunWriter, one_line
 

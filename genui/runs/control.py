@@ -7,6 +7,7 @@ trainer removes a file with an unknown word and logs that.
 
 import os
 import re
+import signal
 import stat
 import time
 from collections.abc import Callable, Iterable
@@ -32,7 +33,7 @@ from genui.base.files import (
 )
 from genui.runs import slurm
 from genui.runs.facts import at_step
-from genui.runs.layout import RunDir
+from genui.runs.layout import SIGNALLED, RunDir, last_status
 from genui.runs.listing import summarise
 
 Command = Literal["pause", "resume", "stop", "checkpoint", "evaluate", "set_lr"]
@@ -204,9 +205,6 @@ RESUMED = "resumed"
 PLANNED = "plan"
 """The event of a number of steps that changed, to keep to a budget of time."""
 
-SIGNALLED = "signalled"
-"""The event of a training that a signal has stopped."""
-
 ALERTS = {level: f"alert {level}" for level in ("info", "warn", "error")}
 """The events of a script's own alerts, by their level."""
 
@@ -228,6 +226,11 @@ def record(run: RunDir, step: int, event: str, text: str) -> None:
     """Append an event that happened now. Raises GenuiError naming the file."""
     line = msgspec.json.encode(Event(step, round(time.time(), 3), event, text)) + b"\n"
     append_line(run.events, line)
+
+
+def record_signal(run: RunDir, number: int) -> None:
+    """Append that a signal asks the run to stop. Raises GenuiError naming the file."""
+    record(run, last_status(run).step, SIGNALLED, signal.Signals(number).name)
 
 
 def read_events(run: RunDir) -> list[Event]:

@@ -10,6 +10,7 @@ from genui.base.numbers import about, count, quantity, short, value
 
 if TYPE_CHECKING:
     from genui.runs.layout import RunInfo, Status
+    from genui.runs.listing import RunSummary
 
 
 def summarise_training(info: "RunInfo") -> str:
@@ -99,3 +100,18 @@ def energy(status: "Status", scale: Mapping[str, Any]) -> list[tuple[str, str]]:
 def time_left(eta: float) -> str:
     """`~4 min`; "" if it is not known, which is negative then."""
     return f"~{about(eta)}" if eta >= 0 else ""
+
+
+def describe_cause(run: "RunSummary") -> str:
+    """Why a run has ended, in one line: `rank 1: KeyError: 'labels' at train.py:12, in main`.
+
+    "" if it ended by itself or by a command, if nothing says why, and if its own error says more.
+    """
+    ending, error = run.ending, run.status.error
+    if ending is None or ending.name in ("unknown", "stopped"):
+        return ""
+    is_bare = not error or error.endswith("(see console.log)") or error.startswith("exit code ")
+    if not (is_bare or ending.frame):
+        return ""
+    rank = "" if ending.rank is None else f"rank {ending.rank}: "
+    return rank + ending.cause + (f" at {ending.frame}" if ending.frame else "")

@@ -38,7 +38,7 @@ from genui.runs.layout import (
     write_status,
 )
 from genui.runs.listing import summarise
-from genui.runs.processes import LAUNCHER, TRAINER, without_job
+from genui.runs.processes import LAUNCHER, TRAINER, keep_exit, without_job
 
 ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:"
@@ -239,11 +239,12 @@ def _start(run: RunDir, lock: RunLock) -> None:
 def detach(run: RunDir, command: Sequence[str], lock: RunLock) -> None:
     """Start the command in the background, with a session of its own and the lock of the folder.
 
-    Its output goes to the console of the folder. Raises GenuiError if it cannot be started.
+    Its output goes to the console of the folder, and its exit status is kept there. Raises
+    GenuiError if it cannot be started.
     """
     with writing(run.console), run.console.open("ab") as console:
         process = subprocess.Popen(
-            command,
+            keep_exit(run, command),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,

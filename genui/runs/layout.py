@@ -49,6 +49,9 @@ State = Literal["queued", "starting", "running", "paused", "stopped", "finished"
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
 """The states in which a trainer holds the lock and reads commands."""
 
+SIGNALLED = "signalled"
+"""The event of a training that a signal has stopped, or asked to stop; its text is the signal."""
+
 _WEIGHTS = re.compile(r"step-(\d{8,18})\.safetensors")
 
 LONGEST_NAME = 48
@@ -94,6 +97,8 @@ class RunDir:
     checkpoints = _Child("checkpoints")
     control = _Child("control")
     lock = _Child("lock")
+    exit = _Child("exit.json")
+    """The exit status of the processes started last (`genui.runs.processes`)."""
 
     @property
     def id(self) -> str:

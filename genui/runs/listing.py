@@ -6,14 +6,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import list_names, sanitize, show
+from genui.base.late import late_imports
 from genui.runs.labels import Labels, read_labels
 from genui.runs.layout import LIVE, RunDir, RunInfo, Status, is_locked, read_info, read_status
+
+with late_imports():  # only for runs that have ended
+    from genui.runs import why
+
+if TYPE_CHECKING:
+    from genui.runs.endings import Ending
 
 STALE = 10.0
 """Seconds without a heartbeat after which a trainer on another host counts as dead."""
@@ -37,6 +45,7 @@ class RunSummary:
     fault: str = ""
     format: str = "genui"  # else the format of another tool's log at `run.path`
     labels: Labels = field(default=Labels())  # its name is also in `info`
+    ending: "Ending | None" = None  # why a run is dead, failed or stopped
 
     @property
     def native(self) -> bool:
@@ -50,8 +59,11 @@ class RunSummary:
 
     @property
     def error(self) -> str:
-        """Why the folder cannot be read or the run has failed; "" if neither."""
-        return self.fault or self.status.error
+        """Why the folder cannot be read, or why the run has failed or is dead, if that is known."""
+        ending, cause = self.ending, ""
+        if self.state == "dead" and ending is not None and ending.name != "unknown":
+            cause = ending.cause
+        return self.fault or self.status.error or cause
 
     @property
     def eta(self) -> float:
@@ -97,12 +109,13 @@ def summarise(run: RunDir) -> RunSummary:
         labels = read_labels(run)
     except GenuiError as error:
         labels = Labels(note=str(error))
+    over = state in ("dead", "failed", "stopped") and not fault
+    ending = why.recall_ending(run, state) if over else None
     if labels.name:
         info = msgspec.structs.replace(info, name=labels.name)
     written = max(_modified(p) for p in (run.path, run.status, run.metrics, run.console))
-    return RunSummary(
-        run, info, status, state, max(0.0, time.time() - written), fault, labels=labels
-    )
+    age = max(0.0, time.time() - written)
+    return RunSummary(run, info, status, state, age, fault, labels=labels, ending=ending)
 
 
 def find_sweep(name: str) -> RunDir | None:

@@ -19,8 +19,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import append_whole, atomic_write, open_append, read_json, writing
-from genui.base.text import clean_line
+from genui.base.files import append_whole, open_append, writing
 from genui.runs.layout import LIVE, RunDir, RunInfo, read_info, read_status
 from genui.runs.listing import observe_state
 from genui.runs.writer import json_number
@@ -95,38 +94,6 @@ def rank_files(metrics: Path) -> Iterator[tuple[int, Path]]:
 
 def rank_file(run: RunDir, rank: int) -> Path:
     return run.path / f"metrics-rank{rank}.jsonl"
-
-
-def write_failure(run: RunDir, rank: int, reason: str) -> None:
-    """Write why a rank has ended, as the end of a sentence, into the status file of the rank."""
-    with suppress(OSError, GenuiError):
-        atomic_write(_status_file(run, rank), msgspec.json.encode({"error": reason}))
-
-
-def read_failures(run: RunDir) -> dict[int, str]:
-    """Why ranks have ended, from their status files."""
-    failed: dict[int, str] = {}
-    for path in _status_files(run):
-        with suppress(ValueError, GenuiError):
-            found = read_json(path, dict[str, str], "remove it")
-            rank = int(path.stem.removeprefix("status-rank"))
-            failed[rank] = clean_line(found.get("error", ""), 500)
-    return failed
-
-
-def clear_failures(run: RunDir) -> None:
-    """Remove the status files of the ranks of an earlier start."""
-    for path in _status_files(run):
-        with suppress(OSError):
-            path.unlink()
-
-
-def _status_files(run: RunDir) -> Iterator[Path]:
-    return run.path.glob("status-rank*.json")
-
-
-def _status_file(run: RunDir, rank: int) -> Path:
-    return run.path / f"status-rank{rank}.json"
 
 
 class RankFile:

@@ -7,11 +7,13 @@ newest checkpoint.
 """
 
 import os
+import re
 import shlex
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -34,6 +36,7 @@ MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((10000 + SLURM_JOB_ID % 20000))  # Linux gives other programs those from 32768 on
 export MASTER_ADDR MASTER_PORT
 
+echo "{start} $SLURM_JOB_ID"
 trap : TERM  # scancel and preemption send it to the trainers, too: wait for their checkpoint
 srun --kill-on-bad-exit=1 sh -c '
     export RANK="$SLURM_PROCID" WORLD_SIZE="$SLURM_NTASKS" LOCAL_RANK="$SLURM_LOCALID"
@@ -50,6 +53,10 @@ trap '' TERM  # queued again, a job is sent it
 {python} -m genui.runs.requeue {run}
 exit "$code"
 """
+
+
+START = "genui: job"
+"""How the line begins that a job prints first, in its log."""
 
 
 def check_options(options: str) -> None:
@@ -76,6 +83,7 @@ def submit(run: RunDir, env: Mapping[str, str]) -> str:
         name=f"genui-{run.id}",
         log=shlex.quote(str(run.path / "slurm.log").replace("%", "%%")),  # %j is the job
         options=info.slurm.get("options", ""),
+        start=START,
         python=shlex.quote(sys.executable),
         run=shlex.quote(str(run.path)),
     )
@@ -145,3 +153,20 @@ def call_slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> 
         last = lines[-1].removeprefix(f"{command[0]}: ")
         raise GenuiError(f"{command[0]}: {clean_line(last, 300)}")
     return done.stdout
+
+
+def describe_end(job: str) -> dict[str, str]:
+    """What Slurm knows of the end of a job: its JobState, ExitCode and Reason, of `scontrol`, which
+    forgets it after some minutes, or else of `sacct`. Empty if neither answers."""
+    with suppress(GenuiError):
+        described = call_slurm(["scontrol", "show", "job", "--oneliner", job])
+        fields = dict(
+            re.findall(r"\b(JobState|ExitCode|Reason)=(\S+)", described.partition("\n")[0])
+        )
+        if fields:
+            return fields
+    with suppress(GenuiError):
+        form = ["--noheader", "--parsable2", "--allocations", "--format=State,ExitCode,Reason"]
+        line = call_slurm(["sacct", *form, f"--jobs={job}"]).partition("\n")[0]
+        return dict(zip(("JobState", "ExitCode", "Reason"), line.split("|"), strict=False))
+    return {}

@@ -19,6 +19,7 @@ from genui.base import numbers
 from genui.base.conditions import Conditions, Test, Token, Value, compile_pattern, text_of
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.text import clean_line
+from genui.runs import facts
 from genui.runs.listing import RunSummary
 from genui.runs.table_state import TableState
 
@@ -126,6 +127,7 @@ _OF_RUN: Mapping[str, Callable[[RunSummary], Value]] = {
     "name": lambda run: run.info.name,
     "id": lambda run: run.info.id,
     "state": lambda run: run.state,
+    "cause": lambda run: facts.describe_cause(run) or run.error,
     "step": lambda run: run.status.step,
     "age": lambda run: run.age,
     "created": lambda run: run.info.created,

@@ -34,7 +34,7 @@ from pathlib import Path
 from genui.runs import control
 from genui.runs.layout import RunDir
 from genui.runs.processes import LOST
-from genui.runs.ranks import write_failure
+from genui.runs.processes import write_failure
 from genui.runs.writer import RunWriter
 run, rank = RunDir(Path(sys.argv[1])), int(os.environ["RANK"])
 def wait_for_stop():

@@ -107,7 +107,7 @@ class Trainer:
         self._age = int(start_from.get("step", 0))  # steps that the start weights were trained for
         self._step = 0  # steps done
         self._saved = -1  # step of the newest checkpoint
-        self._signalled = False  # this process, to stop
+        self._signalled = 0  # the signal that asked this process to stop
         self._stop = False
         self._commanded = False  # to stop; else signalled
         self._until = parse_condition(recipe.until) if recipe.until else None
@@ -152,7 +152,7 @@ class Trainer:
             self.train_step()
             self._run_scheduled()
         if not self._stop:
-            self._stop = bool(self._world.all_reduce([float(self._signalled)])[0])
+            self._stop = bool(self._world.all_reduce([float(bool(self._signalled))])[0])
         why = f": {self._reached}" if self._done else ""
         if not self._stop:
             if why:
@@ -163,14 +163,18 @@ class Trainer:
             self._checkpoint()
         state = "stopped" if self._stop else "finished"
         if self._stop:
-            self._mark("stop" if self._commanded else control.SIGNALLED, "stopped")
+            if self._commanded:
+                self._mark("stop", "stopped")
+            else:  # by a signal to this process, or to another one
+                name = signal.Signals(self._signalled).name if self._signalled else "stopped"
+                self._mark(control.SIGNALLED, name)
         self._read_energy()
         self._writer.update(state=state, step=self._step, eta=0.0)
         self._writer.write_line(f"{at_step(state, self._step)} of {self._schedule.steps:,}{why}")
         return state
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signalled = True
+        self._signalled = number
 
     def _load_weights(self) -> None:
         """Resume from the newest checkpoint, or load the weights that the run starts from."""

@@ -20,8 +20,8 @@ _LEARNING_RATE = ("lr", "learning_rate", "train/learning_rate")
 def waiting_text(view: RunView) -> str:
     """The text in place of a curve while there are no points."""
     summary = view.summary
-    if summary.error:
-        return clean_line(summary.error)
+    if why := facts.describe_cause(summary) or summary.error:
+        return clean_line(why)
     if summary.state == "starting":
         return clean_line(summary.status.doing) or "starting: loading torch and the data"
     if summary.state == "queued":
@@ -39,8 +39,9 @@ def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Cont
     shown in place of the curves.
     """
     summary = view.summary
-    if view.series and (summary.fault or (summary.error and not summary.alive)):
-        return Content.assemble((clean_line(summary.error), "$text-error"))
+    why = facts.describe_cause(summary) or summary.error
+    if view.series and (summary.fault or (why and not summary.alive)):
+        return Content.assemble((clean_line(why), "$text-error"))
     parts = _values_parts(view)
     end = [*before_age, *_age(view, now)]
     while parts:
