@@ -23,6 +23,7 @@ with late_imports():
     from genui import logs
     from genui.logs import find, native
     from genui.logs import records as log_records
+    from genui.render import shades
     from genui.runs import alerts as run_alerts
     from genui.runs import control, layout
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from genui.logs.base import Media, Tail
     from genui.runs.alerts import Alert
     from genui.runs.listing import RunSummary
-    from genui.runs.series import Floats, Series
+    from genui.runs.series import Series
 
 EARLIER = 10  # older records that --follow shows first
 LOST = ("failed", "dead")
@@ -303,8 +304,7 @@ def _warn(until: "Until", look: "Look") -> bool:
 MAX_METRICS = 20  # rows; a terminal has 24
 CELLS = 24  # of a curve
 MAX_SPANS = 3
-_BARS, _PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
-_BROKEN = "×", "x"  # a part of the curve without finite numbers
+_PLAIN_BARS, _PLAIN_BROKEN = "_.-=+*%#", "x"
 
 
 def summary_dict(summary: "RunSummary") -> dict[str, Any]:
@@ -393,32 +393,16 @@ def _statistics(series: "Series") -> dict[str, Any]:
         "last_step": int(steps[-1]),
         "lowest": float(values[lowest]),
         "lowest_step": int(steps[lowest]),
-        "curve": _levels(values),
+        "curve": shades.find_levels(values, CELLS),
     }
 
 
-def _levels(values: "Floats") -> list[float | None]:
-    """The medians of up to CELLS equal parts, scaled to 0..1; None for a part without finite
-    numbers."""
-    import numpy as np
-
-    parts = np.array_split(values, min(CELLS, len(values)))
-    finite = [part[np.isfinite(part)] for part in parts]
-    medians = [float(np.median(part)) if len(part) else None for part in finite]
-    known = [median for median in medians if median is not None]
-    low, span = (min(known), max(known) - min(known)) if known else (0.0, 0.0)
-    if not math.isfinite(span):  # the largest floats of both signs
-        return [None if m is None else m / max(map(abs, known)) / 2 + 0.5 for m in medians]
-    return [None if m is None else (m - low) / span if span else 0.0 for m in medians]
-
-
 def _metric_row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
-    unicode = output.speaks_unicode()
-    bars, broken = (_BARS, _BROKEN[0]) if unicode else (_PLAIN_BARS, _BROKEN[1])
-    curve = "".join(
-        broken if level is None else bars[min(int(level * len(bars)), len(bars) - 1)]
-        for level in figures["curve"]
-    )
+    levels = figures["curve"]
+    if output.speaks_unicode():
+        curve = shades.draw_levels(levels)
+    else:
+        curve = shades.draw_levels(levels, _PLAIN_BARS, _PLAIN_BROKEN)
     numbers = (value(figures[key]) for key in ("first", "last", "lowest"))
     return (name, *numbers, count(figures["lowest_step"]), curve)
 

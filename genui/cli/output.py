@@ -61,14 +61,21 @@ def _without_nan(value: Any) -> Any:
 
 def print_table(
     heads: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Iterable[Sequence[str] | str],
     right: Container[int] = (),
     optional: Container[int] = (),
 ) -> None:
-    """Prints columns as `align` does. On a terminal that is too narrow the last column wraps."""
+    """Prints columns as `align` does, and as a line of its own a row that is a text. On a terminal
+    that is too narrow the last column wraps."""
     from rich.cells import cell_len
 
-    for cells in align([heads, *rows], right, optional):
+    lines = [heads, *rows]
+    aligned = iter(align([row for row in lines if not isinstance(row, str)], right, optional))
+    for line in lines:
+        if isinstance(line, str):
+            print_line(line)
+            continue
+        cells = next(aligned)
         print_hanging("  ".join(cells).rstrip(), cell_len("  ".join(cells[:-1])) + 2)
 
 

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.late import late_imports
 from genui.base.numbers import about, clock, count
+from genui.base.text import clean
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.runs import facts
+from genui.runs.table_state import TableState
 
 with late_imports():
     from genui import logs as genui_logs
     from genui.logs import find, remote, results, wandb_url
     from genui.runs import listing as run_listing
-    from genui.runs import table
+    from genui.runs import table, table_formats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -197,6 +200,7 @@ examples:
   genui runs --json | jq -r '.[] | select(.state=="running").id'
   genui runs --sort val_loss --filter 'lr>1e-4 and not state:failed'
   genui runs logs/ --sort best.acc --columns best.acc,lr,seed
+  genui runs --sort val_loss --group lr --format latex > table.tex
 
 A filter has words of the name, /regular expressions/, tag:TAG, has:KEY, state:STATE and comparisons
 (< <= > >= = != ~) of config values, metrics (best.KEY is the best value), step and age, with and,
@@ -213,11 +217,20 @@ or, not and parentheses."""
     parser.add_argument(
         "--columns", metavar="KEYS", help="columns, with commas: metrics, best.METRIC, config keys"
     )
+    parser.add_argument(
+        "--group", metavar="COLUMN", help="a heading for each value of a column, with the mean"
+    )
+    parser.add_argument(
+        "--format", choices=table_formats.FORMATS, help="print the table as it is for a document"
+    )
     add_json(parser, "a JSON list")
 
 
 def run_runs(args: argparse.Namespace) -> int:
-    if args.paths or args.sweep or args.filter is not None or args.sort or args.columns is not None:
+    if args.json and args.format:
+        raise MisuseError(f"--json and --format {args.format}: give one of them")
+    chosen = args.sweep, args.sort, args.group, args.format
+    if args.paths or any(chosen) or args.filter is not None or args.columns is not None:
         return _table(args)
     if args.json:
         output.print_json([as_dict(summary) for summary in _runs(args.tag)])
@@ -235,23 +248,29 @@ def _table(args: argparse.Namespace) -> int:
     if args.sweep:
         summaries = _of_sweep(summaries, args.sweep)
     rows = _read_rows(summaries)
-    columns: list[str] = []
+    state = TableState()
     if args.sweep:
         view = table.view_of_sweep(rows, args.sweep)
-        rows = table.sort_rows(rows, view["sort"], view["descending"])
-        columns = list(view["columns"])
+        state = replace(state, **{**view, "filter": ""})
     for key in filter.keys:
         table.check_column(key, rows)
     rows = [row for row in rows if filter.matches(row)]
     if args.sort and rows:
         reverse, key = args.sort.startswith("-"), args.sort.removeprefix("-")
         key = table.check_column(key, rows)
-        rows = table.sort_rows(rows, key, table.starts_descending(key) != reverse)
+        state = replace(state, sort=key, descending=table.starts_descending(key) != reverse)
+    if args.group and rows:
+        state = replace(state, group=table.check_column(args.group, rows))
+    lines = table.arrange(rows, state)
+    rows = [line for line in lines if isinstance(line, table.TableRow)]
+    columns = list(state.columns)
     if args.columns is not None:
         names = [name.strip() for name in args.columns.split(",") if name.strip()]
         columns = [table.check_column(name, rows) for name in names] if rows else names
     else:
         columns = columns or table.survey(rows).columns
+        if args.json or args.format:
+            columns = [key for key in columns if not table.is_curve(key)]
     if args.json:
         output.print_json(
             [
@@ -259,25 +278,24 @@ def _table(args: argparse.Namespace) -> int:
                 for row in rows
             ]
         )
-        return 0
-    if not rows:
+    elif args.format:
+        if args.format == "csv" and state.group and state.group not in columns:
+            columns.insert(0, state.group)
+        print(clean(table_formats.FORMATS[args.format](lines, columns)), end="")
+    elif not rows:
         output.print_line("no run matches" if args.filter else "no runs yet")
-        return 0
-    heads = ("RUN", "STATE", *(table.title(key) for key in columns))
-    cells = [
-        (
-            row.run.run.id if row.run.native else row.run.info.name,
-            "broken" if row.run.fault else row.run.state,
-            *(table.format_value(key, row.get(key)) for key in columns),
+    else:
+        run, state_head, *heads = table_formats.list_heads(columns)
+        output.print_table(
+            (run.upper(), state_head.upper(), *heads),
+            [
+                table_formats.list_cells(line, columns)
+                if isinstance(line, table.TableRow)
+                else table_formats.describe_group(line)
+                for line in lines
+            ],
+            right=table_formats.find_numeric(lines, columns),
         )
-        for row in rows
-    ]
-    numeric = [
-        at
-        for at, key in enumerate(columns, 2)
-        if not any(isinstance(row.get(key), str) for row in rows)
-    ]
-    output.print_table(heads, cells, right=numeric)
     return 0
 
 

@@ -18,9 +18,13 @@ from msgspec import Struct
 from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
+from genui.base.late import late_imports
 from genui.logs import open_tail
 from genui.runs.listing import RunSummary
 from genui.runs.table import Metric, TableRow, Value, better, flatten
+
+with late_imports():
+    from genui.render import shades
 
 if TYPE_CHECKING:
     from genui.logs.base import Tail
@@ -36,10 +40,11 @@ POLL = 1.0  # seconds between reads of a log that is being written
 MOST_OPEN = 256  # logs that are kept open
 SAVE_EVERY = 30.0  # seconds
 MOST_SAVED = 20_000  # runs
+CURVE = 8  # bars of a sparkline
 
 _LIVE = frozenset({"starting", "running", "paused", "writing"})
 _FILE = "results.msgpack"
-_VERSION = 1
+_VERSION = 2
 
 Stamp = tuple[int, int]
 """When a log was last written, in nanoseconds, and its size; a size of -1 is not known."""
@@ -89,7 +94,8 @@ class _Open:
 
 
 def measure(name: str, series: "Series") -> Metric:
-    """The last and best value of a metric that has points; the best of those that are finite."""
+    """The last and best value of a metric that has points; the best of those that are finite. With
+    a sparkline if it can be compared by its best value."""
     import numpy as np  # late: the list of logs does not wait for it
 
     steps, values, _ = series.points
@@ -101,7 +107,8 @@ def measure(name: str, series: "Series") -> Metric:
         at = int(np.argmin(np.where(finite, values, np.inf)))
     else:
         at = int(np.argmax(np.where(finite, values, -np.inf)))
-    return Metric(last, float(values[at]), int(steps[at]))
+    curve = shades.draw_levels(shades.find_levels(values, CURVE)) if len(values) > 1 else ""
+    return Metric(last, float(values[at]), int(steps[at]), curve)
 
 
 class ResultReader:

@@ -1,6 +1,10 @@
-"""Percentages of many devices over time as a heat map of text: a row for each, or for several."""
+"""Percentages of many devices over time as a heat map of text: a row for each, or for several.
 
-from collections.abc import Mapping
+Also a curve as a sparkline: a few bars in one line of text.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +14,10 @@ from genui.render.series import VisibleRange
 SHADES = "·░▒▓█"
 """The shades of 0–20, 20–40 … 80–100 %; a column before the first or after the last point is
 empty."""
+
+BARS = "▁▂▃▄▅▆▇█"
+BROKEN = "×"
+"""The bars of a sparkline, from its least to its greatest value, and a part without finite ones."""
 
 _LABEL = 12  # cells
 
@@ -42,6 +50,27 @@ def draw_shades(
         text = "".join(SHADES[level] if is_known else " " for level, is_known in cells)
         rows.append((f"{name:<{room}}", text))
     return rows
+
+
+def find_levels(values: np.ndarray, cells: int) -> list[float | None]:
+    """Return the medians of up to `cells` equal parts of values [N], scaled to 0..1; None for a
+    part without finite numbers."""
+    parts = np.array_split(values, min(cells, len(values))) if len(values) else []
+    finite = [part[np.isfinite(part)] for part in parts]
+    medians = [float(np.median(part)) if len(part) else None for part in finite]
+    known = [median for median in medians if median is not None]
+    low, span = (min(known), max(known) - min(known)) if known else (0.0, 0.0)
+    if not math.isfinite(span):  # the largest floats of both signs
+        return [None if m is None else m / max(map(abs, known)) / 2 + 0.5 for m in medians]
+    return [None if m is None else (m - low) / span if span else 0.0 for m in medians]
+
+
+def draw_levels(levels: Sequence[float | None], bars: str = BARS, broken: str = BROKEN) -> str:
+    """Draw a sparkline: a bar for each level from 0 to 1, `broken` for None."""
+    return "".join(
+        broken if level is None else bars[min(int(level * len(bars)), len(bars) - 1)]
+        for level in levels
+    )
 
 
 def _mean_of_columns(x: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:

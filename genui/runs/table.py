@@ -1,9 +1,9 @@
 """A table of runs: its columns, the language of its filter, its order and its groups.
 
 A column has a key: `lr` is a value of the config or, if there is none, the last value of a metric;
-`best.val_loss` is the best value of a metric; `name`, `state`, `step`, `age`, `tags` … are of the
-run. `config.KEY` and `last.KEY` name one of two that have the same key. The part after the last `.`
-or `/` will do: `lr` finds `optimizer.lr`.
+`best.val_loss` is the best value of a metric and `curve.val_loss` its sparkline; `name`, `state`,
+`step`, `age`, `tags` … are of the run. `config.KEY` and `last.KEY` name one of two that have the
+same key. The part after the last `.` or `/` will do: `lr` finds `optimizer.lr`.
 """
 
 import math
@@ -57,6 +57,7 @@ class Metric(NamedTuple):
     last: float
     best: float = math.nan
     step: int = 0  # of the best, or else of the last
+    curve: str = ""  # a sparkline
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class TableRow:
             metric = _find(self.metrics, self._metric_ends, rest)
             if metric is None:
                 return None
+            if part == "curve":
+                return metric.curve or None
             return metric.last if part == "last" or math.isnan(metric.best) else metric.best
         for name in (key, *_ALIASES.get(key, ())):
             if name in self.config:
@@ -95,6 +98,12 @@ class TableRow:
             return value
         metric = self._metric_ends.get(key.lower())
         return None if metric is None else metric.last
+
+    @cached_property
+    def curve(self) -> str:
+        """The sparkline of the run's main metric, or ""."""
+        main = main_metric([self])
+        return self.metrics[main].curve if main else ""
 
     @cached_property
     def _config_ends(self) -> Mapping[str, Value]:
@@ -143,7 +152,7 @@ _OF_RUN: Mapping[str, Callable[[RunSummary], Value]] = {
 _OF_TRIAL = frozenset({"sweep", "setting"})
 """Columns of the trials of a sweep; for other runs they may be in the config."""
 
-_PARTS = ("best", "last", "config")
+_PARTS = ("best", "last", "curve", "config")
 _ALIASES = {"lr": ("learning_rate",), "learning_rate": ("lr",)}
 _COLUMN_ALIASES = {"tag": "tags"}
 _ALWAYS = frozenset(_OF_RUN)
@@ -296,7 +305,7 @@ def survey(rows: Sequence[TableRow]) -> Survey:
     """The columns that tell these runs apart."""
     configs = {name for row in rows for name in row.config}
     differing, main = varied(rows), main_metric(rows)
-    columns = [f"best.{main}", _last_key(main, configs)] if main else []
+    columns = [f"best.{main}", *_curve_keys(main, rows), _last_key(main, configs)] if main else []
     columns.append("step")
     if any(row.run.labels.tags for row in rows):
         columns.append("tags")
@@ -308,6 +317,17 @@ def survey(rows: Sequence[TableRow]) -> Survey:
     for name in names[:_MOST_OTHERS]:
         columns.append(f"best.{name}" if better(name) else _last_key(name, configs))
     return Survey([*columns, "age"], differing, main)
+
+
+def _curve_keys(metric: str, rows: Sequence[TableRow]) -> list[str]:
+    """The key of the sparkline of a metric, if any row has one."""
+    key = f"curve.{metric}"
+    return [key] if any(row.get(key) for row in rows) else []
+
+
+def is_curve(key: str) -> bool:
+    """Whether a column has sparklines, which cannot be sorted."""
+    return key.startswith("curve.")
 
 
 def _last_key(metric: str, configs: Collection[str]) -> str:
@@ -345,6 +365,8 @@ def starts_descending(key: str) -> bool:
 def title(key: str) -> str:
     """The head of a column: `min val_loss` for `best.val_loss`."""
     part, _, name = key.partition(".")
+    if name and part == "curve":
+        return part
     if name and part == "best":
         return f"{'max' if better(name) > 0 else 'min'} {clean_line(name)}"
     if part == "last" or (part == "config" and name in _ALWAYS):  # there is another of the name
@@ -427,11 +449,12 @@ def view_of_sweep(rows: Sequence[TableRow], name: str) -> dict[str, Any]:
     about = trials[0].run.info.sweep
     metric = str(about.get("metric", "")) or main_metric(trials)
     best = f"best.{metric}" if better(metric) else metric
+    last = [metric] if best != metric else []
     return {
         "filter": f'sweep="{name}"',
         "sort": best,
         "descending": about.get("goal") == "max",
-        "columns": (best, *([metric] if best != metric else ()), "step", *varied(trials), "age"),
+        "columns": (best, *_curve_keys(metric, trials), *last, "step", *varied(trials), "age"),
         "group": "setting" if max(settings.values()) > 1 else "",
     }
 

@@ -620,7 +620,8 @@ class GenuiApp(Shell):
         super().__init__([STYLE_SHEET, STYLE_SHEET.with_name("home.tcss"), *styles_of_kinds()])
         # Late: these import every pane and recipe, which `genui watch` does not need.
         self.session = Session(self, launch)
-        self.watcher = Watcher(self, models=partial(models.list_models, patience=PATIENCE))
+        list_models = partial(models.list_models, patience=PATIENCE)
+        self.watcher = Watcher(self, models=list_models, glances=True)
         self.home = home.HomeScreen(self.session, self.watcher)
         self.tour: Tour | None = None  # while it is taken
         self._opens_tour = tour
@@ -676,8 +677,7 @@ class GenuiApp(Shell):
 
     @on(messages.TableChanged)
     def _table_changed(self, event: messages.TableChanged) -> None:
-        if self.home.board is not None:
-            self.home.board.set_table(event)
+        self.home.set_table(event)
 
     @on(messages.ListsChanged)
     def _lists_changed(self, event: messages.ListsChanged) -> None:

@@ -452,6 +452,12 @@ class HomeScreen(AppScreen[None]):
         if not runs:
             self.demo.start(models)
 
+    def set_table(self, event: messages.TableChanged) -> None:
+        """Take what was read of the runs, for their list and their table."""
+        self.query_one(ModelsPane).set_curves(event.rows)
+        if self.board is not None:
+            self.board.set_table(event)
+
     def offered_models(self) -> list[str]:
         """The refs of the panes' models, those of genui. One that others made may have gigabytes:
         it is loaded when the user opens it, and not before."""

@@ -44,7 +44,7 @@ from genui.ui.training.controls import RunControls, key_hints
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.values import stats_line, waiting_text
-from genui.ui.watcher import RunView, mark
+from genui.ui.watcher import RunView, list_newest, mark
 from genui.ui.widgets.bars import Line
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.inputs import FilterLine, LineInput
@@ -57,12 +57,11 @@ with late_imports():
 
 if TYPE_CHECKING:
     from genui.render.series import Kind as LineKind
+    from genui.runs.table import TableRow
 
 RUN, MODEL, PULL = "run:", "model:", "pull:"  # how the keys of rows begin
 MORE = "more"
 """The key of the row that stands for the runs that are not listed."""
-NEWEST = 5  # finished runs that are listed
-MOST_LIVE = 8  # runs that train and are listed
 REST = 0.15  # seconds: reading an image and giving it a place would delay the next arrow key
 
 
@@ -82,6 +81,7 @@ class ModelsPane(Pane, can_focus=False):
         self._runs: dict[str, RunSummary] = {}
         self._pattern: re.Pattern[str] | None = None
         self._chosen_before = ""  # the chosen row when the filter was opened
+        self._curves: dict[str, str] = {}  # sparklines of runs
         self._has_lists = False  # from the disk
         self._revealed = ""  # the id of a run that is listed although it is an older one
         self._show_details = False  # on the card
@@ -159,19 +159,27 @@ class ModelsPane(Pane, can_focus=False):
             self.set_title(*([f"{count} of {total}"] if self._pattern else []))
         self.show_card()
 
+    def set_curves(self, rows: "Sequence[TableRow]") -> None:
+        """Show the sparklines of these runs."""
+        curves = {RUN + row.run.run.id: row.curve for row in rows}
+        if curves != self._curves:
+            self._curves = curves
+            self._fill()
+
     def _run_rows(self) -> list[ListRow]:
         """The heading and rows of the runs: those that train, the newest others, and one row for
         the rest. A filter looks at all of them."""
         if self._pattern is not None:
-            runs = [run_row(key, summary) for key, summary in self._runs.items()]
+            runs = [
+                run_row(key, summary, self._curves.get(key, ""))
+                for key, summary in self._runs.items()
+            ]
             rows = [row for row in runs if self._matches("runs", row.left, row.right)]
             return [ListRow("", "RUNS"), *rows] if rows else []
-        live = [key for key, summary in self._runs.items() if summary.alive][:MOST_LIVE]
-        others = [key for key, summary in self._runs.items() if not summary.alive]
-        keys = [*live, *others[:NEWEST]]
+        keys = [RUN + run.run.id for run in list_newest([*self._runs.values()])]
         if (revealed := RUN + self._revealed) in self._runs and revealed not in keys:
             keys.append(revealed)
-        rows = [run_row(key, self._runs[key]) for key in keys]
+        rows = [run_row(key, self._runs[key], self._curves.get(key, "")) for key in keys]
         if more := len(self._runs) - len(rows):
             rows.append(ListRow(MORE, f"{more} more", "o all runs", "…"))
         return [ListRow("", "RUNS"), *rows] if rows else []

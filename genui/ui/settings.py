@@ -101,9 +101,11 @@ BRIEF_FACTS = ("needs", "size", "memory", "context", "licence", "kept by")
 """Facts about other people's models that are shown without details."""
 
 
-def run_row(key: str, run: RunSummary) -> ListRow:
+def run_row(key: str, run: RunSummary, curve: str = "") -> ListRow:
     sign, kind = MARKS.get(run.state, ("?", "dim"))
-    return ListRow(key, run.info.name, progress(run), sign, kind)
+    right = progress(run)
+    brief = right.partition(" ")[2]  # the sign stands for the state
+    return ListRow(key, run.info.name, right, sign, kind, curve=curve, brief=brief)
 
 
 def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = True) -> Content:

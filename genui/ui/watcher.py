@@ -377,14 +377,17 @@ class Watcher:
         host: MessagePump,
         runs: Callable[[], list[RunSummary]] = list_runs,
         models: "Callable[[], list[ModelInfo]]" = list,
+        glances: bool = False,
     ) -> None:
+        """With `glances` also the results of those that `list_newest` lists are read."""
         self._host = host
         self._lists = _Lists(runs, models)
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._targets: tuple[RunSummary | RunDir, ...] = ()
-        self._table = False  # whether the results of all runs are read
+        self._table = False  # whether the results of all runs are read, and not of the listed
+        self._glances = glances
         self._results: _Results | None = None
         self._stale = True  # whether to read the lists at once
         self._lists_fault = ""  # the last error of reading the lists
@@ -455,11 +458,12 @@ class Watcher:
 
     def _measure(self) -> bool:
         """Read some of the results for the table; True if more can be read at once."""
-        if not self._table:
+        if not (self._table or (self._glances and self._hurry.is_set())):
             return False
         if self._results is None:
             self._results = _Results()
-        changed = self._results.read(self._lists.runs)
+        runs = self._lists.runs if self._table else self._lists.newest
+        changed = self._results.read(runs, self._table)
         if changed is not None and not self._stop.is_set():
             self._host.post_message(changed)
         return self._results.behind
@@ -496,6 +500,8 @@ class _Lists:
         self._list_runs, self._list_models = runs, models
         self._models: list[ModelInfo] = []
         self._runs: list[RunSummary] = []
+        self.newest: list[RunSummary] = []
+        """The runs that the main screen lists at first: another list if the runs have changed."""
         self._runs_at = 0.0
         self._models_at = 0.0
         self._interval = IDLE_POLL  # seconds; longer if reading many runs takes long
@@ -519,7 +525,7 @@ class _Lists:
             models = self._list_models()
         if not fresh and models == self._models and _visible(runs) == _visible(self._runs):
             return None
-        self._models, self._runs = models, runs
+        self._models, self._runs, self.newest = models, runs, list_newest(runs)
         return messages.ListsChanged(models, runs)
 
 
@@ -540,7 +546,7 @@ class _Results:
         self._stale = True  # rows have changed since the last message
         self._told_at = 0.0
 
-    def read(self, runs: Sequence[RunSummary]) -> messages.TableChanged | None:
+    def read(self, runs: Sequence[RunSummary], with_sweeps: bool) -> messages.TableChanged | None:
         """Read for TABLE_SLICE; the rows, if they have changed and were not sent just now."""
         if runs is not self._runs:
             self._reader.set_runs(runs)
@@ -553,7 +559,7 @@ class _Results:
         now = time.monotonic()
         if now - self._told_at < TABLE_INTERVAL:
             return None
-        sweeps = self._read_sweeps(runs)
+        sweeps = self._read_sweeps(runs) if with_sweeps else {}
         if not self._stale and sweeps == self._sweeps:
             return None
         self._told_at, self._stale, self._sweeps = now, False, sweeps
@@ -574,6 +580,16 @@ class _Results:
             name: state if state.startswith("finished") else describe_sweep(name)
             for name, state in known.items()
         }
+
+
+NEWEST = 5  # finished runs that are listed
+MOST_LIVE = 8  # runs that train and are listed
+
+
+def list_newest(runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """The runs that train and the newest others, few enough for a list."""
+    live = [run for run in runs if run.alive]
+    return [*live[:MOST_LIVE], *[run for run in runs if not run.alive][:NEWEST]]
 
 
 def _visible(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:

@@ -1,5 +1,6 @@
 """`genui models`, `recipes` and `runs`."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_runs_of_a_folder_are_sorted_and_filtered_by_metrics_and_config(
     write_array(tmp_path / "jobs")
     assert main(["runs", str(tmp_path / "jobs"), "--sort", "best.val_loss"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split()[:5] == ["RUN", "STATE", "min", "val_loss", "val_loss"]
+    assert head.split()[:6] == ["RUN", "STATE", "min", "val_loss", "curve", "val_loss"]
     assert "lr" in head
     assert "seed" not in head  # the same in all
     assert [row.split()[0] for row in rows] == ["b", "c", "a"]
@@ -101,6 +102,23 @@ def test_runs_of_a_folder_are_sorted_and_filtered_by_metrics_and_config(
     assert [one["columns"] for one in found] == [
         {"lr": 0.01, "best.val_loss": 1.5}, {"lr": 0.001, "best.val_loss": 1.75},
     ]  # fmt: skip
+
+
+def test_a_grouped_table_is_printed_for_people_and_for_documents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_array(tmp_path / "jobs")
+    words = ["runs", str(tmp_path / "jobs"), "--sort", "val_loss", "--group", "seed"]
+    assert main(words) == 0
+    _, head, *_ = capsys.readouterr().out.splitlines()
+    assert head == "seed 1, 3 runs, mean val_loss 2.083 ± 0.38"
+    assert main([*words, "--format", "csv"]) == 0
+    head, *rows = csv.reader(capsys.readouterr().out.splitlines())
+    assert head[:5] == ["run", "state", "seed", "best.val_loss", "val_loss"]
+    assert [row[0] for row in rows] == ["c", "b", "a"]
+    assert main([*words, "--format", "latex", "--filter", "lr<0"]) == 0
+    assert capsys.readouterr().out.startswith(r"\begin{tabular}{ll")
+    assert main([*words, "--format", "markdown", "--json"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from genui.render.shades import SHADES, draw_shades
+from genui.render.shades import BARS, BROKEN, SHADES, draw_levels, draw_shades, find_levels
 
 X = np.arange(11.0)
 
@@ -31,3 +33,16 @@ def test_gaps_are_bridged_but_not_the_time_before_and_after() -> None:
 def test_no_room_is_no_row() -> None:
     assert draw_shades({"gpu0": (X, X)}, 5, 2, (0.0, 1.0)) == []
     assert draw_shades({}, 50, 2, (0.0, 1.0)) == []
+
+
+@given(st.lists(st.floats(width=64), max_size=50))
+def test_a_sparkline_has_a_bar_for_each_part_whatever_the_values(values: list[float]) -> None:
+    text = draw_levels(find_levels(np.array(values, np.float64), 8))
+    assert len(text) == min(8, len(values))
+    assert set(text) <= {*BARS, BROKEN}
+
+
+def test_a_sparkline_falls_with_its_curve() -> None:
+    assert draw_levels(find_levels(11 - np.arange(10), 5)) == "█▇▅▃▁"
+    assert draw_levels(find_levels(np.ones(11), 4)) == "▁▁▁▁"
+    assert draw_levels(find_levels(np.array([1, np.nan, 2]), 3)) == "▁×█"

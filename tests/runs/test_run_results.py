@@ -62,6 +62,9 @@ def test_results_are_saved_for_the_next_program(tmp_path: Path) -> None:
     assert read(another, tmp_path / "jobs") == {}
     (row,) = make_rows(find_logs(tmp_path / "jobs"), another.results)
     assert row.metrics["loss"][:2] == (2, 1)
+    assert row.get("curve.loss") == row.curve
+    assert row.curve[0] == "█"
+    assert row.curve.index("▁") < 7  # the last loss is not the least
 
 
 def test_a_log_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:

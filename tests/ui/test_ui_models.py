@@ -1,6 +1,7 @@
 """The Models pane: the list, the card, the filter, and opening what is chosen."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,13 @@ async def test_what_a_model_drew_is_above_its_card(shipped: Path, open_app: Open
         assert any(colour and colour.triplet == (250, 10, 10) for colour in colours)
         pane.query_one(RowList).chosen = "model:icons"
         await until(pilot, lambda: not thumbnail.has_class("-shown"))
+
+
+async def test_a_run_has_a_sparkline_of_its_held_out_loss(shipped, open_app: Opener) -> None:
+    stage.make_run(name="plays", state="finished", step=1200)
+    async with open_app(size=(120, 40)) as pilot:
+        await until_seen(pilot, "plays")
+        await until(pilot, lambda: re.search("█[▁-█]{6}▁ finished 1.2k", seen(pilot)) is not None)
 
 
 async def test_a_broken_run_is_listed_with_its_fault_and_a_long_notice_leaves_its_middle_out(

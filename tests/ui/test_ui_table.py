@@ -19,6 +19,7 @@ from genui.ui.app import WatchApp
 from genui.ui.training.curves import CurveGrid
 from genui.ui.training.table import TableRows
 from genui.ui.watcher import WatchTarget
+from genui.ui.widgets.dialogs import ChooseScreen
 
 
 @pytest.fixture
@@ -108,6 +109,21 @@ async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> 
             "slash", "ctrl+u", "enter", "s", "down", "down", "right"
         )  # lr has another value in each run
         await until(pilot, lambda: any(name.startswith("seed ") for name in names(pilot)))
+
+
+async def test_the_grouped_table_is_copied_as_latex(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        await until_seen(pilot, "curve")
+        await pilot.press("right")
+        board_of(pilot).table.set("group", "seed")
+        await until(pilot, lambda: any(name.startswith("seed ") for name in names(pilot)))
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen))
+        await pilot.press("end", "enter")
+        await until_seen(pilot, "copied the table as latex")
+        assert "textbf{seed 2, 16 runs, mean min val" in pilot.app.clipboard
 
 
 async def test_as_many_runs_as_are_chosen_are_overlaid(array: Path) -> None:

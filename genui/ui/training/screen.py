@@ -266,7 +266,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def set_table(self, event: messages.TableChanged) -> None:
         """Take the data of the runs for their table."""
-        if is_usable(self):
+        if is_usable(self) and self.table.display:
             self.table.set_rows(event)
             self._show_options()
 
@@ -657,7 +657,8 @@ class TrainingScreen(AppScreen[Exit]):
     def copyables(self) -> list[Copyable]:
         if self.table.display:
             run = self.table.chosen
-            return run_copyables(run) if run is not None else []
+            offered = run_copyables(run) if run is not None else []
+            return [*offered, *self.table.copyables()]
         view = self.board.runs.first
         return run_copyables(view.summary) if view is not None else []
 

@@ -31,6 +31,7 @@ from genui.runs.table import (
     arrange,
     check_column,
     format_value,
+    is_curve,
     sort_rows,
     starts_descending,
     survey,
@@ -41,6 +42,7 @@ from genui.runs.table import (
 from genui.runs.table_state import TABLE_SETTINGS, TableState
 from genui.ui import keys, messages
 from genui.ui.lifecycle import is_usable
+from genui.ui.screens import Copyable
 from genui.ui.training.board import Board
 from genui.ui.training.controls import control_sweep
 from genui.ui.watcher import MARKS
@@ -52,12 +54,14 @@ from genui.ui.widgets.settings import Option, option_of
 
 with late_imports():
     from genui.render import sweep as render_sweep
+    from genui.runs import table_formats
 
 PIN = "★"
 
 _MIN_NAME, _MAX_NAME = 12, 36  # cells
 _MAX_CELL = 18  # cells of a value or the head of a column
 _SAMPLE = 200  # rows that are measured for the widths of the columns
+_MOST_COPIED = 300  # lines of the table
 _LEAD = 7  # cells before a name: state, overlay, pin
 
 
@@ -474,10 +478,13 @@ class RunTable(Framed, Vertical):
     def action_change(self, by: int) -> None:
         """Sort by the next column, its best value first, or by the one before; before the first
         column the order is the order of the list."""
-        columns = ["", *self.rows.columns]
+        columns = ["", *self._sortable()]
         at = columns.index(self.state.sort) if self.state.sort in columns else 0
         key = columns[max(0, min(len(columns) - 1, at + by))]
         self.sort_by(key)
+
+    def _sortable(self) -> list[str]:
+        return [key for key in self.rows.columns if not is_curve(key)]
 
     def sort_by(self, key: str) -> None:
         self._change(first=True, sort=key, descending=starts_descending(key))
@@ -564,6 +571,13 @@ class RunTable(Framed, Vertical):
             return None
         return run
 
+    def copyables(self) -> list[Copyable]:
+        """The table as it is shown, at most its first lines, in each format for documents."""
+        formats = table_formats.FORMATS.items() if self._matches else ()
+        lines, columns = self.rows.rows[:_MOST_COPIED], self.rows.columns
+        which = "table" if len(lines) == len(self.rows.rows) else f"first {_MOST_COPIED} lines"
+        return [Copyable(f"{which} as {name}", write(lines, columns)) for name, write in formats]
+
     # --- the filter -------------------------------------------------------------------
 
     def action_search(self) -> None:
@@ -623,7 +637,7 @@ class RunTable(Framed, Vertical):
         state, varied = self.state, self._survey.varied
         groups = filter(self._groups_runs, ["sweep", "setting", *varied, "tags", "state"])
         choices = {
-            "sort": _titles("sort", ["", *self.rows.columns, state.sort]),
+            "sort": _titles("sort", ["", *self._sortable(), state.sort]),
             "group": _titles("group", ["", *groups, state.group]),
             "x": _titles("x", [*varied, self._x]),
         }

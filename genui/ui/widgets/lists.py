@@ -35,6 +35,8 @@ class ListRow:
     lead: str = ""  # drawn before `left`, such as the lines of a tree
     middle: str = ""  # only if there is room between the columns of `left` and `right`
     about: str = ""  # the tip under the mouse
+    curve: str = ""  # a sparkline before `right`, if there is room
+    brief: str = ""  # in place of `right`, if only that makes room for the sparkline
 
 
 class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
@@ -274,7 +276,11 @@ class RowList(RowScroller):
         base = self.rich_style
         # The left text has priority, but leaves _MIN_RIGHT cells for the right one.
         room = max(1, width - 5 - cell_len(row.lead))
-        right = shorten(row.right, max(_MIN_RIGHT, room - cell_len(clean_line(row.left))))
+        most = max(_MIN_RIGHT, room - cell_len(clean_line(row.left)))
+        right = shorten(row.right, most)
+        if row.curve:
+            beside = (f"{row.curve} {text}" for text in (row.right, row.brief))
+            right = next((text for text in beside if cell_len(text) <= most), right)
         left = clean_line(row.left, max(1, room - cell_len(right)))
         right = clean_line(right, max(0, room - cell_len(left)))
         styles = (self.look(row.mark_kind), self.look("text"), self.look("dim"))
