@@ -29,7 +29,7 @@ with late_imports():
 
 if TYPE_CHECKING:
     from genui.cli.runs import Link
-    from genui.logs.base import Media, Tail
+    from genui.logs.base import About, Media, Tail
     from genui.runs.alerts import Alert
     from genui.runs.listing import RunSummary
     from genui.runs.series import Series
@@ -89,34 +89,37 @@ def describe(summary: "RunSummary") -> None:
     if not summary.native:
         _describe_foreign(summary)
         return
+    output.print_facts(list_facts(summary))
+
+
+def list_facts(summary: "RunSummary") -> list[tuple[str, str]]:
+    """The facts of a run of genui by their names; those that are not known are empty."""
     info, status, run = summary.info, summary.status, summary.run
     newest = max(run.samples.glob("step-*"), default="", key=str)
-    output.print_facts(
-        [
-            ("run", run.id),
-            ("name", summary.labels.name),
-            ("tags", ", ".join(summary.labels.tags)),
-            ("note", summary.labels.note),
-            ("state", f"{summary.state}: {status.error}" if status.error else summary.state),
-            ("cause", facts.describe_cause(summary)),
-            ("recipe", info.recipe.get("name", "")),
-            ("training", facts.summarise_training(info)),
-            ("config", _settings(info.config)),
-            ("changed", _settings(info.overrides)),
-            ("from", layout.format_origin(info.start_from)),
-            ("sweep", _sweep(info.sweep)),
-            ("learning rate", _learning_rate(summary)),
-            ("machine", facts.summarise_machine(info.machine, info.host)),
-            ("step", _progress(status.step, status.steps)),
-            ("left", facts.time_left(summary.eta)),
-            ("speed", ", ".join(filter(None, (facts.speed(status), facts.share_of_peak(status))))),
-            *facts.energy(status, info.scale),
-            ("loss", facts.figure(status.loss)),
-            ("val", facts.figure(status.val)),
-            ("sample", str(newest)),
-            ("folder", str(run.path)),
-        ]
-    )
+    return [
+        ("run", run.id),
+        ("name", summary.labels.name),
+        ("tags", ", ".join(summary.labels.tags)),
+        ("note", summary.labels.note),
+        ("state", f"{summary.state}: {status.error}" if status.error else summary.state),
+        ("cause", facts.describe_cause(summary)),
+        ("recipe", info.recipe.get("name", "")),
+        ("training", facts.summarise_training(info)),
+        ("config", _settings(info.config)),
+        ("changed", _settings(info.overrides)),
+        ("from", layout.format_origin(info.start_from)),
+        ("sweep", _sweep(info.sweep)),
+        ("learning rate", _learning_rate(summary)),
+        ("machine", facts.summarise_machine(info.machine, info.host)),
+        ("step", _progress(status.step, status.steps)),
+        ("left", facts.time_left(summary.eta)),
+        ("speed", ", ".join(filter(None, (facts.speed(status), facts.share_of_peak(status))))),
+        *facts.energy(status, info.scale),
+        ("loss", facts.figure(status.loss)),
+        ("val", facts.figure(status.val)),
+        ("sample", str(newest)),
+        ("folder", str(run.path)),
+    ]
 
 
 def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
@@ -180,16 +183,9 @@ def _describe_foreign(summary: "RunSummary") -> None:
             for x in tail.extras.axes.values()}  # fmt: skip
     output.print_facts(
         [
-            ("log", title(summary)),
-            ("name", "" if summary.info.name in title(summary) else summary.info.name),
-            ("tags", ", ".join(summary.labels.tags)),
-            ("note", summary.labels.note),
-            ("project", summary.info.project),
-            ("format", summary.format),
-            ("state", now.state),
+            *list_foreign_facts(now, about),
             ("config", _settings(tail.config)),
             ("environment", _settings(about.environment)),
-            ("summary", _settings(about.summary)),
             ("x axis", "; ".join(f"{x} of {', '.join(names)}" for x, names in axes.items())),
             ("samples", _several(sum(map(len, media.values())), "sample")),
             ("step", "" if step is None else count(step)),
@@ -197,6 +193,20 @@ def _describe_foreign(summary: "RunSummary") -> None:
             ("written", f"{clock(now.age)} ago"),
         ]
     )
+
+
+def list_foreign_facts(now: "RunSummary", about: "About") -> list[tuple[str, str]]:
+    """The facts of another tool's log, as for `list_facts`, but for its config and metrics."""
+    return [
+        ("log", title(now)),
+        ("name", "" if now.info.name in title(now) else now.info.name),
+        ("tags", ", ".join(now.labels.tags)),
+        ("note", now.labels.note),
+        ("project", now.info.project),
+        ("format", now.format),
+        ("state", now.state),
+        ("summary", _settings(about.summary)),
+    ]
 
 
 def _sweep(sweep: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ with late_imports():
         pull,
         recipes,
         replay,
+        report,
         run,
         runs,
         sheet,
@@ -120,6 +121,10 @@ COMMANDS = Commands(
         "export": Command(
             "write metrics as CSV, JSONL or TensorBoard events",
             lambda: (export.configure_export, export.run_export),
+        ),
+        "report": Command(
+            "write a run or a sweep as one HTML file",
+            lambda: (report.configure_report, report.run_report),
         ),
         "resume": Command(
             "continue a paused, stopped or failed run",

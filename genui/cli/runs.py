@@ -246,11 +246,11 @@ def _table(args: argparse.Namespace) -> int:
     if args.tag is not None:
         summaries = _tagged(summaries, args.tag)
     if args.sweep:
-        summaries = _of_sweep(summaries, args.sweep)
-    rows = _read_rows(summaries)
+        summaries = find_trials(summaries, args.sweep)
+    rows = read_rows(summaries)
     state = TableState()
     if args.sweep:
-        view = table.view_of_sweep(rows, args.sweep)
+        view = table.viewfind_trials(rows, args.sweep)
         state = replace(state, **{**view, "filter": ""})
     for key in filter.keys:
         table.check_column(key, rows)
@@ -311,7 +311,7 @@ def _logs(words: list[str]) -> "list[RunSummary]":
     return list(found.values())
 
 
-def _read_rows(summaries: "list[RunSummary]") -> "list[TableRow]":
+def read_rows(summaries: "Sequence[RunSummary]") -> "list[TableRow]":
     """The rows of a table of these runs, read to their ends, with a line of progress."""
     reader = results.ResultReader()
     reader.set_runs(summaries)
@@ -337,7 +337,7 @@ def _tagged(runs: "list[RunSummary]", tag: str) -> "list[RunSummary]":
     return [summary for summary in runs if tag in summary.labels.tags]
 
 
-def _of_sweep(runs: "list[RunSummary]", name: str) -> "list[RunSummary]":
+def find_trials(runs: "list[RunSummary]", name: str) -> "list[RunSummary]":
     """The trials of the sweep. Raises MisuseError if there is none."""
     known = {table.sweep_of(summary) for summary in runs} - {""}
     if name not in known:
