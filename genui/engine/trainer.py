@@ -46,6 +46,7 @@ from genui.runs.processes import (
     write_failure,
 )
 from genui.runs.ranks import QuietWriter
+from genui.runs.stack_signal import answer_requests
 from genui.runs.system import TRAINER_NICE, give_way
 from genui.runs.writer import RunWriter, one_line
 
@@ -178,6 +179,7 @@ def _train_beside(run: RunDir, world: World) -> int:
 
 
 def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
+    answer_requests(run, world.rank)
     info = read_info(run)
     recipe = recipe_from_dict(info.recipe)
     if (start := start_files(run)[0]).exists():

@@ -32,6 +32,8 @@ from genui.runs.facts import at_step
 from genui.runs.listing import RunSummary
 from genui.runs.series import Floats, Steps
 from genui.runs.spikes import MAD_TO_SIGMA, Spike, SpikeFinder, is_training_loss
+from genui.runs.stack_signal import stopped_ranks
+from genui.runs.stacks import explain_standstill
 
 BLOCK = 8
 HORIZON = 16
@@ -238,6 +240,7 @@ class Alerts:
         self._clock = clock
         self._metrics: dict[str, _Metric] = {}
         self._stall = _Stall(clock, ticks)
+        self._stopped = ""  # the ranks that a signal has stopped, as reported
         self._ended = ""  # the final state that was reported
         self._events: frozenset[Event] = frozenset()  # alerts of a script that were reported
 
@@ -283,10 +286,20 @@ class Alerts:
         step = max((int(m.newest) for m in self._metrics.values()), default=summary.status.step)
         if (silence := self._stall.look(summary.state, grown, whole)) is not None:
             line = f"no new record for {silence} after step {step:,}"
+            if doing := explain_standstill(summary):
+                line += f": {doing}"
             alerts.append(Alert("stall", step, self._clock(), line))
+        if stopped := self._find_stopped(summary):
+            alerts.append(Alert("stall", step, self._clock(), stopped))
         if (end := self._end(summary, step)) is not None:
             alerts.append(end)
         return alerts
+
+    def _find_stopped(self, summary: RunSummary) -> str:
+        """The ranks that a signal has stopped since the last call, in a line; "" if none has."""
+        stopped = stopped_ranks(summary.run) if summary.native and summary.alive else ""
+        before, self._stopped = self._stopped, stopped
+        return stopped if stopped != before else ""
 
     def _read_own(self, summary: RunSummary) -> list[Alert]:
         """The new alerts of a script's own."""

@@ -31,6 +31,7 @@ from genui.runs.definitions import (
 from genui.runs.layout import create_script_run, read_info
 from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flatten, json_value, media_in
 from genui.runs.ranks import Place, RankWriter, find_place, find_script_run
+from genui.runs.stack_signal import answer_requests
 from genui.runs.writer import RESERVED, RunWriter, json_number, one_line
 
 _ALONE = Place(0, "")
@@ -271,6 +272,7 @@ class Run:
         self._defined: dict[str, tuple[MetricDefinition, Aggregate] | None] = {}  # by metric
         self._alerted: dict[str, float] = {}  # by title, on the monotonic clock
         self._sources: list[Source] = []
+        self._end_answers = lambda: None
         self._writer: RunWriter | RankWriter | None = None
         if place.rank:
             self._writer = RankWriter(place)
@@ -535,6 +537,7 @@ class Run:
         with self._guard:
             first, self._ended = not self._ended, True
         if first:
+            self._end_answers()
             if self._folder is not None:
                 self._safely("end", self._write_samples)
                 self._safely("end", self._update_status)
@@ -542,6 +545,11 @@ class Run:
                 self._save_summary()
             self._safely("end", lambda w: w.update(state=state, error=sanitize(error, 1000)))
             self._safely("end", lambda w: w.__exit__(None, None, None))
+
+    def answer_requests(self) -> None:
+        """Lets this process write its stack when somebody asks why the run stands still."""
+        if self._folder is not None:
+            self._end_answers = answer_requests(self._folder)
 
     def detach(self) -> None:
         """In a child after a fork: ends the run here; it belongs to the parent."""
@@ -915,6 +923,7 @@ def _start(
             _install_hooks()
             _process.open = [each for each in _process.open if not each.ended]
             _process.open.append(run)
+            run.answer_requests()
             return run
     except Exception as error:
         _notes.note("start", f"this run is not saved: {one_line(error)}")

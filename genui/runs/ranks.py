@@ -22,6 +22,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import append_whole, open_append, writing
 from genui.runs.layout import LIVE, RunDir, RunInfo, read_info, read_status
 from genui.runs.listing import observe_state
+from genui.runs.stack_signal import answer_requests
 from genui.runs.writer import json_number
 
 _FILE = re.compile(r"metrics-rank(\d{1,6})\.jsonl")
@@ -149,6 +150,7 @@ class RankWriter:
         self._fd = -1
         self._wait = _FIRST_WAIT
         self._due = 0.0  # of the next search, on the monotonic clock
+        self._end_answers = lambda: None
 
     def append(self, line: bytes) -> None:
         """As RunWriter.append. Raises OSError."""
@@ -177,6 +179,7 @@ class RankWriter:
         newest = max(starts, default=0.0)
         if newest >= since:
             self._fd = open_append(rank_file(starts[newest], self._place.rank))
+            self._end_answers = answer_requests(starts[newest], self._place.rank)
 
     def _flush(self) -> None:
         while self._waiting and self._fd >= 0:
@@ -207,6 +210,7 @@ class RankWriter:
                 break
             time.sleep(0.2)  # a short script: rank 0 may begin after this rank has ended
         self._flush()
+        self._end_answers()
         self.abandon()
         if self._waiting:
             raise GenuiError(

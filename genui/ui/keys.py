@@ -501,6 +501,8 @@ APP_KEYS: tuple[Key, ...] = (
         "The cursor to the next sample", action="sample(1)", footer=False),
     Key("board.play", "semicolon", "play",
         "Play the history: the samples from the first to the newest", footer=False),
+    unbound("board.stacks", "stacks", "stacks",
+        "Where each process of the run is now, from its Python stack: why it stands still"),
     unbound("board.evaluate", "evaluate", "evaluate",
         "Evaluate now, with a sample"),
     *shared("board", "resume"),

@@ -24,15 +24,15 @@ from genui.runs.control import (
     send_live,
 )
 from genui.runs.layout import RunDir, checkpoint_steps
-from genui.runs.listing import find_sweep
+from genui.runs.listing import RunSummary, find_sweep
 from genui.ui import messages
 from genui.ui.keys import bind_actions
 from genui.ui.watcher import RunView
-from genui.ui.widgets.dialogs import ConfirmScreen, ask, make_value_screen
+from genui.ui.widgets.dialogs import ConfirmScreen, LinesScreen, ask, make_value_screen
 
 with late_imports():
     from genui import recipes
-    from genui.runs import launch, sweep
+    from genui.runs import launch, stack_groups, stacks, sweep
     from genui.ui import new_run
 
 CONFIRMATIONS: dict[Command, str] = {
@@ -113,6 +113,12 @@ def _checkpoint_refusal(view: RunView, verb: str) -> str:
         return "this run has no checkpoint yet: ^s writes one"
     again = ": space starts it again" if can_continue(view) else ""
     return f"this run has no checkpoint to {verb}{again}"
+
+
+def _stacks_refusal(view: RunView) -> str:
+    if not view.summary.native:
+        return "the processes of another tool's log are not known: py-spy dump --pid PID"
+    return "" if view.summary.alive else f"this run is {view.summary.state}: it has no process"
 
 
 def stop_text(view: RunView) -> str:
@@ -262,6 +268,13 @@ class RunControls:
         """Evaluate on held-out data now, and make a sample."""
         self.give("evaluate")
 
+    def action_stacks(self) -> None:
+        """Show where each process of the run is now."""
+        view = self._require_run(_stacks_refusal)
+        if view is not None:
+            self._say("asking its processes for their stacks", "note")
+            self._work(self._show_stacks(view.summary), "stacks", exclusive=True)
+
     # --- helpers --------------------------------------------------------------------------
 
     def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
@@ -301,6 +314,14 @@ class RunControls:
                 is_slow = True
                 self._say("waiting: a run takes commands between two steps", "note")
         self._say(line, "note")
+
+    async def _show_stacks(self, summary: RunSummary) -> None:
+        found = await asyncio.to_thread(stacks.collect_stacks, summary)
+        if lines := stack_groups.list_groups(stack_groups.group_stacks(found)):
+            title = f"The processes of {clean_line(summary.info.name, 40)}"
+            self._host.app.push_screen(LinesScreen(title, lines))
+        else:
+            self._say("no process of this run is known", "note")
 
     async def _resume(self, run: RunDir) -> None:
         await asyncio.to_thread(launch.resume, run)

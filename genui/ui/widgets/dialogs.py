@@ -278,6 +278,21 @@ class ReadScreen(Window[None]):
         self.query_one(".window").scroll_relative(y=lines, animate=False)
 
 
+class LinesScreen(ReadScreen):
+    """Lines under a title."""
+
+    def __init__(self, title: str, lines: "Iterable[str]") -> None:
+        super().__init__()
+        self._title, self._lines = title, list(lines)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="window help"):
+            yield Static("\n".join(map(clean, self._lines)), markup=False)
+
+    def on_mount(self) -> None:
+        self.set_titles(self._title, "esc close")
+
+
 class MessagesScreen(ReadScreen):
     """The messages that were shown last, each in full, the newest first."""
 

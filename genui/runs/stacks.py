@@ -1,0 +1,167 @@
+"""The Python stacks of the processes of a run that stands still.
+
+A training writes its stack when it gets a signal (`genui.runs.stack_signal`). The stacks of other
+processes are read by py-spy (https://github.com/benfred/py-spy), where the system allows it.
+"""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from genui.base.errors import GenuiError
+from genui.base.files import last_record
+from genui.base.text import clean_line
+from genui.runs.layout import LIVE, RunDir, read_info
+from genui.runs.listing import RunSummary
+from genui.runs.ranks import rank_file
+from genui.runs.stack_groups import Frame, RankStack, describe_groups, group_stacks, parse_stack
+from genui.runs.stack_signal import Answerer, answerers, request_stack, stack_file
+
+_PATIENCE = 2.0  # seconds for the stacks; they are written in milliseconds
+_POLL = 0.02
+_RECENT = 120.0  # seconds for which a stack that was written on another host is used
+_LONGEST = 128 * 1024  # bytes of the end of a file with stacks
+_PY_SPY_PATIENCE = 5.0
+_SKEW = 60.0  # seconds between the clocks of hosts that share the folder
+
+
+def explain_standstill(summary: RunSummary) -> str:
+    """What the ranks of a run do now, in one line; "" if nothing is known. Waits for up to a few
+    seconds. Never raises."""
+    with suppress(OSError, GenuiError):
+        stacks = [one for one in collect_stacks(summary) if one.frames or not one.remedy]
+        return describe_groups(group_stacks(stacks))
+    return ""
+
+
+def collect_stacks(summary: RunSummary) -> list[RankStack]:
+    """The stacks of the ranks of a run that is alive, by rank. Waits for up to a few seconds."""
+    run = summary.run
+    if not summary.native or summary.state not in LIVE:
+        return []
+    since = summary.status.started - _SKEW  # before it are the records of an earlier start
+    records = [(rank, one) for rank, one, written in answerers(run) if written > since]
+    if not records:
+        return _spy(summary)
+    deadline = time.monotonic() + _PATIENCE
+    here = {rank: request_stack(run, rank, one) for rank, one in records if one.is_here}
+    return [
+        _read_answer(run, rank, one, here.get(rank), deadline)._replace(step=_last_step(run, rank))
+        for rank, one in records
+    ]
+
+
+def _read_answer(
+    run: RunDir, rank: int, one: Answerer, before: int | str | None, deadline: float
+) -> RankStack:
+    """The stack that a process has written since its file had `before` bytes; from another host
+    (None) one that it has written lately."""
+    if isinstance(before, str):
+        return RankStack(rank, note=before)
+    if before is None:
+        with suppress(OSError):
+            written = stack_file(run, rank).stat().st_mtime
+            if time.time() - written < _RECENT and (frames := _read_stack(run, rank)):
+                return RankStack(rank, frames)
+        host = clean_line(one.host, 60)
+        return RankStack(rank, note=f"is on {host}", remedy=_command_there(run, host))
+    size = before
+    with suppress(OSError):
+        while time.monotonic() < deadline:
+            time.sleep(_POLL)
+            earlier, size = size, stack_file(run, rank).stat().st_size
+            if earlier == size > before and (frames := _read_stack(run, rank)):
+                return RankStack(rank, frames)
+    return RankStack(rank, note="does not answer", remedy=f"py-spy dump --pid {one.pid}")
+
+
+def _read_stack(run: RunDir, rank: int) -> tuple[Frame, ...]:
+    with stack_file(run, rank).open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST))
+        return parse_stack(file.read().decode(errors="replace"))
+
+
+def _last_step(run: RunDir, rank: int) -> int | None:
+    """The last step that a rank has recorded."""
+    for path in (rank_file(run, rank), *([] if rank else [run.metrics])):
+        if isinstance(step := last_record(path).get("step"), int):
+            return step
+    return None
+
+
+def _command_there(run: RunDir, host: str) -> str:
+    """The command that shows the stacks of the ranks on another host."""
+    with suppress(GenuiError):
+        if job := read_info(run).slurm.get("job"):
+            return shlex.join(
+                ["srun", "--overlap", "--jobid", job, "-w", host, "genui", "why", run.id]
+            )
+    return f"ssh {shlex.quote(host)} genui why {run.id}"
+
+
+# --- py-spy, for processes that do not answer a signal -----------------------------------------
+
+
+def _spy(summary: RunSummary) -> list[RankStack]:
+    """The stacks of the processes of a run without records, read by py-spy."""
+    pid, host = summary.status.pid, clean_line(summary.status.host, 60)
+    if not pid:
+        return []
+    if host != socket.gethostname():
+        where = _command_there(summary.run, host)
+        return [RankStack(0, note=f"is on {host}", remedy=where)]
+    is_recorded = {"command", "folder"} <= summary.info.config.keys()  # by `genui run`
+    ranks = _ranks_of(pid, is_recorded)
+    return [
+        _spy_on(rank, pid)._replace(step=_last_step(summary.run, rank))
+        for rank, pid in sorted(ranks.items())
+    ]
+
+
+def _ranks_of(pid: int, is_recorded: bool) -> dict[int, int]:
+    """The processes by rank: those with RANK, as torchrun sets it, or else the one itself; of a
+    command that genui records, its child."""
+    import psutil  # late: most runs answer themselves
+
+    ranks: dict[int, int] = {}
+    children: list[int] = []
+    with suppress(psutil.Error):
+        for child in psutil.Process(pid).children(recursive=True):
+            children.append(child.pid)
+            with suppress(psutil.Error):
+                if (rank := child.environ().get("RANK", "")).isdecimal():
+                    ranks.setdefault(int(rank), child.pid)  # its own children have it too
+    return ranks or {0: children[0] if is_recorded and children else pid}
+
+
+def _spy_on(rank: int, pid: int) -> RankStack:
+    command = ["py-spy", "dump", "--full-filenames", "--pid", str(pid)]
+    beside = Path(sys.executable).with_name("py-spy")
+    program = shutil.which("py-spy") or (str(beside) if beside.exists() else "")
+    if not program:
+        note = "does not write its stack, and py-spy is not installed (genui[stacks])"
+        return RankStack(rank, note=note, remedy=shlex.join(command))
+    try:
+        done = subprocess.run(
+            [program, *command[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PY_SPY_PATIENCE,
+            check=False,
+        )
+        if not done.returncode and (frames := parse_stack(done.stdout)):
+            return RankStack(rank, frames)
+        lines = done.stderr.strip().splitlines() or ["it printed no stack"]
+        why = clean_line(lines[0].removeprefix("Error: "), 120)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = clean_line(str(error), 120)
+    remedy = shlex.join(["sudo", program, *command[1:]])
+    return RankStack(rank, note=f"could not be read ({why})", remedy=remedy)
