@@ -29,8 +29,8 @@ class RankStack(NamedTuple):
     rank: int
     frames: tuple[Frame, ...] = ()
     step: int | None = None  # the last that it has recorded
-    note: str = ""  # why there is no stack, as the end of a sentence: "has ended"
-    remedy: str = ""  # a command that shows the stack, where this process cannot
+    note: str = ""  # why there is no stack, as words after "is": "gone"
+    remedy: str = ""  # the command to run then
 
 
 _FAULTHANDLER_HEAD = re.compile(
@@ -182,11 +182,12 @@ def describe_group(group: Group, alone: bool = False) -> str:
     if several:
         names = f"{', '.join(map(str, ranks[:-1]))} and {ranks[-1]}"
         who = f"ranks {names}" if len(ranks) <= 3 else f"{count(len(ranks))} ranks"
+    verb = "are" if several else "is"
     if group.note:
-        return f"{who}: {group.note}" if several else f"{who} {group.note}"
-    doing, what = group.doing.waits, group.doing.what
-    verb = ("wait" if several else "waits") if doing else ("are" if several else "is")
-    return f"{who} {verb} in {what}" if what else f"{who}: no stack was read"
+        return f"{who} {verb} {group.note}"
+    if group.doing.waits:
+        verb = "wait" if several else "waits"
+    return f"{who} {verb} in {group.doing.what}"
 
 
 def _is_alone(groups: Sequence[Group]) -> bool:

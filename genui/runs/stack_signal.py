@@ -22,6 +22,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import atomic_write, read_json
 from genui.runs.layout import RunDir
 
+STOPPED = "stopped (SIGSTOP)"
 _RECORD = re.compile(r"stack-rank(\d{1,6})\.json")
 
 
@@ -142,27 +143,27 @@ def stopped_ranks(run: RunDir) -> str:
     ranks = ", ".join(map(str, sorted(stopped)))
     who = f"ranks {ranks} are" if len(stopped) > 1 else f"rank {ranks} is"
     continues = shlex.join(["kill", "-CONT", *map(str, stopped.values())])
-    return f"{who} stopped (SIGSTOP): {continues} continues {'them' if len(stopped) > 1 else 'it'}"
+    return f"{who} {STOPPED}: {continues} continues {'them' if len(stopped) > 1 else 'it'}"
 
 
 def request_stack(run: RunDir, rank: int, one: Answerer) -> int | str:
     """Ask a process of this machine for its stack.
 
-    Returns the size of its file before, in bytes, or why it is not asked, as the end of a sentence.
+    Returns the size of its file before, in bytes, or why it is not asked, as words after "is".
     """
     try:
         size = stack_file(run, rank).stat().st_size
         handles = _caught(one.pid) >> (one.signal - 1) & 1  # else it has become another program
         seen = observe_process(one.pid)
         if seen is None or seen.started != one.started or seen.state == "Z":
-            return "has ended"
+            return "gone"
         if seen.state == "T":
-            return "is stopped (SIGSTOP)"
+            return STOPPED
         if not handles:
-            return "writes no stack any more"
+            return "running another program"
         os.kill(one.pid, one.signal)
     except FileNotFoundError:
-        return "has ended"
+        return "gone"
     except OSError as error:
-        return f"cannot be asked ({error.strerror})"
+        return f"out of reach ({error.strerror})"
     return size

@@ -21,7 +21,7 @@ from genui.runs.layout import LIVE, RunDir, read_info
 from genui.runs.listing import RunSummary
 from genui.runs.ranks import rank_file
 from genui.runs.stack_groups import Frame, RankStack, describe_groups, group_stacks, parse_stack
-from genui.runs.stack_signal import Answerer, answerers, request_stack, stack_file
+from genui.runs.stack_signal import STOPPED, Answerer, answerers, request_stack, stack_file
 
 _PATIENCE = 2.0  # seconds for the stacks; they are written in milliseconds
 _POLL = 0.02
@@ -35,8 +35,7 @@ def explain_standstill(summary: RunSummary) -> str:
     """What the ranks of a run do now, in one line; "" if nothing is known. Waits for up to a few
     seconds. Never raises."""
     with suppress(OSError, GenuiError):
-        stacks = [one for one in collect_stacks(summary) if one.frames or not one.remedy]
-        return describe_groups(group_stacks(stacks))
+        return describe_groups(group_stacks(collect_stacks(summary)))
     return ""
 
 
@@ -63,14 +62,15 @@ def _read_answer(
     """The stack that a process has written since its file had `before` bytes; from another host
     (None) one that it has written lately."""
     if isinstance(before, str):
-        return RankStack(rank, note=before)
+        continues = f"kill -CONT {one.pid}" if before == STOPPED else ""
+        return RankStack(rank, note=before, remedy=continues)
     if before is None:
         with suppress(OSError):
             written = stack_file(run, rank).stat().st_mtime
             if time.time() - written < _RECENT and (frames := _read_stack(run, rank)):
                 return RankStack(rank, frames)
         host = clean_line(one.host, 60)
-        return RankStack(rank, note=f"is on {host}", remedy=_command_there(run, host))
+        return RankStack(rank, note=f"on {host}", remedy=_command_there(run, host))
     size = before
     with suppress(OSError):
         while time.monotonic() < deadline:
@@ -78,7 +78,7 @@ def _read_answer(
             earlier, size = size, stack_file(run, rank).stat().st_size
             if earlier == size > before and (frames := _read_stack(run, rank)):
                 return RankStack(rank, frames)
-    return RankStack(rank, note="does not answer", remedy=f"py-spy dump --pid {one.pid}")
+    return RankStack(rank, note="not answering", remedy=f"py-spy dump --pid {one.pid}")
 
 
 def _read_stack(run: RunDir, rank: int) -> tuple[Frame, ...]:
@@ -115,7 +115,7 @@ def _spy(summary: RunSummary) -> list[RankStack]:
         return []
     if host != socket.gethostname():
         where = _command_there(summary.run, host)
-        return [RankStack(0, note=f"is on {host}", remedy=where)]
+        return [RankStack(0, note=f"on {host}", remedy=where)]
     is_recorded = {"command", "folder"} <= summary.info.config.keys()  # by `genui run`
     ranks = _ranks_of(pid, is_recorded)
     return [
@@ -145,7 +145,7 @@ def _spy_on(rank: int, pid: int) -> RankStack:
     beside = Path(sys.executable).with_name("py-spy")
     program = shutil.which("py-spy") or (str(beside) if beside.exists() else "")
     if not program:
-        note = "does not write its stack, and py-spy is not installed (genui[stacks])"
+        note = "without a record of its signal, and py-spy is not installed (genui[stacks])"
         return RankStack(rank, note=note, remedy=shlex.join(command))
     try:
         done = subprocess.run(
@@ -164,4 +164,4 @@ def _spy_on(rank: int, pid: int) -> RankStack:
     except (OSError, subprocess.TimeoutExpired) as error:
         why = clean_line(str(error), 120)
     remedy = shlex.join(["sudo", program, *command[1:]])
-    return RankStack(rank, note=f"could not be read ({why})", remedy=remedy)
+    return RankStack(rank, note=f"not readable ({why})", remedy=remedy)

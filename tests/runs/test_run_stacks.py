@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -116,11 +117,11 @@ def test_ranks_that_wait_in_the_same_call_of_other_lines_are_told_apart() -> Non
 def test_a_rank_without_a_stack_says_why_and_what_shows_it() -> None:
     ranks = [
         RankStack(0, WAITING, 4),
-        RankStack(1, note="has ended"),
-        RankStack(2, note="is on node2", remedy="ssh node2 genui why a"),
+        RankStack(1, note="gone"),
+        RankStack(2, note="on node2", remedy="ssh node2 genui why a"),
     ]
     groups = group_stacks(ranks)
-    line = "rank 0 waits in all_reduce at step 4, rank 1 has ended, rank 2 is on node2"
+    line = "rank 0 waits in all_reduce at step 4, rank 1 is gone, rank 2 is on node2"
     assert describe_groups(groups) == line
     assert list_groups(groups)[-1] == "    run: ssh node2 genui why a"
     assert describe_groups(group_stacks(ranks[:1])) == "the process waits in all_reduce at step 4"
@@ -132,15 +133,15 @@ _FRAMES = st.lists(
 )
 
 
-@given(st.lists(st.tuples(_FRAMES, st.sampled_from(["", "has ended"])), max_size=20), st.randoms())
-def test_every_rank_is_in_one_group_whatever_their_order(stacks: list, random: object) -> None:
+@given(st.lists(st.tuples(_FRAMES, st.sampled_from(["", "gone"])), max_size=20), st.randoms())
+def test_every_rank_is_in_one_group_whatever_their_order(stacks: list, random: Random) -> None:
     ranks = [RankStack(rank, tuple(stack), rank, note) for rank, (stack, note) in enumerate(stacks)]
     groups = group_stacks(ranks)
     assert sorted(one.rank for group in groups for one in group.stacks) == list(range(len(ranks)))
     sizes = [len(group.stacks) for group in groups]
     assert sizes == sorted(sizes, reverse=True)
     shuffled = list(ranks)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     assert group_stacks(shuffled) == groups
     assert bool(describe_groups(groups)) == bool(ranks)
 
@@ -164,8 +165,9 @@ load_batch()
 @pytest.fixture
 def script(genui_home: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", SCRIPT]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
+    with subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "still\n"
         yield process
@@ -198,6 +200,7 @@ def test_a_stopped_process_is_told_and_not_asked(script: subprocess.Popen[str]) 
     assert (alert.kind, alert.line) == ("stall", line)
     assert alerts.look(summary, {}) == []  # once
     assert explain_standstill(summary) == "the process is stopped (SIGSTOP) at step 7"
+    assert collect_stacks(summary)[0].remedy == f"kill -CONT {script.pid}"
     script.send_signal(signal.SIGCONT)
     wait_for(lambda: not stopped_ranks(summary.run))
     assert collect_stacks(summary)[0].frames
@@ -223,7 +226,7 @@ def test_no_process_gets_a_signal_for_which_its_record_is_not_true(
         path.write_bytes(msgspec.json.encode(msgspec.structs.replace(record, **changes)))
         if lie != "signal":  # a record with another signal is none
             (stack,) = collect_stacks(summary)
-            assert stack.note == ("has ended" if lie != "program" else "writes no stack any more")
+            assert stack.note == ("gone" if lie != "program" else "running another program")
         else:
             collect_stacks(summary)
         assert other.poll() is None
@@ -235,7 +238,7 @@ def test_a_rank_on_another_host_has_a_command_that_shows_it(genui_home: Path) ->
     record = Answerer(os.getpid(), 1.0, signal.SIGRTMAX - 3, "node2")
     (run.path / "stack-rank3.json").write_bytes(msgspec.json.encode(record))
     (stack,) = collect_stacks(summarise(run))
-    assert (stack.rank, stack.note) == (3, "is on node2")
+    assert (stack.rank, stack.note) == (3, "on node2")
     assert stack.remedy == f"ssh node2 genui why {run.id}"
     (run.path / "stack-rank3.txt").write_text(ONE_THREAD)  # the command was run there
     (stack,) = collect_stacks(summarise(run))

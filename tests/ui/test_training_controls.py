@@ -18,6 +18,7 @@ from genui.runs.control import Control, parse_learning_rate
 from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, write_info
 from genui.runs.listing import summarise
+from genui.runs.stack_signal import answer_requests
 from genui.ui import keys, messages
 from genui.ui.training import controls
 from genui.ui.training.controls import (
@@ -44,7 +45,7 @@ class Host:
     def run_worker(self, work: Coroutine[Any, Any, None], **_: Any) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
-    def push_screen(self, screen: Any, callback: Callable[[Any], None]) -> None:
+    def push_screen(self, screen: Any, callback: Callable[[Any], None] = lambda _: None) -> None:
         self.pushed.append((screen, callback))
 
     @property
@@ -133,6 +134,21 @@ async def test_stop_is_given_after_a_yes_and_the_end_is_its_answer() -> None:
         assert control.poll(run) == [Control("stop")]
         stage.set_state(run, "stopped", 107, 400)
     await host.until_said("stopped at step 107")
+
+
+async def test_the_stacks_of_a_running_run_are_shown_and_an_ended_one_has_none(run: RunDir) -> None:
+    undo = answer_requests(run)  # this process stands for its trainer
+    try:
+        host, steer = steered(run)
+        steer.action_stacks()
+        await until(lambda: bool(host.pushed), lambda: str(host.said))
+    finally:
+        undo()
+    (screen, _), *_ = host.pushed
+    assert any("the process is in" in line and "at step" in line for line in screen.lines)
+    stage.set_state(run, "stopped", 100, 400)
+    steer.action_stacks()
+    await host.until_said("this run is stopped: it has no process")
 
 
 async def test_a_run_that_dies_before_it_obeys_says_so() -> None:

@@ -283,11 +283,11 @@ class LinesScreen(ReadScreen):
 
     def __init__(self, title: str, lines: "Iterable[str]") -> None:
         super().__init__()
-        self._title, self._lines = title, list(lines)
+        self._title, self.lines = title, list(lines)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="window help"):
-            yield Static("\n".join(map(clean, self._lines)), markup=False)
+            yield Static("\n".join(map(clean, self.lines)), markup=False)
 
     def on_mount(self) -> None:
         self.set_titles(self._title, "esc close")
