@@ -115,7 +115,7 @@ COMMANDS = Commands(
             lambda: (inspect.configure_inspect, inspect.run_inspect),
         ),
         "why": Command(
-            "say why a run or another training has ended",
+            "say why a training has ended, or where it stands still",
             lambda: (why.configure_why, why.run_why),
         ),
         "export": Command(

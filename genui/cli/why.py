@@ -1,4 +1,4 @@
-"""`genui why`: why a run or another training has ended."""
+"""`genui why`: why a run or another training has ended, and where one that lives stands still."""
 
 import argparse
 from pathlib import Path
@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genui.base.late import late_imports
+from genui.base.numbers import about
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.cli.runs import find_path
 
 with late_imports():
-    from genui.runs import layout, listing
+    from genui.runs import layout, listing, stack_groups, stacks
     from genui.runs import why as run_why_ended
 
 if TYPE_CHECKING:
     from genui.runs.endings import Ending
+    from genui.runs.layout import RunDir
+    from genui.runs.listing import RunSummary
 
 
 def configure_why(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The evidence is in the run's folder, the kernel's log and Slurm, as far as they may be\n"
-        "read. A folder or file of another training is read as what it has printed.\n\n"
+        "read. A folder or file of another training is read as what it has printed. Of a run that\n"
+        "lives the Python stack of each process is shown, where it is now.\n\n"
         "examples:\n"
         "  genui why last\n"
         "  genui why logs/slurm-1234.out\n"
@@ -35,7 +39,16 @@ def configure_why(parser: argparse.ArgumentParser) -> None:
 
 
 def run_why(args: argparse.Namespace) -> int:
-    ending = _find(args.run_ref)
+    path, run = _find(args.run_ref)
+    if run is None:
+        ending = run_why_ended.find_ending_of(path)
+    else:
+        summary = listing.summarise(run)
+        if summary.alive:
+            return _describe_live(summary, args.json)
+        ending = run_why_ended.find_ending(
+            run, summary.info, summary.status, summary.state, ask=True
+        )
     if args.json:
         output.print_json(msgspec.to_builtins(ending))
     else:
@@ -43,18 +56,36 @@ def run_why(args: argparse.Namespace) -> int:
     return 0
 
 
-def _find(word: str) -> "Ending":
-    """Why the run or the log that `word` names has ended. Raises MisuseError if there is none."""
+def _find(word: str) -> "tuple[Path, RunDir | None]":
+    """The path that `word` names, and its run if it is one. Raises MisuseError if there is none."""
     path = find_path(word)
-    run = None
     if path is None:
         run = listing.find_run(word)
-    elif layout.RunDir(path).run_json.is_file():
-        run = layout.RunDir(path)
-    if run is None:
-        return run_why_ended.find_ending_of(path or Path(word))
-    summary = listing.summarise(run)
-    return run_why_ended.find_ending(run, summary.info, summary.status, summary.state, ask=True)
+        return run.path, run
+    run = layout.RunDir(path)
+    return path, run if run.run_json.is_file() else None
+
+
+def _describe_live(summary: "RunSummary", as_json: bool) -> int:
+    """Print what each process of a run does now."""
+    found = stacks.collect_stacks(summary)
+    groups = stack_groups.group_stacks(found)
+    line = stack_groups.describe_groups(groups)
+    if as_json:
+        ranks = [
+            {"rank": one.rank, "step": one.step, "note": one.note, "remedy": one.remedy,
+             "frames": [frame._asdict() for frame in one.frames]}
+            for one in found
+        ]  # fmt: skip
+        output.print_json({"name": summary.state, "cause": line, "ranks": ranks})
+        return 0
+    state = f"{summary.state}, last written {about(summary.age)} ago"
+    output.print_facts([("state", state), ("now", line or "no process of it is known")])
+    if groups:
+        output.print_line()
+    for text in stack_groups.list_groups(groups):
+        output.print_line(text)
+    return 0
 
 
 def describe(ending: "Ending") -> None:

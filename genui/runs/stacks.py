@@ -145,7 +145,7 @@ def _spy_on(rank: int, pid: int) -> RankStack:
     beside = Path(sys.executable).with_name("py-spy")
     program = shutil.which("py-spy") or (str(beside) if beside.exists() else "")
     if not program:
-        note = "without a record of its signal, and py-spy is not installed (genui[stacks])"
+        note = "not recorded yet, and py-spy is not installed (pip install 'genui[stacks]')"
         return RankStack(rank, note=note, remedy=shlex.join(command))
     try:
         done = subprocess.run(
