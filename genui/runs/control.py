@@ -289,10 +289,18 @@ def changed_learning_rate(run: RunDir) -> float | None:
 
     Raises GenuiError as `read_events` does.
     """
-    for event in reversed(effective_events(read_events(run))):
-        if event.event == "set_lr" and (match := _NEW_VALUE.search(event.text)):
-            return float(match[1])
-    return None
+    rates = learning_rates(run)
+    return rates[-1][1] if rates else None
+
+
+def learning_rates(run: RunDir) -> list[tuple[int, float]]:
+    """The base learning rates that commands have set and that still apply, (step, rate) in order:
+    the rate holds from the step after. Raises GenuiError as `read_events` does."""
+    return [
+        (event.step, float(match[1]))
+        for event in effective_events(read_events(run))
+        if event.event == "set_lr" and (match := _NEW_VALUE.search(event.text))
+    ]
 
 
 def planned_steps(run: RunDir) -> list[tuple[int, int]]:

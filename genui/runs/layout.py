@@ -189,6 +189,11 @@ def checkpoint_steps(run: RunDir) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
+def state_steps(run: RunDir) -> list[int]:
+    """The steps with weights and the state to continue from, ascending."""
+    return [step for step in checkpoint_steps(run) if run.checkpoint_state(step).exists()]
+
+
 def check_name(name: str) -> None:
     """Raises MisuseError for an invalid name of a run."""
     if not _NAME.fullmatch(name):

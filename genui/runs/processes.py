@@ -15,7 +15,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, read_json
 from genui.base.text import clean_line
 from genui.runs.hosts import HERE
-from genui.runs.layout import RunDir, checkpoint_steps
+from genui.runs.layout import RunDir, state_steps
 
 WATCHED = "GENUI_LAUNCHER"
 """Environment variable of a trainer with the process of the launcher that watches it."""
@@ -55,7 +55,7 @@ def describe_failure(
 
 def with_remedy(run: RunDir, what: str) -> str:
     """A fault with the command that continues the run, and the step it continues from."""
-    steps = [step for step in checkpoint_steps(run) if run.checkpoint_state(step).exists()]
+    steps = state_steps(run)
     if not steps:
         return f"{what}; there is no checkpoint yet: genui resume {run.id} starts again"
     return f"{what}; genui resume {run.id} continues from the checkpoint at step {steps[-1]:,}"

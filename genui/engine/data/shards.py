@@ -86,6 +86,8 @@ class Corpus(NamedTuple):
     line: str  # describes it
     notes: tuple[str, ...]
     times: float = 1.0  # how many times as large the data are, if this is a sample of them
+    documents: tuple[tuple[str, int], ...] = ()
+    """The names of the training documents and their characters, in order, if they are known."""
 
 
 class TokenFile:

@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
@@ -29,6 +30,7 @@ from genui.formats import image
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe, EDMRecipe, Recipe, recipe_from_dict
 from genui.runs.models import ModelInfo
+from genui.runs.recomputed import Example
 
 # --- A task on captioned data, of any medium and objective ------------------------------------
 
@@ -131,6 +133,7 @@ class Batch:
     captions: list[str]
     arrays: np.ndarray  # float32 [B, C, H, W] in -1 to 1
     canvas: np.ndarray | None = None  # target of the canvas loss, [B, …]
+    indices: np.ndarray | None = None  # int64 [B], in the dataset
 
     def rows(self, rows: slice) -> Self:
         """Some of the examples."""
@@ -203,6 +206,42 @@ class DiffusionTask(CaptionedTask[D]):
 
     def _draw_more(self, rng: np.random.Generator) -> More:
         return More()
+
+    def examples(self, step: int) -> list[Example]:
+        batch, noisy, _ = self._step(step)
+        places = [""] * len(batch.captions)
+        if batch.indices is not None:
+            places = [str(index) for index in batch.indices.tolist()]
+        return [
+            Example(
+                row=row,
+                source=f"{self.extra['dataset']} {place}".rstrip(),
+                place=place,
+                text=caption,
+                image=self._picture(noisy.clean[row]),
+            )
+            for row, (caption, place) in enumerate(zip(batch.captions, places, strict=True))
+        ]
+
+    def _picture(self, clean: Tensor) -> bytes:
+        """A training array [C, H, W] as PNG; nothing if it is no image."""
+        return b""
+
+    def measure_examples(self, step: int) -> dict[str, NDArray[np.float64]]:
+        """The denoising loss of each example as it was trained; also without its caption, and the
+        logarithm of how many times as large it is with it, both with the same noise."""
+        batch, noisy, _ = self._step(step)
+        captioned = self._token_ids(batch.captions)
+        with_caption = self.model.loss(*noisy._replace(token_ids=captioned))
+        without = self.model.loss(*noisy._replace(token_ids=torch.zeros_like(captioned)))
+        loss = torch.where((noisy.token_ids == 0).all(dim=1), without, with_caption)
+        measures = {
+            "loss": loss,
+            "sigma": noisy.sigma,
+            "without_caption": without,
+            "caption_effect": (with_caption / without).log(),
+        }
+        return {name: each.double().cpu().numpy() for name, each in measures.items()}
 
     def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
         """The loss to minimise: by default the denoising loss alone.
@@ -409,7 +448,9 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         self, images: CaptionedImages, indices: np.ndarray, rng: np.random.Generator
     ) -> Batch:
         batch = images.batch(indices, rng)
-        return Batch(captions=batch.captions, arrays=batch.rgb, canvas=batch.canvas)
+        return Batch(
+            captions=batch.captions, arrays=batch.rgb, canvas=batch.canvas, indices=indices
+        )
 
     def _shorten(
         self, captions: list[str], indices: np.ndarray, rng: np.random.Generator
@@ -424,6 +465,9 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         """Images as [B, channels, 32, 32]."""
         clean = super()._clean(batch)
         return clean.mean(dim=1, keepdim=True) if self._recipe.channels == 1 else clean
+
+    def _picture(self, clean: Tensor) -> bytes:
+        return png(to_rgb(clean[None])[0])
 
     def _augment(self, clean: Tensor, rng: np.random.Generator) -> Tensor:
         return augment(clean, rng, self._recipe.shift, self._recipe.zoom, self._recipe.flip)

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from genui.engine.train.schedule import Schedule
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share
 from genui.protocol import TextSettings
 from genui.recipes import TextRecipe
+from genui.runs.recomputed import Example
 
 # --- Text and code ----------------------------------------------------------------------------
 
@@ -148,6 +149,7 @@ def load_corpus(
     data = load_training_text(recipe, sample=sample, preparation=preparation)
     tokenizer = _with_gaps(recipe, given or build_tokenizer(recipe, data.train))
     held = encode_documents(tokenizer, data.validation)
+    names = data.names or (data.name,) * len(data.train)
     times = 1.0
     if data.is_sample:
         times = find_source(Path(recipe.data).expanduser()).text_bytes / sample
@@ -162,6 +164,7 @@ def load_corpus(
         line=data.describe(),
         notes=data.notes + (_unknown_characters(tokenizer, data.train) if extra else ()),
         times=times,
+        documents=tuple(zip(names, map(len, data.train), strict=True)),
     )
 
 
@@ -227,6 +230,7 @@ class TextTask:
         tokenizer = data.tokenizer
         self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
         self._train, self._held, self.notes = data.train, data.held, data.notes
+        self._documents = data.documents
         need = recipe.context + 2
         fewest, part = min((len(self._train), "training"), (len(self._held), "held-out"))
         if fewest < need:
@@ -262,14 +266,56 @@ class TextTask:
             weight = to_device(weights[rows], self._device)
         return share.scale(self.model.loss(batch[:, :-1], batch[:, 1:], weight), own, total)
 
-    def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """The windows of a step, int64 [B, context + 1], and the weights of their targets,
-        fp32 [B, context], if they differ."""
+    def examples(self, step: int) -> list[Example]:
+        rows, starts = self._batch(step)[0], self._starts(step)[0]
+        return [
+            Example(
+                row=number,
+                source=self._source(start),
+                place=f"{start}-{start + len(row)}",
+                text=self._tokenizer.decode(row.tolist()),
+            )
+            for number, (row, start) in enumerate(zip(rows, starts.tolist(), strict=True))
+        ]
+
+    def _source(self, start: int) -> str:
+        """Where a token of the training text comes from: its document and line, if they are in
+        memory."""
+        if isinstance(self._train, TokenFile) or not self._documents:
+            return f"token {start:,}"
+        before, end = self._train[:start], self._tokenizer.end
+        lines, characters = self._sizes
+        if end is not None:
+            ends = np.flatnonzero(before == end)
+            number, begin = len(ends), int(ends[-1]) + 1 if len(ends) else 0
+        else:  # documents are joined by a newline
+            sizes = np.cumsum([size + 1 for _, size in self._documents])
+            read = np.cumsum(characters[before])
+            number = int(np.searchsorted(sizes, read[-1], side="right")) if start else 0
+            begin = int(np.searchsorted(read, sizes[number - 1])) if number else 0
+        name = self._documents[min(number, len(self._documents) - 1)][0]
+        return f"{name}, line {int(lines[before[begin:]].sum()) + 1:,}"
+
+    @cached_property
+    def _sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The newlines and the characters of each token of the vocabulary, int64 [V] each."""
+        texts = [self._tokenizer.token_bytes(token) for token in range(self._tokenizer.size)]
+        lines = [text.count(b"\n") for text in texts]
+        return np.array(lines), np.array([sum(b & 0xC0 != 0x80 for b in text) for text in texts])
+
+    def _starts(self, step: int) -> tuple[np.ndarray, int]:
+        """The start positions of a step's windows, int64 [B], and their context."""
         recipe = self._recipe
         begins = ((self.schedule.step_at(stage.first), stage) for stage in reversed(recipe.stages))
         begin, (first, context, count) = next(each for each in begins if each[0] <= step)
         seed = (recipe.seed, first) if first else (recipe.seed,)
-        starts = windows(step - begin, count, len(self._train), context, *seed)
+        return windows(step - begin, count, len(self._train), context, *seed), context
+
+    def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The windows of a step, int64 [B, context + 1], and the weights of their targets,
+        fp32 [B, context], if they differ."""
+        recipe = self._recipe
+        starts, context = self._starts(step)
         rows = read_windows(self._train, starts, context + 1)
         weights = None
         if recipe.fim_rate:

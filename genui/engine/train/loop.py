@@ -186,33 +186,60 @@ class Trainer:
             self._writer.write_line("started again: there was no checkpoint")
             self._mark(control.RESUMED, "started again without a checkpoint")
         if step is not None:
-            averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
-            path = self._run.checkpoint_state(step)
-            self._load(path, averaged, raw)
-            try:
-                self._optimizers.load(optimizers)
-            except (KeyError, ValueError) as error:
-                raise _misfit(path, error) from None
-            self._step = self._saved = step
+            self._load_state(step)
             self._rewind(step)
             self._writer.write_line(f"resumed from the checkpoint at step {step:,}")
             self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
-            averaged, raw = (grow_vocabulary(tensors, self._task.model) for tensors in start)
-            self._load(models.start_files(self._run)[0], averaged, raw)
+            self._load_start(start)
             kind = "averaged weights" if start[0] is start[1] else "weights"
             source = self._start_from.get("run") or self._start_from.get("ref")
             text = f"started from the {kind} of {source} at step {self._age:,}"
             self._writer.write_line(text)
             self._mark("started", text)
 
+    def restore(self, step: int) -> None:
+        """Go back to a step whose state the run keeps, or to its start (0), to compute its steps
+        again with `train_step`. Nothing is written.
+
+        Raises GenuiError if the state is damaged or does not fit the recipe.
+        """
+        self._follow_plan()
+        if step:
+            self._load_state(step)
+        elif (start := checkpoint.load_start(self._run)) is not None:
+            self._load_start(start)
+
+    def set_learning_rate(self, value: float) -> None:
+        """Change the base learning rate without recording it."""
+        self._optimizers.learning_rate = value
+
+    def _load_state(self, step: int) -> None:
+        averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
+        path = self._run.checkpoint_state(step)
+        self._load(path, averaged, raw)
+        try:
+            self._optimizers.load(optimizers)
+        except (KeyError, ValueError) as error:
+            raise _misfit(path, error) from None
+        self._step = self._saved = step
+
+    def _load_start(self, start: tuple[dict[str, Tensor], dict[str, Tensor]]) -> None:
+        averaged, raw = (grow_vocabulary(tensors, self._task.model) for tensors in start)
+        self._load(models.start_files(self._run)[0], averaged, raw)
+
+    def _follow_plan(self) -> None:
+        """Plan the number of steps as the run did before, to keep to its budget of time."""
+        if self._recipe.minutes:
+            for step, steps in self._world.broadcast(lambda: control.planned_steps(self._run)):
+                self._schedule.change(step, steps)
+
     def _resume_plan(self) -> None:
         """Plan the number of steps as the run did before, and begin to count its time."""
         recipe, schedule = self._recipe, self._schedule
+        self._follow_plan()
         if not recipe.minutes:
             return
-        for step, steps in self._world.broadcast(lambda: control.planned_steps(self._run)):
-            schedule.change(step, steps)
         self._writer.update(steps=schedule.steps)
         if self._world.rank == 0:
             self._budget = Budget(recipe, schedule, self._step)
@@ -315,7 +342,7 @@ class Trainer:
         self._checkpoint()
         due = self._optimizers.due(self._step)
         self._writer.log(self._step, lr=due)
-        text = f"learning rate {old:g} → {value:g}"
+        text = f"learning rate {old:g} → {value}"  # in full, to compute these steps again
         if self._recipe.muon_rate:
             ratio = self._recipe.muon_rate / self._recipe.learning_rate
             text += f", Muon's {old * ratio:g} → {value * ratio:g}"

@@ -15,6 +15,7 @@ from genui.engine.device import Machine
 from genui.engine.train.schedule import Schedule
 from genui.recipes.base import SEVERAL_NETWORKS
 from genui.runs.layout import RunDir
+from genui.runs.recomputed import Example
 
 T = TypeVar("T")
 
@@ -163,6 +164,38 @@ class Published(Task, Protocol):
     def publish(self, run: RunDir, step: int) -> None:
         """Write the checkpoint of a step in their format into the run's folder."""
         ...
+
+
+@runtime_checkable
+class ShowsExamples(Task, Protocol):
+    """A task that can show the examples of a step one by one."""
+
+    def examples(self, step: int) -> list[Example]:
+        """The examples of a step's batch, in order."""
+        ...
+
+
+@runtime_checkable
+class MeasuresExamples(ShowsExamples, Protocol):
+    """A task that has more to say of an example than its share of the loss."""
+
+    def measure_examples(self, step: int) -> dict[str, NDArray[np.float64]]:
+        """What is measured of each example of a step, [B] each, by the names of
+        `genui.runs.recomputed.MEASURES` and others. Called without gradients, in eval mode."""
+        ...
+
+
+def measure_examples(task: ShowsExamples, step: int, count: int) -> dict[str, NDArray[np.float64]]:
+    """The measures [B] of a step's examples: those of the task, else each example's loss, which is
+    that of a share of one example of `count`."""
+    if isinstance(task, MeasuresExamples):
+        return task.measure_examples(step)
+    return {
+        player.metric("loss"): np.array(
+            [count * float(player.loss(step, Share(row, count))) for row in range(count)]
+        )
+        for player in players_of(task)
+    }
 
 
 def players_of(task: Task) -> tuple[Player, ...]:

@@ -1,0 +1,255 @@
+"""A training step that is computed again, from the nearest earlier state that the run keeps: the
+lines that `python -m genui.engine.recompute` prints, and the rule by which an example is unusual.
+
+The measures of the step's examples are compared with those of the following batches under the same
+weights. An example is unusual by one of them if it is more than LIMIT robust deviations from their
+median: 1.4826 times the median absolute deviation, of the logarithm of a loss. Both ends count: a
+repeated line is the easiest example of its step.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import ArrayLike, NDArray
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.numbers import count
+from genui.runs.layout import RunDir, RunInfo, last_status, read_info, state_steps
+from genui.runs.models import start_files
+
+Floats = NDArray[np.float64]
+
+Number = float | None
+"""None is a number that is not finite: JSON has none."""
+
+LIMIT = 6.0
+"""Robust deviations."""
+
+HIGHEST = 1e9
+"""In place of the deviation of a loss that is not a number."""
+
+SMALLEST_SPREAD = 1e-3
+"""Of the logarithm of a loss: at the start all examples are nearly equal."""
+
+COMPARED = 64
+"""The fewest examples of the following batches that a step's are compared with."""
+
+CLOSE = 1e-3
+"""The relative difference from the logged loss up to which a step counts as computed again: several
+processes add in another order."""
+
+LONG = 60.0
+"""Seconds from which the user is asked before a step is computed again."""
+
+MEASURES = {
+    "loss": ("far easier than others", "far harder than others"),
+    "loss_given_sigma": ("far easier than others at its σ", "far harder than others at its σ"),
+    "caption_effect": ("", "harder with its caption than without: a wrong caption?"),
+    "generator_loss": ("looks generated", "looks far more real than the generated image"),
+    "discriminator_loss": ("far easier to tell apart", "looks generated"),
+}
+"""The measures by which an example may be unusual, and what the low and the high end mean; "" is an
+end that means nothing."""
+
+
+class Example(Struct, frozen=True, kw_only=True):
+    """An example of a step's batch."""
+
+    row: int  # of the batch
+    source: str  # where it comes from
+    place: str = ""  # in the training data, as the setting `skip` takes it
+    text: str = ""  # decoded, or its caption
+    image: bytes = b""  # PNG
+    measures: dict[str, Number] = {}
+    deviations: dict[str, float] = {}
+    """Robust deviations from the other examples, of those in MEASURES."""
+
+    @property
+    def strangeness(self) -> float:
+        """The largest deviation in a direction that means something."""
+        return max((abs(each) for _, each in self._meaningful()), default=0.0)
+
+    @property
+    def cause(self) -> str:
+        """Why it is likely to have made the loss jump, or to spoil it; "" if it is not unusual."""
+        return ", ".join(
+            f"{MEASURES[name][value > 0]} ({value:+.0f} robust deviations)"
+            for name, value in self._meaningful()
+            if abs(value) > LIMIT
+        )
+
+    def _meaningful(self) -> Iterable[tuple[str, float]]:
+        return ((k, v) for k, v in self.deviations.items() if MEASURES[k][v > 0])
+
+
+class Progress(Struct, frozen=True, tag="progress"):
+    """A line that is printed while the steps are computed again."""
+
+    done: int  # steps
+    steps: int
+    seconds: float  # that are left, about; -1: not known
+    doing: str = ""  # if the data are still prepared
+
+
+class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
+    """The result, the last line."""
+
+    run: str
+    step: int
+    began: int  # the step whose state it began with
+    replayed: int  # steps computed again, this one included; 0: with the weights of `began`
+    seconds: float
+    learning_rate: float | None = None  # of AdamW; None: no step was done
+    metrics: dict[str, Number] = {}  # losses and gradient norms
+    logged: dict[str, Number] = {}  # those that the run logged at this step
+    examples: tuple[Example, ...] = ()  # the most unusual first
+    notes: tuple[str, ...] = ()
+
+    @property
+    def causes(self) -> tuple[Example, ...]:
+        return tuple(each for each in self.examples if each.cause)
+
+    @property
+    def difference(self) -> float:
+        """The largest relative difference from a logged loss; NaN if none can be compared."""
+        names = [name for name in self.metrics if name.endswith("loss") and name in self.logged]
+        pairs = [(self.metrics[name], self.logged[name]) for name in names]
+        return max((_relative(*pair) for pair in pairs), default=math.nan)
+
+    @property
+    def agreement(self) -> str:
+        """How the recomputed loss compares with the logged one."""
+        if not self.replayed:
+            return f"the losses are those of the weights of step {count(self.began)}"
+        difference = self.difference
+        if math.isnan(difference):
+            return "the run has no logged loss of this step to compare with"
+        if difference == 0:
+            return "equal to the bit"
+        verdict = "as logged" if difference <= CLOSE else "not the logged step"
+        return f"relative difference {difference:.1g}: {verdict}"
+
+
+def _relative(value: Number, logged: Number) -> float:
+    if value is None or logged is None:
+        return 0.0 if value == logged else math.inf
+    return abs(value - logged) / max(abs(logged), 1e-300)
+
+
+decode_line = msgspec.json.Decoder(Progress | Recomputed).decode
+"""Decode a line. Raises msgspec.DecodeError."""
+
+
+class Replay(Struct, frozen=True):
+    """The steps to compute again before a step, and how long they take."""
+
+    began: int
+    steps: int
+    seconds: float  # about; -1: not known
+
+    @property
+    def is_long(self) -> bool:
+        return self.seconds > LONG
+
+
+def plan_replay(run: RunDir, step: int) -> Replay:
+    """Find the nearest state before a step. Reads the run's small files alone.
+
+    Raises MisuseError if the run never did this step or cannot be computed again, and GenuiError if
+    its folder is damaged or no state before the step is left.
+    """
+    info, status = read_info(run), last_status(run)
+    if info.kind == "script":
+        raise MisuseError(
+            f"run {run.id} belongs to a script: genui cannot compute its steps again; "
+            "run.log_batch keeps its newest batches"
+        )
+    if not 1 <= step <= status.step:
+        raise MisuseError(f"--step {step}: run {run.id} has done steps 1 to {status.step}")
+    kept = [each for each in state_steps(run) if each < step]
+    if not kept and not _has_start(run, info):
+        raise GenuiError(
+            f"run {run.id}: the weights that it started from are gone, and the oldest state is of "
+            f"step {min(state_steps(run), default=0)}: choose a later step"
+        )
+    began = max(kept, default=0)
+    rate = status.steps_per_s
+    return Replay(began, step - began, (step - began) / rate if rate > 0 else -1.0)
+
+
+def _has_start(run: RunDir, info: RunInfo) -> bool:
+    """Whether step 0 can be made again: from the seed, or from the weights that it started from."""
+    return not info.start_from or bool(info.recipe.get("base")) or start_files(run)[0].exists()
+
+
+def command_for(run: RunDir, step: int, weights_alone: bool = False) -> list[str]:
+    """The command that prints the lines."""
+    words = [sys.executable, "-m", "genui.engine.recompute", str(run.path), str(step)]
+    return [*words, *(["--weights-alone"] if weights_alone else [])]
+
+
+# --- Unusual examples ---------------------------------------------------------------------------
+
+
+def deviations(values: ArrayLike, others: ArrayLike) -> Floats:
+    """How many robust deviations values [B] are from the median of others [N]."""
+    known = np.asarray(others, np.float64)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return np.zeros(np.shape(values))
+    middle = np.median(known)
+    spread = max(1.4826 * float(np.median(np.abs(known - middle))), SMALLEST_SPREAD)
+    return np.nan_to_num(
+        (np.asarray(values, np.float64) - middle) / spread, nan=HIGHEST, posinf=HIGHEST
+    )
+
+
+def judge(
+    examples: Iterable[Example], measures: Mapping[str, Floats], others: Mapping[str, Floats]
+) -> tuple[Example, ...]:
+    """Add the measures [B] of a step's examples, compared with those [N] of others; the most
+    unusual example comes first.
+
+    A loss at some σ is compared with what the others lead to expect at that σ.
+    """
+    measures, others = dict(measures), dict(others)
+    if "sigma" in measures:
+        expected = _expect_loss(others["sigma"], others["loss"])
+        for each in (measures, others):
+            each["loss_given_sigma"] = _log(each["loss"]) - expected(each["sigma"])
+    judged = [name for name in MEASURES if name in measures]
+    if "sigma" in measures:
+        judged.remove("loss")
+    scaled = {name: [each[name] for each in (measures, others)] for name in judged}
+    found = {
+        name: deviations(*(map(_log, both) if name.endswith("loss") else both))
+        for name, both in scaled.items()
+    }
+    rows = [
+        msgspec.structs.replace(
+            example,
+            measures={name: float(values[at]) for name, values in measures.items()},
+            deviations={name: float(values[at]) for name, values in found.items()},
+        )
+        for at, example in enumerate(examples)
+    ]
+    return tuple(sorted(rows, key=lambda each: -each.strangeness))
+
+
+def _log(values: Floats) -> Floats:
+    return np.log(np.maximum(values, 1e-30))
+
+
+def _expect_loss(sigma: Floats, loss: Floats) -> Callable[[Floats], Floats]:
+    """Fit the logarithm of a loss [N] as a cubic polynomial of ln σ; in a second round without what
+    is far from the first."""
+    x, y = _log(sigma), _log(loss)
+    low, high = x.min(), x.max()
+    fit = np.polynomial.Polynomial.fit(x, y, 3)
+    near = np.abs(deviations(y - fit(x), y - fit(x))) < LIMIT
+    fit = np.polynomial.Polynomial.fit(x[near], y[near], 3)
+    return lambda sigma: fit(np.clip(_log(sigma), low, high))
