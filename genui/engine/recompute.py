@@ -99,7 +99,7 @@ def recompute(run: RunDir, step: int, weights_alone: bool = False) -> Recomputed
             lines.show(done)
             _train_step(trainer, at, rates)
     lines.show(plan.steps - 1)
-    examples = _measure(task, machine, step - 1)
+    examples = measure_step(task, machine, step - 1)
     if not weights_alone:
         with contextlib.suppress(AgreedError):  # the loss is not finite, as it was then
             _train_step(trainer, step - 1, rates)
@@ -138,7 +138,7 @@ def _recorded_machine(run: RunDir, info: RunInfo) -> device.Machine:
 
 
 @torch.no_grad()
-def _measure(task: Task, machine: device.Machine, at: int) -> tuple[Example, ...]:
+def measure_step(task: Task, machine: device.Machine, at: int) -> tuple[Example, ...]:
     """The examples of a step, compared with those of the steps after it."""
     if not isinstance(task, ShowsExamples):
         return ()
