@@ -234,6 +234,7 @@ def _measure(
         start=start,
         step=step,
         steps=count,
+        state=trainer.state_bytes,
         gpu=machine.device != "cpu",
         epoch=task.units_per_epoch / task.units_per_step,
     )

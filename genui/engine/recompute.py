@@ -28,7 +28,7 @@ from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import ShowsExamples, Task, measure_examples
 from genui.engine.train.world import AgreedError
-from genui.logs.native import MetricsTail
+from genui.logs.native import read_series
 from genui.recipes import recipe_from_dict
 from genui.runs import control
 from genui.runs.layout import RunDir, RunInfo, read_info
@@ -156,11 +156,8 @@ def measure_step(task: Task, machine: device.Machine, at: int) -> tuple[Example,
 
 def _read_logged(run: RunDir, step: int) -> dict[str, float]:
     """The losses and gradient norms that the run logged at a step."""
-    tail = MetricsTail(run.metrics)
-    while tail.read():
-        pass
     logged = {}
-    for name, series in tail.series.items():
+    for name, series in read_series(run).items():
         if name.endswith(("loss", "grad_norm")) and not name.startswith(("val", "seen")):
             steps, values = series.steps, series.values
             place = int(np.searchsorted(steps, step))

@@ -29,7 +29,7 @@ from genui.engine.train.checkpoint import load_weights, quantise, to_half, write
 from genui.formats.recipe import METADATA, count_lines, read_plan
 from genui.formats.sample import Sample
 from genui.formats.text import whole_text
-from genui.logs.native import MetricsTail, run_minutes
+from genui.logs.native import read_series, run_minutes
 from genui.protocol import Frame, Start
 from genui.protocol.kinds import KINDS
 from genui.protocol.settings import UNGUIDED
@@ -136,10 +136,7 @@ def default_logging(name: str) -> dict[str, Any]:
 def describe_training(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     """The command, the duration, the machine and the versions of a training."""
     info = read_info(run)
-    tail = MetricsTail(run.metrics)
-    while tail.read():
-        pass
-    steps = tail.series["step_seconds"].points[0]
+    steps = read_series(run)["step_seconds"].points[0]
     overrides = {
         k: v for k, v in info.overrides.items() if k not in {*PATH_FIELDS, *LOGGING_FIELDS}
     }

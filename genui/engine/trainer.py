@@ -34,7 +34,7 @@ from genui.engine.train.world import AgreedError, LostContactError, World, join_
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs import control
 from genui.runs.energy import EnergyMeter
-from genui.runs.layout import RunDir, read_info, write_info
+from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.models import start_files
 from genui.runs.processes import (
     LOST,
@@ -182,7 +182,7 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
     answer_requests(run, world.rank)
     info = read_info(run)
     recipe = recipe_from_dict(info.recipe)
-    if (start := start_files(run)[0]).exists():
+    if (start := start_files(run)[0]).exists() and not checkpoint_steps(run):
         check_weights(start, Path(info.start_from.get("path", start)))
     machine = settle_machine(run, recipe, world)
     place = torch.device(machine.device)

@@ -345,13 +345,18 @@ def training_minutes(info: ModelInfo) -> float | None:
     return run_minutes(run, info.step)
 
 
+def read_series(run: RunDir) -> Mapping[str, Series]:
+    """All metrics of a run. Raises GenuiError if the file cannot be read."""
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    return tail.series
+
+
 def run_minutes(run: RunDir, step: int | None = None) -> float | None:
     """Minutes that a run trained, up to `step` if it is given; None without metrics."""
-    tail = MetricsTail(run.metrics)
     try:
-        while tail.read():
-            pass
-        longest = max(tail.series.values(), key=lambda series: len(series.points[0]))
+        longest = max(read_series(run).values(), key=lambda series: len(series.points[0]))
     except (GenuiError, OSError, ValueError):
         return None
     steps, _, times = longest.points

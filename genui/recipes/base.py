@@ -32,7 +32,7 @@ PATH_FIELDS = ("data", "against")
 SEVERAL_NETWORKS = "networks that are trained against each other stay whole: leave it out"
 """Why `--shard` cannot share out their weights."""
 
-LOGGING_FIELDS = ("eval_every", "sample_every", "sample_first", "checkpoint_every")
+LOGGING_FIELDS = ("eval_every", "sample_every", "sample_first", "checkpoint_every", "states_gb")
 """Settings that do not influence the weights."""
 
 
@@ -117,6 +117,14 @@ class Recipe:
         ),
     ] = 0
     checkpoint_every: Annotated[Positive, about("steps between checkpoints")] = 500
+    states_gb: Annotated[
+        float,
+        Meta(ge=0),
+        about(
+            "most gigabytes of checkpoints with their states, from which `genui why` computes a "
+            "step again; the newest two are always kept"
+        ),
+    ] = 1.0
     eval_batches: Annotated[Positive, about("batches of held-out data in an evaluation")] = 16
 
     # hardware

@@ -14,9 +14,10 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -180,7 +181,36 @@ class Status(Struct, frozen=True, kw_only=True, rename=_STATUS_KEYS):
 
 
 KEEP_STATES, KEEP_WEIGHTS = 2, 8
-"""The number of checkpoints that a run keeps: with and without the state to resume from."""
+"""The number of newest checkpoints that a run keeps: with and without the state to resume from."""
+
+PARTS_KEPT = 8
+"""States before the newest are kept so that the run has one in each so large a part of it."""
+
+
+def choose_states(steps: Sequence[int], alerts: Iterable[int], last: int, most: int) -> set[int]:
+    """The steps, of those ascending ones that have a state, whose states a run of `last` steps
+    keeps: the newest, the one before each alert, and others, so that at most an eighth of the run
+    lies between two, the start included.
+
+    If these are more than `most`, twice as much lies between them, and so on; then those before
+    the oldest alerts are left out.
+    """
+    newest = set(steps[-KEEP_STATES:])
+    before = sorted({max((s for s in steps if s < alert), default=-1) for alert in alerts} - {-1})
+    gap = last / PARTS_KEPT
+    while True:
+        spread, place = set[int](), 0
+        for step, following in pairwise(steps):
+            if following - place > gap:
+                spread.add(step)
+                place = step
+        kept = newest | set(before) | spread
+        if len(kept) <= most or not (before or spread - newest):
+            return kept
+        if spread - newest:
+            gap *= 2
+        else:
+            del before[0]
 
 
 def checkpoint_steps(run: RunDir) -> list[int]:

@@ -22,6 +22,7 @@ from genui.base.errors import MisuseError
 from genui.base.files import recall, remember
 from genui.base.numbers import about, size
 from genui.recipes import LOGGING_FIELDS, Recipe
+from genui.runs.layout import KEEP_STATES, PARTS_KEPT
 from genui.runs.system import usable_cores
 
 MAX_AGE = 7 * 24 * 3600.0
@@ -58,6 +59,7 @@ class Speed(Struct, frozen=True, kw_only=True):
     checkpoint: float = -1.0
     epoch: float = 0.0  # steps that read the data once; 0: not known
     memory: int = 0  # bytes, the most that the process took
+    state: int = 0  # bytes of a checkpoint with its state
     steps: int = 0  # how many were measured
     gpu: bool = False  # other processes on the processor hardly matter then
     time: float = 0.0  # unix time of the measurement
@@ -113,6 +115,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     seconds: float = -1.0  # -1: not known
     memory: int = 0  # bytes; 0: not known
+    states: int = 0  # bytes of the checkpoints with their states that it keeps; 0: not known
     download: int = 0  # bytes that are not here yet
     source: str = ""  # of the duration
     now: float = -1.0  # seconds while the machine is as busy as now; -1: not known
@@ -141,6 +144,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             parts = ["its duration is not measured yet"]
         if self.memory:
             parts.append(f"{size(self.memory)} of memory")
+        if self.states:
+            parts.append(f"keeps {size(self.states)} of states")
         parts.append(f"downloads {size(self.download)}" if self.download else "no download")
         return " · ".join([*([chosen] if chosen else []), *parts])
 
@@ -220,8 +225,16 @@ def plan_of(recipe: Recipe, speed: Speed | None, load: Load | None = None, **kno
         seconds=speed.seconds(recipe),
         memory=speed.memory,
         source=source,
+        states=size_of_states(recipe, speed.state),
         **known,
     )
+
+
+def size_of_states(recipe: Recipe, one: int) -> int:
+    """The bytes of the states that a training keeps, of `one` each (`choose_states`)."""
+    written = -(-recipe.steps // recipe.checkpoint_every)
+    most = min(one * min(written, KEEP_STATES + PARTS_KEPT), int(recipe.states_gb * 1e9))
+    return max(most, one * min(written, KEEP_STATES))
 
 
 # --- Measurements that are kept -----------------------------------------------------------------

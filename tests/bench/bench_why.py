@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from harness import home, machine
 
@@ -26,7 +25,7 @@ from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.diffusion import ImageTask
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import PerStep
-from genui.recipes import find_recipe, override
+from genui.recipes import find_recipe, override, recipe_from_dict
 from genui.runs.layout import RunDir
 from genui.runs.models import find_model
 from genui.runs.ranks import QuietWriter
@@ -83,7 +82,7 @@ def plant_images(kind: str, count: int) -> Found:
     """Batches of icons with the shipped weights and one bad example each."""
     model = find_model("icons")
     tensors, described = load_weights(model.path)
-    recipe = dataclasses.replace(model.recipe, threads=1)
+    recipe = recipe_from_dict(described["recipe"])
     task = build_task(recipe, torch.device("cpu"), described)
     assert isinstance(task, ImageTask)
     own = {name: value for name, value in tensors.items() if name in task.model.state_dict()}
@@ -134,8 +133,9 @@ def report(kind: str, found: Found) -> None:
     count = len(found)
     if found and found[0][1]:
         print(
-            f"{kind}: named in {named} of {count} steps, listed first in {first}; "
-            f"{wrong} healthy examples named; least {[f'{each:.1f}' for each in least]}, healthy at most {most:.1f}",
+            f"{kind}: named in {named} of {count} steps, listed first in {first}; {wrong} healthy "
+            f"ones named; least {' '.join(f'{each:.1f}' for each in least)}, healthy at most "
+            f"{most:.1f}",
             flush=True,
         )
     else:

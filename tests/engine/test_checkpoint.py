@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from genui.engine.load import find_and_load
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import dequantise, quantise, to_half
 from genui.recipes import find_recipe
-from genui.runs.layout import RunDir
+from genui.runs import layout
+from genui.runs.layout import RunDir, choose_states
 
 RECIPE = find_recipe("shakespeare")
 
@@ -50,10 +52,32 @@ def test_old_checkpoints_make_room(run: RunDir) -> None:
     for step in range(1, 13):
         save(run, step)
     states = list(run.checkpoints.glob("*.state.safetensors"))
-    assert len(states) == checkpoint.KEEP_STATES
+    assert len(states) == layout.KEEP_STATES
     weights = set(run.checkpoints.glob("*.safetensors")) - set(states)
-    assert len(weights) == checkpoint.KEEP_WEIGHTS
+    assert len(weights) == layout.KEEP_WEIGHTS
     assert checkpoint.newest_whole(run) == 12
+
+
+def keep_while_training(last: int, every: int, alerts: tuple[int, ...], most: int) -> set[int]:
+    """The states that are left after a training that thins them at each checkpoint."""
+    kept: set[int] = set()
+    for step in range(every, last + 1, every):
+        known = [alert for alert in alerts if alert <= step]
+        kept = choose_states(sorted({*kept, step}), known, last, most)
+    return kept
+
+
+def test_states_are_thinned_to_an_eighth_of_the_run_and_one_before_each_alert() -> None:
+    kept = keep_while_training(10_000, 100, (7_113,), most=99)
+    assert {9_900, 10_000, 7_100} <= kept
+    places = [0, *sorted(kept)]
+    assert max(b - a for a, b in pairwise(places)) <= 10_000 / 8
+    assert len(kept) <= 8 + 3
+    few = keep_while_training(10_000, 100, (7_113,), most=5)
+    assert {9_900, 10_000, 7_100} <= few
+    assert len(few) <= 5
+    assert keep_while_training(10_000, 100, (7_113,), most=0) == {9_900, 10_000}
+    assert choose_states([5], [3], 10, 9) == {5}
 
 
 def test_a_full_disk_keeps_what_was_there(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

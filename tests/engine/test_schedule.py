@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from genui.engine import trainer
-from genui.engine.train import checkpoint, loop, schedule
+from genui.engine.train import loop, schedule
 from genui.engine.train.optimizer import rate_factor
 from genui.engine.train.schedule import Budget, Schedule, Timing
 from genui.logs.native import MetricsTail
@@ -127,7 +127,6 @@ def test_a_resumed_run_repeats_what_was_planned(
     plans = {5: 30, 11: 18}
     monkeypatch.setattr(Budget, "plan", lambda self, recipe, plan, step, speed: plans.get(step, 0))
     monkeypatch.setattr(loop, "has_time_for", lambda cost, left: True)
-    monkeypatch.setattr(checkpoint, "KEEP_STATES", 99)
     settings = {"context_start": "8", "context_full": "0.8", "dropout": "0.1", "steps": "12"}
     run = tiny_run(minutes="9", checkpoint_every="2", **settings)
     assert trainer.train(run) == 0

@@ -11,9 +11,11 @@ import pytest
 import torch
 from forks import train_until_killed
 
+from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.engine import ship, trainer
 from genui.engine.kinds import build_task
+from genui.engine.recompute import recompute
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import quantise
 from genui.engine.train.task import OneLoss
@@ -22,7 +24,7 @@ from genui.protocol import kinds
 from genui.recipes import find_recipe, override, recipe_from_dict
 from genui.runs import launch, models
 from genui.runs.control import read_events
-from genui.runs.layout import RunDir, create_run, read_info, read_status
+from genui.runs.layout import RunDir, checkpoint_steps, create_run, read_info, read_status
 
 pytestmark = pytest.mark.usefixtures("signals")
 
@@ -33,15 +35,16 @@ MakeRun = Callable[..., RunDir]
 def source(tiny_run: MakeRun) -> RunDir:
     """A run that has learnt something: evaluated and saved at steps 8, 16 and 20."""
     run = tiny_run(
-        steps="20", eval_every="8", checkpoint_every="8", dropout="0", learning_rate="0.01"
-    )
+        steps="20", eval_every="8", checkpoint_every="8", dropout="0", learning_rate="0.01",
+        states_gb="0",
+    )  # fmt: skip
     assert trainer.train(run) == 0
     return run
 
 
 def started(start_from: str, name: str = "next", **settings: str) -> RunDir:
     recipe = models.find_origin(start_from).recipe
-    return launch.create(recipe, {"steps": "6"} | settings, name, start_from)
+    return launch.create(recipe, {"steps": "6", "states_gb": "1"} | settings, name, start_from)
 
 
 def series(run: RunDir, name: str) -> dict[int, float]:
@@ -83,8 +86,15 @@ def test_step_schedule_and_budget_begin_anew_and_the_run_says_whose_weights_they
     (event,) = read_events(run)
     assert (event.step, event.event) == (0, "started")
     assert event.text == f"started from the weights of {source.id} at step 20"
-    # With a checkpoint of its own it needs them no more.
-    assert not list(run.path.glob("start*"))
+    assert list(run.path.glob("start*"))  # its first steps can be computed again
+    assert recompute(run, 3).agreement == "equal to the bit"
+    bare = started(source.id, states_gb="0")
+    assert trainer.train(bare) == 0
+    assert not list(bare.path.glob("start*"))
+    for step in checkpoint_steps(bare):
+        bare.checkpoint_state(step).unlink()
+    with pytest.raises(GenuiError, match="weights that it started from are gone"):
+        recompute(bare, 3)
 
 
 def test_the_source_may_vanish_and_the_trainer_be_killed_before_its_first_checkpoint(

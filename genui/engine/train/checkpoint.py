@@ -3,7 +3,8 @@
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,13 @@ from genui.engine.models import frozen
 from genui.engine.train.optimizer import gather_whole
 from genui.recipes import Recipe
 from genui.runs import models
-from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir, checkpoint_steps
+from genui.runs.layout import (
+    KEEP_WEIGHTS,
+    RunDir,
+    checkpoint_steps,
+    choose_states,
+    state_steps,
+)
 from genui.runs.models import FORMAT, parse_metadata
 
 # --- Quantised weights, for shipping ----------------------------------------------------------
@@ -166,8 +173,10 @@ def save(
     optimizers: dict[str, Tensor],
     extra: dict[str, Any],
     writes: bool = True,
+    alerts: Sequence[int] = (),
 ) -> Path:
-    """Write both files, the weights last: if they exist, the checkpoint is complete.
+    """Write both files, the weights last: if they exist, the checkpoint is complete. Earlier ones
+    make room, but those before the steps of `alerts` are kept.
 
     If the tensors are shared out over processes all ranks call it, and one of them `writes`.
     """
@@ -181,16 +190,33 @@ def save(
         return target
     write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)})
     write_model(target, tensors, model_metadata(recipe, step, model, extra))
-    _prune(run.checkpoints)
+    _prune(run, recipe, alerts)
     return target
 
 
-def _prune(folder: Path) -> None:
-    """Delete all but the newest states, which are large, and the newest weights."""
-    states = sorted(folder.glob("step-*.state.safetensors"))
-    weights = sorted(set(folder.glob("step-*.safetensors")) - set(states))
-    for path in states[:-KEEP_STATES] + weights[:-KEEP_WEIGHTS]:
-        path.unlink(missing_ok=True)
+def _prune(run: RunDir, recipe: Recipe, alerts: Sequence[int]) -> None:
+    """Thin the states out, which are large, as far as `recipe.states_gb` asks; delete the other
+    states, and weights that are neither new nor have a state."""
+    steps, states = checkpoint_steps(run), state_steps(run)
+    newest = states[-1]
+    one = size_of(run.checkpoint_state(newest)) + size_of(run.checkpoint(newest))
+    room = recipe.states_gb * 1e9 - sum(map(size_of, models.start_files(run)))
+    kept = choose_states(states, alerts, recipe.steps, int(room / max(1, one)))
+    for step in states:
+        if step not in kept:
+            run.checkpoint_state(step).unlink(missing_ok=True)
+    for step in steps[:-KEEP_WEIGHTS]:
+        if step not in kept:
+            run.checkpoint(step).unlink(missing_ok=True)
+    if room < 0:
+        models.remove_start_weights(run)
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file; 0 if it is not there."""
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0
 
 
 def newest_whole(run: RunDir) -> int | None:
@@ -215,8 +241,13 @@ def newest_metadata(run: RunDir) -> dict[str, Any] | None:
 
 
 def load_state(run: RunDir, step: int) -> tuple[dict, dict, dict, dict[str, Any]]:
-    """(averaged weights, raw weights, optimiser state, metadata) of a complete checkpoint."""
-    state = safetensors.torch.load_file(run.checkpoint_state(step))
+    """(averaged weights, raw weights, optimiser state, metadata) of a complete checkpoint. Raises
+    GenuiError, naming the file, if it is damaged."""
+    path = run.checkpoint_state(step)
+    try:
+        state = safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise GenuiError(f"{path}: cannot be read ({error}); remove it") from None
     raw, optimizers = (
         {k.removeprefix(p): v for k, v in state.items() if k.startswith(p)}
         for p in (_RAW, _OPTIMIZER)

@@ -39,14 +39,17 @@ from genui.engine.train.task import (
 )
 from genui.engine.train.world import AgreedError, World
 from genui.engine.utilization import Utilization
+from genui.logs.native import read_series
 from genui.recipes import Recipe
 from genui.runs import control, models
+from genui.runs.alerts import Divergence
 from genui.runs.energy import EnergyMeter
 from genui.runs.facts import at_step
 from genui.runs.launch import check_processes
 from genui.runs.layout import RunDir, last_status
 from genui.runs.plan import has_time_for
 from genui.runs.ranks import QuietWriter, RankFile
+from genui.runs.spikes import SpikeFinder
 from genui.runs.writer import RunWriter
 
 PAUSE_POLL_S = 0.1
@@ -121,6 +124,8 @@ class Trainer:
         self._earlier = Energy()  # of earlier starts of the run
         self._drawn, self._drawn_joules = 0, 0.0  # samples, and what they cost
         self._own_loss = math.nan  # of this rank's part of the last batch
+        self._spikes, self._divergence = SpikeFinder(), Divergence()
+        self._alerts: list[int] = []  # the steps at which they began: the states before are kept
 
     def train(self) -> str:
         """Train to the last step, or to an evaluation that meets `recipe.until` ("finished"), or
@@ -188,6 +193,7 @@ class Trainer:
         if step is not None:
             self._load_state(step)
             self._rewind(step)
+            self._look_back()
             self._writer.write_line(f"resumed from the checkpoint at step {step:,}")
             self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
@@ -233,6 +239,20 @@ class Trainer:
         if self._recipe.minutes:
             for step, steps in self._world.broadcast(lambda: control.planned_steps(self._run)):
                 self._schedule.change(step, steps)
+
+    def _look_back(self) -> None:
+        """Find the alerts of a run that resumes, from the losses that it has logged."""
+        name = self._players[0].metric("loss")
+        if self._world.rank == 0 and name in (series := read_series(self._run)):
+            for step, value in zip(series[name].steps, series[name].values, strict=True):
+                self._look_for_alert(int(step), float(value))
+
+    def _look_for_alert(self, step: int, loss: float) -> None:
+        """Note the step if the loss jumps or begins to diverge there."""
+        if self._spikes.add(loss) is not None:
+            self._alerts.append(step)
+        if change := self._divergence.take(np.array([step]), np.array([loss])):
+            self._alerts.append(change.began)
 
     def _resume_plan(self) -> None:
         """Plan the number of steps as the run did before, and begin to count its time."""
@@ -377,9 +397,11 @@ class Trainer:
         if time.monotonic() - self._metered >= ENERGY_EVERY:
             self._read_energy()
         self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
+        loss = metrics[self._players[0].metric("loss")]
+        self._look_for_alert(self._step, loss)
         self._writer.update(
             step=self._step,
-            loss=metrics[self._players[0].metric("loss")],
+            loss=loss,
             steps_per_s=1 / times.step,
             units_per_s=speed,
             mfu=self.utilization.share(times.step),
@@ -536,6 +558,14 @@ class Trainer:
         self.write_checkpoint()
         self._saved = self._step
 
+    @property
+    def state_bytes(self) -> int:
+        """The size of a checkpoint with its state."""
+        modules = (self._ema.model, self._task.model)
+        tensors = [value for module in modules for value in module.state_dict().values()]
+        tensors += self._optimizers.state().values()
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
     def go_to(self, step: int) -> None:
         """Continue with another step, to measure it."""
         self._step = step
@@ -552,12 +582,12 @@ class Trainer:
                 self._optimizers.state(),
                 self._task.extra,
                 writes=self._world.rank == 0,
+                alerts=self._alerts,
             )
         if self._world.rank:
             return
         if isinstance(self._task, Published):
             self._task.publish(self._run, self._step)
-        models.remove_start_weights(self._run)
         self._writer.write_line(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -11,9 +11,9 @@ from genui.base.numbers import size
 from genui.kinds.open_text.data import load_rows
 from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.recipes import override
-from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS
+from genui.runs.layout import KEEP_WEIGHTS
 from genui.runs.models import find_model
-from genui.runs.plan import Plan
+from genui.runs.plan import Plan, size_of_states
 
 PROCESS = 450 << 20
 """Bytes that a process with torch takes."""
@@ -74,7 +74,7 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
 
 
 def _written(recipe: FineTuneRecipe, parameters: int) -> int:
-    """Bytes of the checkpoints that a training with mode=full keeps: averaged weights, and with the
-    newest of them the raw weights and AdamW's moments."""
+    """Bytes of the checkpoints that a training with mode=full keeps: averaged weights, and with
+    some of them the raw weights and AdamW's moments."""
     count = -(-recipe.steps // recipe.checkpoint_every)
-    return parameters * 4 * (min(count, KEEP_WEIGHTS) + 3 * min(count, KEEP_STATES))
+    return parameters * 4 * min(count, KEEP_WEIGHTS) + size_of_states(recipe, parameters * 12)
