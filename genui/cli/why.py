@@ -1,4 +1,5 @@
-"""`genui why`: why a run or another training has ended, and where one that lives stands still."""
+"""`genui why`: why a run or another training has ended, where one that lives stands still, and why a
+loss jumped at a step."""
 
 import argparse
 from pathlib import Path
@@ -6,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from genui.base.errors import MisuseError
 from genui.base.late import late_imports
 from genui.base.numbers import about
-from genui.cli import output
+from genui.cli import output, why_step
 from genui.cli.parser import add_json
 from genui.cli.runs import find_path
 
@@ -30,15 +32,21 @@ def configure_why(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui why last\n"
         "  genui why logs/slurm-1234.out\n"
-        "  genui why torchelastic_logs/          a folder with a file for each rank"
+        "  genui why torchelastic_logs/          a folder with a file for each rank\n"
+        "  genui why last --step 7113            the examples of this step, with their losses"
     )
     parser.add_argument(
         "run_ref", metavar="RUN", help="a run's id, name or 'last', or the path of printed lines"
     )
+    why_step.add_options(parser)
     add_json(parser)
 
 
 def run_why(args: argparse.Namespace) -> int:
+    if args.step is not None:
+        return why_step.show_step(args)
+    if args.weights_alone:
+        raise MisuseError("--weights-alone needs a step: genui why RUN --step N --weights-alone")
     path, run = _find(args.run_ref)
     if run is None:
         ending = run_why_ended.find_ending_of(path)
