@@ -103,7 +103,11 @@ def recompute(run: RunDir, step: int, weights_alone: bool = False) -> Recomputed
     if not weights_alone:
         with contextlib.suppress(AgreedError):  # the loss is not finite, as it was then
             _train_step(trainer, step - 1, rates)
-    metrics = {name: value for name, value in noting.metrics.items() if name not in BY_RATE}
+    metrics = {
+        name: value if math.isfinite(value) else None
+        for name, value in noting.metrics.items()
+        if name not in BY_RATE
+    }
     return Recomputed(
         run=run.id,
         step=step,

@@ -64,7 +64,7 @@ class Example(Struct, frozen=True, kw_only=True):
     place: str = ""  # in the training data, as the setting `skip` takes it
     text: str = ""  # decoded, or its caption
     image: bytes = b""  # PNG
-    measures: dict[str, Number] = {}
+    measures: Mapping[str, Number] = {}
     deviations: dict[str, float] = {}
     """Robust deviations from the other examples, of those in MEASURES."""
 
@@ -104,8 +104,8 @@ class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
     replayed: int  # steps computed again, this one included; 0: with the weights of `began`
     seconds: float
     learning_rate: float | None = None  # of AdamW; None: no step was done
-    metrics: dict[str, Number] = {}  # losses and gradient norms
-    logged: dict[str, Number] = {}  # those that the run logged at this step
+    metrics: Mapping[str, Number] = {}  # losses and gradient norms
+    logged: Mapping[str, Number] = {}  # those that the run logged at this step
     examples: tuple[Example, ...] = ()  # the most unusual first
     notes: tuple[str, ...] = ()
 
