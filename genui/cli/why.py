@@ -1,5 +1,5 @@
-"""`genui why`: why a run or another training has ended, where one that lives stands still, and why a
-loss jumped at a step."""
+"""`genui why`: why a run or another training has ended, where one that lives stands still, and why
+a loss jumped at a step."""
 
 import argparse
 from pathlib import Path
