@@ -149,8 +149,8 @@ CLASSIFIERS = {"fashion": "fashion-labels"}
 
 MAX_NEIGHBOURS = 5000  # images of each set, for metrics with neighbours
 
-Draw = Callable[[list[str], list[int]], NDArray[np.uint8]]
-"""Captions and seeds to images uint8 [N, 32, 32, 3]."""
+Draw = Callable[[list[str]], NDArray[np.uint8]]
+"""Captions to images uint8 [N, 32, 32, 3]."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]
         raise GenuiError(f"{dataset}: no shipped classifier measures this data") from None
     evaluator = Evaluator(classifier, load_labelled_images(dataset))
     captions = evaluator.captions(count)
-    result = evaluator.measure(draw(captions, list(range(count))), captions)
+    result = evaluator.measure(draw(captions), captions)
     return format_distribution(result, CLASSIFIERS[dataset])
 
 

@@ -20,7 +20,7 @@ from genui.engine.metrics.distance import (
     nearest,
 )
 from genui.engine.models.denoisers import EDMDenoiser
-from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.diffusion import DiffusionGenerator, draw_in_batches
 from genui.protocol import ImageSettings
 from genui.protocol.settings import UNGUIDED
 from genui.recipes import DiffusionRecipe
@@ -29,7 +29,6 @@ from genui.recipes import DiffusionRecipe
 
 DIFFUSION_SAMPLES = 100
 DISTRIBUTION_SAMPLES = 5000  # for `measure_distribution`
-BATCH = 100
 DIFFUSION_SETTINGS = ImageSettings(steps=12, guidance=2.0)
 COPY_ERROR = 0.003
 """Mean squared error (range -1 to 1) below which a sample is a copy of its training image."""
@@ -42,14 +41,7 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
     """The shares of right objects and colours, also for held-out names, and of memorized images;
     for data with many images per caption `measure_distribution`."""
     if recipe.dataset in CLASSIFIERS and not recipe.data:
-
-        def draw(captions: list[str], seeds: list[int]) -> NDArray[np.uint8]:
-            parts = [
-                generator.draw(captions[at : at + BATCH], seeds[at : at + BATCH], UNGUIDED)
-                for at in range(0, len(captions), BATCH)
-            ]
-            return np.concatenate(parts)
-
+        draw = partial(draw_in_batches, generator, settings=UNGUIDED)
         return measure_distribution(draw, recipe.dataset, DISTRIBUTION_SAMPLES)
     images = load_images(recipe.dataset, recipe.data)
     metrics = measure_captioned(partial(_draw, generator), images)

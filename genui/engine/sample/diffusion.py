@@ -530,6 +530,7 @@ def _best_x0(state: DiffusionState) -> Tensor:
 # --- Batch generation: prompts, and many images at a time -------------------------------------
 
 BLOCK = 512  # captions sampled with one random number generator
+BATCH = 100  # images that are drawn at once
 
 
 @runtime_checkable
@@ -552,6 +553,18 @@ def draw(
     generator = find_and_load(model, batches=True)
     assert isinstance(generator, BatchGenerator)
     return [png(rgb, "") for rgb in generator.draw(list(captions), list(seeds), settings)]
+
+
+def draw_in_batches(
+    generator: BatchGenerator, captions: Sequence[str], settings: Settings, first_seed: int = 0
+) -> NDArray[np.uint8]:
+    """Images uint8 [N, H, W, 3], BATCH at a time, with seeds from `first_seed` on."""
+    parts = []
+    for at in range(0, len(captions), BATCH):
+        part = list(captions[at : at + BATCH])
+        seeds = list(range(first_seed + at, first_seed + at + len(part)))
+        parts.append(generator.draw(part, seeds, settings))
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

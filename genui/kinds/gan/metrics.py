@@ -23,8 +23,8 @@ def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]
     """`measure_distribution`, if a classifier of the data is shipped; the variety of a batch, and
     the time per image."""
 
-    def draw(captions: list[str], seeds: list[int]) -> np.ndarray:
-        return generator.draw(captions, seeds, SETTINGS)
+    def draw(captions: list[str]) -> np.ndarray:
+        return generator.draw(captions, list(range(len(captions))), SETTINGS)
 
     metrics = {}
     if recipe.dataset in CLASSIFIERS and not recipe.data:

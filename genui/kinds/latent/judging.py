@@ -15,7 +15,6 @@ from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.copying import nearest_images
 from genui.engine.metrics.distance import frechet_distance, manifold_metrics
 from genui.engine.metrics.images import (
-    BATCH,
     DIFFUSION_SETTINGS,
     describe_copying,
     draw_trained,
@@ -24,7 +23,7 @@ from genui.engine.metrics.images import (
 )
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DiT
-from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.diffusion import DiffusionGenerator, draw_in_batches
 from genui.engine.sample.trace import Trace
 from genui.kinds.latent.denoiser_recipe import OBJECTS, VARIANTS, LatentRecipe
 from genui.kinds.latent.recipe import SIDE
@@ -59,12 +58,7 @@ def measure_latents(generator: DiffusionGenerator, recipe: LatentRecipe) -> dict
 
 def _draw_small(generator: DiffusionGenerator, captions: Sequence[str], first: int = 0) -> Pixels:
     """Samples with seeds from `first` on, uint8 [B, 32, 32, 3]: means of squares."""
-    parts = []
-    for at in range(0, len(captions), BATCH):
-        part = list(captions[at : at + BATCH])
-        seeds = list(range(first + at, first + at + len(part)))
-        parts.append(shrink_rgb(generator.draw(part, seeds, DIFFUSION_SETTINGS)))
-    return np.concatenate(parts)
+    return shrink_rgb(draw_in_batches(generator, captions, DIFFUSION_SETTINGS, first))
 
 
 def _draw(

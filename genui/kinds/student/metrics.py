@@ -11,13 +11,12 @@ from genui.engine.metrics.distance import (
     format_distribution,
     frechet_distance,
 )
-from genui.engine.sample.diffusion import DiffusionGenerator, Prompts
+from genui.engine.sample.diffusion import DiffusionGenerator, Prompts, draw_in_batches
 from genui.kinds.student.recipe import TAUGHT_STEPS, StudentRecipe
 from genui.kinds.student.task import student_settings
 
 SAMPLES = 5000
 COMPARED = 100  # samples without a classifier of their data
-BATCH = 100
 MEASURED = 2  # steps of all metrics but the distances
 
 
@@ -54,9 +53,4 @@ def _distances(generator: DiffusionGenerator, classifier: str, dataset: str) -> 
 
 def draw(generator: DiffusionGenerator, captions: list[str], steps: int) -> NDArray[np.uint8]:
     """Samples uint8 [N, 32, 32, 3] with seeds 0, 1, …"""
-    parts = []
-    for at in range(0, len(captions), BATCH):
-        part = captions[at : at + BATCH]
-        seeds = list(range(at, at + len(part)))
-        parts.append(generator.draw(part, seeds, student_settings(steps)))
-    return np.concatenate(parts)
+    return draw_in_batches(generator, captions, student_settings(steps))
