@@ -162,7 +162,7 @@ class ImageMedium:
 
     def load_init(self, init: RgbImage | str, caption: str) -> InitialImage:
         image, note = initial_image(init, caption, self.recipe)
-        clean = _rgb_to_tensor(image.rgb)
+        clean = to_tensor(image)
         if self.shape[0] == 1:
             clean = clean.mean(dim=0, keepdim=True)
         return InitialImage(image, clean, note)
@@ -270,6 +270,7 @@ def _image(rgb: NDArray[np.uint8]) -> RgbImage:
     return RgbImage(width=rgb.shape[1], height=len(rgb), rgb=rgb.tobytes())
 
 
-def _rgb_to_tensor(rgb: bytes) -> Tensor:
-    """32×32 RGB bytes as [3, 32, 32] in -1 to 1."""
-    return torch.from_numpy(as_floats(np.frombuffer(rgb, np.uint8).reshape(DIT_SIDE, DIT_SIDE, 3)))
+def to_tensor(image: RgbImage) -> Tensor:
+    """An image as [3, H, W] in -1 to 1."""
+    rgb = np.frombuffer(image.rgb, np.uint8).reshape(image.height, image.width, 3)
+    return torch.from_numpy(as_floats(rgb))

@@ -26,7 +26,7 @@ from genui.engine.train.task import Sample, Share, png
 from genui.formats import image
 from genui.kinds.latent.data import build_vocabulary, vary
 from genui.kinds.latent.denoiser_recipe import LatentRecipe
-from genui.kinds.latent.medium import CHANNELS, LATENTS, LatentMedium, load_autoencoder
+from genui.kinds.latent.medium import CHANNELS, LATENTS, LatentMedium, find_autoencoder
 from genui.kinds.latent.network import LATENT_SIDE
 from genui.kinds.latent.recipe import SIDE
 
@@ -69,7 +69,7 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         extra: dict[str, Any] | None = None,
         preparation: Preparation = QUIET,
     ) -> None:
-        _, fingerprint = load_autoencoder(recipe.autoencoder)
+        _, fingerprint = find_autoencoder(recipe.autoencoder)
         images = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
         words = extra or {"words": build_vocabulary(images).words}
         corpus = image_corpus(recipe, recipe.caption_words, images, words)
@@ -129,6 +129,6 @@ def to_canvas(latents: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def check_latents(recipe: LatentRecipe, preparation: Preparation = QUIET) -> str:
     """Load the autoencoder and the images of a recipe, and describe them in one line."""
-    load_autoencoder(recipe.autoencoder)
+    find_autoencoder(recipe.autoencoder)
     images = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
     return f"{images.name}: {len(images):,} images, in the latents of {recipe.autoencoder}"

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.data.images import as_floats
 from genui.engine.load import find_and_load
 from genui.engine.models.config import config_from
 from genui.engine.models.denoisers import EDMDenoiser
@@ -31,6 +30,7 @@ from genui.engine.sample.media import (
     scale_for_display,
     sheet,
     to_rgb,
+    to_tensor,
 )
 from genui.kinds.latent.denoiser_recipe import LatentRecipe
 from genui.kinds.latent.network import LATENT_SIDE, Autoencoder
@@ -91,8 +91,7 @@ class LatentMedium(ImageMedium):
 
     def load_init(self, init: RgbImage | str, caption: str) -> InitialImage:
         image, note = initial_image(init, caption, self.trained, SIDE)
-        rgb = np.frombuffer(image.rgb, np.uint8).reshape(1, SIDE, SIDE, 3)
-        return InitialImage(image, self.encode(torch.from_numpy(as_floats(rgb)))[0], note)
+        return InitialImage(image, self.encode(to_tensor(image)[None])[0], note)
 
     def read_mask(self, mask: bytes) -> Tensor:
         """bool [16, 16]: a latent may change if a pixel of its square may. The mask is a square of
@@ -119,7 +118,7 @@ def draw_channels(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 # --- The autoencoder --------------------------------------------------------------------------
 
 
-def load_autoencoder(ref: str) -> tuple[Autoencoder, str]:
+def find_autoencoder(ref: str) -> tuple[Autoencoder, str]:
     """A trained autoencoder by name, run or path, and its fingerprint: that of the weights in 16
     bits, which is the same once it has been shipped.
 
@@ -138,9 +137,9 @@ def load_autoencoder(ref: str) -> tuple[Autoencoder, str]:
 def open_medium(recipe: LatentRecipe, described: Mapping[str, Any]) -> LatentMedium:
     """The medium of a checkpoint.
 
-    Raises what `load_autoencoder` raises, and GenuiError if it is not the one of the training.
+    Raises what `find_autoencoder` raises, and GenuiError if it is not the one of the training.
     """
-    autoencoder, fingerprint = load_autoencoder(recipe.autoencoder)
+    autoencoder, fingerprint = find_autoencoder(recipe.autoencoder)
     if described["autoencoder"] != fingerprint:
         raise GenuiError(
             f"it was trained in the latents of another {recipe.autoencoder}: "

@@ -15,7 +15,7 @@ from genui.base.text import clean, clean_line
 from genui.engine.data.images import CaptionedImages, as_pixels
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
-from genui.engine.sample.media import check_image, read_image, sheet, to_rgb
+from genui.engine.sample.media import check_image, read_image, sheet, to_rgb, to_tensor
 from genui.kinds.latent.data import load_sets
 from genui.kinds.latent.network import Autoencoder, autoencoder_config
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
@@ -65,7 +65,7 @@ class AutoencoderGenerator:
         settings = _check_settings(request.settings)
         caption = clean(request.prompt)
         image, note = self._load_init(request.init, caption)
-        first = _to_tensor(image).to(self.model.mean.device)
+        first = to_tensor(image)[None].to(self.model.mean.device)
         last = self._find(settings.to) if settings.to else first
         state = BlendState(caption=caption, settings=settings, first=first, last=last)
         return state, Started(
@@ -148,12 +148,6 @@ def _check_settings(settings: Settings) -> AutoencoderSettings:
     if not isinstance(settings, AutoencoderSettings):
         raise MisuseError("an autoencoder needs the settings of a walk: steps and to")
     return settings
-
-
-def _to_tensor(image: RgbImage) -> Tensor:
-    """[1, 3, 128, 128] in -1 to 1."""
-    pixels = torch.frombuffer(bytearray(image.rgb), dtype=torch.uint8)
-    return (pixels.view(1, SIDE, SIDE, 3).permute(0, 3, 1, 2).float() / 127.5) - 1
 
 
 def load_autoencoder(

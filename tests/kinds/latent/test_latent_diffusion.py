@@ -20,7 +20,7 @@ from genui.engine.train.checkpoint import model_metadata, write_model
 from genui.formats.image import pixels
 from genui.kinds.latent.denoising import LatentTask
 from genui.kinds.latent.judging import measure_latents
-from genui.kinds.latent.medium import LatentMedium, load_autoencoder
+from genui.kinds.latent.medium import LatentMedium, find_autoencoder
 from genui.kinds.latent.network import Autoencoder, autoencoder_config
 from genui.kinds.latent.variants import split_name
 from genui.protocol import AddNoise, Axis, ImageFrame, ImageSettings, ReadMaps, SetPrompt, Start
@@ -90,7 +90,7 @@ def test_it_trains_and_each_step_shows_the_decoded_prediction(run: RunDir) -> No
     for step in range(4):
         frame, state = _frame(trace, step), trace.state(step)
         assert (frame.width, frame.height) == (128, 128)
-        autoencoder, _ = load_autoencoder("coder")
+        autoencoder, _ = find_autoencoder("coder")
         decoded = autoencoder.decode(state.denoised).clamp(-1, 1)[0].permute(1, 2, 0)
         shown = pixels(frame, "denoised") / 127.5 - 1
         assert np.abs(shown - decoded.numpy()).max() < 0.01
