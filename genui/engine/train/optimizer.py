@@ -112,14 +112,16 @@ class Muon(torch.optim.Muon):
             for matrix in changed:
                 momentum = self.state[matrix]["momentum_buffer"]
                 update = matrix.grad.lerp(momentum, group["momentum"])
-                update = orthogonalise(update, group["ns_coefficients"], group["ns_steps"])
+                update = orthogonalise(
+                    update, group["ns_coefficients"], group["ns_steps"], group["eps"]
+                )
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])
                 stretch = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
                 matrix.sub_(update, alpha=group["lr"] * stretch)
 
 
 def orthogonalise(
-    matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float = 1e-7
+    matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Tensor:
     """The nearest orthogonal matrix, about: singular values become 0.7 to 1.2 (Newton–Schulz
     iterations of the quintic of Jordan et al. 2024), in the dtype of the matrix."""
