@@ -1,5 +1,6 @@
 """Diffusion in the latents of an autoencoder: trained, drawn, edited, saved and measured."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from shares import assert_shares_add_up
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.paths import runs_dir
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.load import forget_models, open_trace, stream
@@ -63,11 +65,21 @@ def make(shapes: tuple[str, str]) -> Callable[..., RunDir]:
     return create
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the run stays that several tests read."""
+    return tmp_path_factory.mktemp("latents") / "tiny"
+
+
 @pytest.fixture
-def run(make: Callable[..., RunDir]) -> RunDir:
-    run = make()
-    assert trainer.train(run) == 0, run.console.read_text()
-    return run
+def run(make: Callable[..., RunDir], kept: Path) -> RunDir:
+    """A finished run; it is trained once, and copied for each test."""
+    if not kept.exists():
+        run = make()
+        assert trainer.train(run) == 0, run.console.read_text()
+        shutil.copytree(run.path, kept)
+        return run
+    return RunDir(Path(shutil.copytree(kept, runs_dir() / "tiny")))
 
 
 def _trace(run: RunDir, **changes: Any) -> Trace:
