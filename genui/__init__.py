@@ -17,6 +17,7 @@ TYPE_CHECKING = False  # as in typing, whose import would cost more than this wh
 if TYPE_CHECKING:
     from typing import Any
 
+    from genui.engine.train.watch import watch
     from genui.runs.api import Config, Run, alert, define_metric, finish, init, log
     from genui.runs.compat import AlertLevel, Error
     from genui.runs.media import Audio, Histogram, Image, Table, Text, Video
@@ -42,15 +43,17 @@ __all__ = [
     "finish",
     "init",
     "log",
+    "watch",
 ]
 
 _PUBLIC = {
-    "api": ("Config", "Run", "alert", "define_metric", "finish", "init", "log"),
-    "compat": ("AlertLevel", "Error"),
-    "media": ("Audio", "Histogram", "Image", "Table", "Text", "Video"),
+    "runs.api": ("Config", "Run", "alert", "define_metric", "finish", "init", "log"),
+    "runs.compat": ("AlertLevel", "Error"),
+    "runs.media": ("Audio", "Histogram", "Image", "Table", "Text", "Video"),
+    "engine.train.watch": ("watch",),
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names}
-"""Public name to the module of genui.runs that has it."""
+"""Public name to the module of genui that has it. `watch` alone imports torch."""
 
 _CURRENT = {"run": "current", "config": "current_config", "summary": "current_summary"}
 """What changes from run to run, and the function of genui.runs.api that tells it."""
@@ -60,7 +63,7 @@ def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     if name in _HOMES:
-        module = import_module(f"genui.runs.{_HOMES[name]}")
+        module = import_module(f"genui.{_HOMES[name]}")
         found = getattr(module, name)
         if name == "init":  # a run knows no readers of logs
             module.register_follower(

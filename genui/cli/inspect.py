@@ -26,6 +26,7 @@ with late_imports():
     from genui.render import shades
     from genui.runs import alerts as run_alerts
     from genui.runs import control, layout
+    from genui.runs import norms as run_norms
 
 if TYPE_CHECKING:
     from genui.cli.runs import Link
@@ -43,6 +44,7 @@ def configure_inspect(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui inspect last\n"
         "  genui inspect last --summary             every metric on one screen\n"
+        "  genui inspect last --norms gradients     the norm of each layer over the steps\n"
         "  genui inspect plays --follow             the last records, then each new one\n"
         "  genui inspect plays --follow --json      every record from the first, a line each\n"
         "  genui inspect plays --until done && genui generate plays\n"
@@ -61,17 +63,31 @@ def configure_inspect(parser: argparse.ArgumentParser) -> None:
         help="follow until 'done', a step, or a condition such as 'val_loss<1.5'",
     )
     parser.add_argument("--summary", action="store_true", help="every metric on one screen")
+    parser.add_argument(
+        "--norms",
+        choices=run_norms.NORM_KINDS,
+        metavar="KIND",
+        help="norms by layer: gradients, updates (over weights), weights or activations",
+    )
     add_json(parser)
 
 
 def run_inspect(args: argparse.Namespace) -> int:
     if args.summary and (args.follow or args.until is not None):
         raise MisuseError("inspect: --summary shows the run once; leave --follow out")
+    if args.norms and (args.summary or args.follow or args.until is not None):
+        raise MisuseError("inspect: --norms shows the run once; leave the other options out")
     until = None if args.until is None else parse_until(args.until)
     if args.follow or until:
         return _follow(args.run_ref, args.json, until)
     summary = find_one(args.run_ref)
-    if args.summary:
+    if args.norms:
+        fields = norms_dict(summary, args.norms)
+        if args.json:
+            output.print_json(fields)
+        else:
+            show_norms(fields)
+    elif args.summary:
         if args.json:
             output.print_json(summary_dict(summary))
         else:
@@ -379,6 +395,49 @@ def show_summary(summary: "RunSummary") -> None:
         output.print_line(f"{alert['kind']}: {alert['line']}")
 
 
+# --- `--norms`: gradients, updates, weights or activations by layer -----------------------------
+
+
+def norms_dict(summary: "RunSummary", kind: "run_norms.NormKind") -> dict[str, Any]:
+    """The norms of each layer of a run, and the layer that moved first. Raises GenuiError if it has
+    none, or the file cannot be read."""
+    tail = native.MetricsTail(summary.run.norms)
+    while tail.read():
+        pass
+    points = {name: series.points for name, series in tail.series.items()}
+    layers = run_norms.norms_of_kind(points, kind)
+    if not any(len(steps) for steps, _, _ in layers.values()):
+        raise GenuiError(f"{title(summary)} has no norms of {kind}: {run_norms.NOT_MEASURED}")
+    moved = run_norms.first_movement(layers)
+    return {
+        "run": summary.run.id,
+        "kind": kind,
+        "layers": {
+            layer: {"steps": steps.tolist(), "values": values.tolist()}
+            for layer, (steps, values, _) in layers.items()
+        },
+        "moved": moved and moved._asdict(),
+    }
+
+
+def show_norms(fields: Mapping[str, Any]) -> None:
+    """Print a row for each layer, and the one that moved first."""
+    import numpy as np
+
+    rows = []
+    for layer, points in fields["layers"].items():
+        if points["values"]:
+            values = np.array(points["values"])
+            figures = (values[0], np.median(values), values.max(), values[-1])
+            at = count(points["steps"][int(values.argmax())])
+            row = [value(float(figure)) for figure in figures]
+            rows.append((layer, *row[:3], at, row[3], _curve(shades.find_levels(values, CELLS))))
+    heads = ("LAYER", "FIRST", "MEDIAN", "HIGHEST", "AT STEP", "LAST", "CURVE")
+    output.print_table(heads, rows, right=(1, 2, 3, 4, 5))
+    moved = fields["moved"] and run_norms.Movement(**fields["moved"])
+    output.print_line(f"{moved.layer} {moved.text}" if moved else run_norms.STILL)
+
+
 def _several(number: int, thing: str) -> str:
     return quantity(number, thing) if number else ""
 
@@ -408,13 +467,15 @@ def _statistics(series: "Series") -> dict[str, Any]:
 
 
 def _metric_row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
-    levels = figures["curve"]
-    if output.speaks_unicode():
-        curve = shades.draw_levels(levels)
-    else:
-        curve = shades.draw_levels(levels, _PLAIN_BARS, _PLAIN_BROKEN)
     numbers = (value(figures[key]) for key in ("first", "last", "lowest"))
-    return (name, *numbers, count(figures["lowest_step"]), curve)
+    return (name, *numbers, count(figures["lowest_step"]), _curve(figures["curve"]))
+
+
+def _curve(levels: Sequence[float | None]) -> str:
+    """A curve of one row of cells."""
+    if output.speaks_unicode():
+        return shades.draw_levels(levels)
+    return shades.draw_levels(levels, _PLAIN_BARS, _PLAIN_BROKEN)
 
 
 # --- `--follow`: new records of a run or log as they are written, and its alerts ---------------

@@ -32,7 +32,9 @@ PATH_FIELDS = ("data", "against")
 SEVERAL_NETWORKS = "networks that are trained against each other stay whole: leave it out"
 """Why `--shard` cannot share out their weights."""
 
-LOGGING_FIELDS = ("eval_every", "sample_every", "sample_first", "checkpoint_every", "states_gb")
+LOGGING_FIELDS = (
+    *("eval_every", "sample_every", "sample_first", "checkpoint_every", "states_gb", "norms"),
+)
 """Settings that do not influence the weights."""
 
 
@@ -125,6 +127,14 @@ class Recipe:
             "step again; the newest two are always kept"
         ),
     ] = 1.0
+    norms: Annotated[
+        str,
+        Meta(pattern=r"\A(off|auto|[1-9][0-9]{0,5})\Z"),
+        about(
+            "steps between two measurements of the norms by layer; auto: as few as take 2 % of the "
+            "time; off: none"
+        ),
+    ] = "off"
     eval_batches: Annotated[Positive, about("batches of held-out data in an evaluation")] = 16
 
     # hardware

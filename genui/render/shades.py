@@ -5,6 +5,7 @@ Also a curve as a sparkline: a few bars in one line of text.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,12 +24,17 @@ _LABEL = 12  # cells
 
 
 def draw_shades(
-    series: Mapping[str, tuple[np.ndarray, np.ndarray]], width: int, height: int, view: VisibleRange
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    width: int,
+    height: int,
+    view: VisibleRange,
+    peaks: bool = False,
 ) -> list[tuple[str, str]]:
     """Draw rows of (label, shades), together `width` cells wide, `height` rows at most.
 
     `series` maps labels to x, ascending, and per cent, both [N]. Each column has the mean of its
-    points. With fewer rows than series a row has the mean of several neighbours.
+    points, or with `peaks` the one furthest from 50 %. With fewer rows than series a row has the
+    mean of several neighbours.
     """
     labels = list(series)
     each = max(1, -(-len(labels) // max(height, 1)))
@@ -41,7 +47,7 @@ def draw_shades(
     edges = np.linspace(*view, width - room + 1)
     rows: list[tuple[str, str]] = []
     for name, group in zip(names, groups, strict=True):
-        means = np.stack([_mean_of_columns(*series[label], edges) for label in group])
+        means = np.stack([_values_of_columns(*series[label], edges, peaks) for label in group])
         known = ~np.isnan(means)
         counts = np.sum(known, axis=0)
         mean = np.sum(np.where(known, means, 0), axis=0) / np.maximum(counts, 1)
@@ -73,8 +79,11 @@ def draw_levels(levels: Sequence[float | None], bars: str = BARS, broken: str = 
     )
 
 
-def _mean_of_columns(x: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The mean of the points between edges, interpolated if there are none; NaN outside."""
+def _values_of_columns(
+    x: np.ndarray, values: np.ndarray, edges: np.ndarray, peaks: bool
+) -> np.ndarray:
+    """The mean of the points between edges, or the one furthest from 50, interpolated if there are
+    none; NaN outside."""
     finite = np.isfinite(values)
     x, values = x[finite], values[finite]
     centres = (edges[1:] + edges[:-1]) / 2
@@ -82,7 +91,16 @@ def _mean_of_columns(x: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np
         return np.full(len(centres), np.nan)
     at = np.searchsorted(x, edges)
     at[-1] = np.searchsorted(x, edges[-1], side="right")
-    sums = np.concatenate(([0.0], np.cumsum(values)))
     counts = np.diff(at)
+    if peaks:
+        inside = np.array([_furthest(values[a:b]) for a, b in pairwise(at.tolist())])
+    else:
+        sums = np.concatenate(([0.0], np.cumsum(values)))
+        inside = np.diff(sums[at]) / np.maximum(counts, 1)
     between = np.interp(centres, x, values, left=np.nan, right=np.nan)
-    return np.where(counts > 0, np.diff(sums[at]) / np.maximum(counts, 1), between)
+    return np.where(counts > 0, inside, between)
+
+
+def _furthest(values: np.ndarray) -> float:
+    """The value that is furthest from 50; NaN without any."""
+    return float(values[np.abs(values - 50).argmax()]) if len(values) else np.nan

@@ -30,6 +30,7 @@ from genui.runs.definitions import (
 )
 from genui.runs.layout import create_script_run, read_info
 from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flatten, json_value, media_in
+from genui.runs.norms import append_norms
 from genui.runs.ranks import Place, RankWriter, find_place, find_script_run
 from genui.runs.stack_signal import answer_requests
 from genui.runs.writer import RESERVED, RunWriter, json_number, one_line
@@ -273,6 +274,7 @@ class Run:
         self._alerted: dict[str, float] = {}  # by title, on the monotonic clock
         self._sources: list[Source] = []
         self._end_answers = lambda: None
+        self._norms: dict[str, float] = {}  # by layer, for the next record
         self._writer: RunWriter | RankWriter | None = None
         if place.rank:
             self._writer = RankWriter(place)
@@ -414,6 +416,15 @@ class Run:
         """Calls `source(False)` once a second, on a thread of the run's own, and `source(True)` at
         its end. An exception that it raises is reported once."""
         self._sources.append(source)
+
+    def add_norms(self, norms: Mapping[str, float]) -> None:
+        """Keeps norms by `KIND/LAYER`, which are written with the step of the next record."""
+        self._norms = dict(norms)
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether norms wait for the next record."""
+        return bool(self._norms)
 
     def write_line(self, line: str) -> None:
         """Appends a line to the run's console log, with the time."""
@@ -649,6 +660,9 @@ class Run:
                 self._write(writer, base | {name: record[name] for name in part})
             return
         writer.append(line)
+        if self._norms:
+            norms, self._norms = self._norms, {}
+            self._safely("norms", lambda w: append_norms(w.run, record["step"], norms))
         self._newest = record["step"]
         self._logs += 1
         self._latest.update(record)

@@ -1,6 +1,6 @@
 """Functions of wandb that scripts call and genui does not have: one warning, once, and no error.
 
-`import genui as wandb` must not break a training because of `wandb.watch(model)`. A name of wandb
+`import genui as wandb` must not break a training because of `wandb.plot_table`. A name of wandb
 (https://docs.wandb.ai/models/ref/python) that genui lacks is an object that accepts everything.
 """
 
@@ -20,8 +20,7 @@ NAMES = _words(
     "lightgbm link_artifact link_model log_artifact log_code log_model login mark_preempting "
     "pin_config_keys plot plot_table profiler proto require restore sacred save sdk setup sklearn "
     "status sweep teardown tensorboard tensorflow termerror termlog termsetup termwarn unwatch "
-    "upsert_artifact use_artifact use_model util visualize wandb_agent wandb_lib wandb_sdk watch "
-    "xgboost"
+    "upsert_artifact use_artifact use_model util visualize wandb_agent wandb_lib wandb_sdk xgboost"
 )
 """Functions, classes and modules of wandb that do nothing here."""
 

@@ -87,6 +87,8 @@ class RunDir:
     """The load of the machine; records as in metrics.jsonl."""
     histograms = _Child("histograms.jsonl")
     """Histograms that a script logs: step, time, name, bins and counts; a JSON line each."""
+    norms = _Child("norms.jsonl")
+    """Norms by layer (`genui.runs.norms`); records as in metrics.jsonl."""
     summary = _Child("summary.json")
     """The last value of every metric and a script's own results, written when the script ends."""
     events = _Child("events.jsonl")

@@ -199,6 +199,7 @@ class RunView:
     summary: RunSummary
     series: "Mapping[str, Points]" = field(default_factory=dict)
     system: "Mapping[str, Points]" = field(default_factory=dict)  # with ten steps per second
+    norms: "Mapping[str, Points]" = field(default_factory=dict)  # by layer: `genui.runs.norms`
     overlaps: Sequence[tuple[int, int]] = ()  # first and last of steps that were logged twice
     config: Mapping[str, Any] = field(default_factory=dict)
     progress: float = 1.0  # share of the log that has been read
@@ -229,7 +230,9 @@ class RunReader:
         self._labels = summary.labels
         self._tool_name = ""  # of the run, as its log says
         self._tail: Tail = open_tail(summary)
-        self._system: MetricsTail | None = _system_tail(self.run) if self._native else None
+        self._beside: dict[Path, MetricsTail] = {}
+        for path in (self.run.system, self.run.norms) if self._native else ():
+            self._beside[path] = native.MetricsTail(path)
         self._last: tuple[object, ...] = ()
         self._sample_files: SampleFiles = {}
         self._samples_at = -1.0
@@ -259,11 +262,13 @@ class RunReader:
             extras = extras._replace(axes=find_axes(defined, self._tail.series))
         self._tool_name = extras.about.name
         config = self._tail.config or summary.info.config or summary.info.recipe
-        system = self._system.series if self._system else extras.system
+        system, norms = map(self._beside.get, (self.run.system, self.run.norms))
+        measured = system.series if system else extras.system
         return RunView(
             summary,
             {name: one.points for name, one in self._tail.series.items()},
-            {name: one.points for name, one in system.items()},
+            {name: one.points for name, one in measured.items()},
+            {name: one.points for name, one in norms.series.items()} if norms else {},
             self._tail.overlaps,
             _settings(config, extras.about),
             self._tail.progress,
@@ -294,11 +299,11 @@ class RunReader:
         except GenuiError as error:
             grown, self.fault = False, str(error)
         self.behind = self._tail.progress < 1.0 and grown
-        if self._system is not None:
+        for path, tail in [*self._beside.items()]:
             try:
-                grown |= self._system.read()
+                grown |= tail.read()
             except GenuiError:
-                self._system = None
+                del self._beside[path]
         return grown
 
     def _list_samples(self) -> None:
@@ -351,10 +356,6 @@ def _settings(config: Mapping[str, Any], about: About) -> dict[str, Any]:
     }
     more = {name: value for name, value in fields.items() if value and name not in config}
     return {**config, **more}
-
-
-def _system_tail(run: RunDir) -> "MetricsTail":
-    return native.MetricsTail(run.system)
 
 
 # --- The thread ---------------------------------------------------------------------------------

@@ -189,8 +189,8 @@ def test_the_list_of_runs_shows_step_and_losses(monkeypatch: pytest.MonkeyPatch)
 def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFixture[str]):
     wandb: Any = genui
     run: Any = wandb.init(project="old", entity="me", tags=["a"], group=None, frobnicate=1)
-    wandb.watch(object(), log="all")
-    wandb.watch(object())
+    wandb.unwatch(object(), log="all")
+    wandb.unwatch(object())
     table = wandb.Table(columns=["a"])
     table.add_data(1)
     run.log_artifact("model.pt").wait()
@@ -199,7 +199,7 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
     assert records(run) == [{"step": 0, "loss": 1.0}]
     assert said(capsys) == [
         "genui: init() ignores entity, frobnicate",
-        "genui: watch does nothing here",
+        "genui: unwatch does nothing here",
         "genui: run.log_artifact does nothing here",
         "genui: plot does nothing here",
     ]

@@ -234,6 +234,7 @@ def at_home(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     state = json.loads(run.status.read_bytes()) | {"state": "finished", "step": 40, "pid": 1}
     run.status.write_text(json.dumps(state))
     run.metrics.write_text('{"step": 40, "time": 1.7e9, "loss": 1.5, "joules_estimate": 240}\n')
+    run.norms.write_text('{"step": 40, "gradients/head": 0.5, "updates/head": 0.01}\n')
     tensors, described = load_weights(tiny_weights / "shakespeare" / "model.safetensors")
     for step in (400, 500, 600, 1200):
         described["step"] = step

@@ -1,13 +1,20 @@
 """Norms by layer of one step, against what torch computes from whole copies."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from genui.engine.train.norms import MAX_LAYERS, NormMeter, group_parameters
+from genui.engine import trainer
+from genui.engine.train.norms import MAX_LAYERS, NormMeter, NormRecorder, group_parameters
 from genui.engine.train.optimizer import Optimizers, RowRMSProp
 from genui.engine.train.task import Player
+from genui.logs.native import MetricsTail
 from genui.recipes import TransformerRecipe
+from genui.runs.layout import RunDir
+from genui.runs.norms import append_norms, rewind_norms
 
 
 class Net(nn.Module):
@@ -36,7 +43,7 @@ def test_the_norms_of_a_step_are_those_of_whole_copies() -> None:
     meter = NormMeter(net)
     assert meter.layers == ("embedding", "blocks.0", "head", "unused")
     assert meter.has_room()
-    assert meter.copied_bytes == sum(p.numel() * 4 for p in net.parameters())
+    assert meter.copied_bytes == sum(p.numel() * 4 for p in [*net.parameters()][1:])
 
     meter.begin()
     net(ids).square().mean().backward()
@@ -98,11 +105,95 @@ def test_many_modules_are_measured_by_those_that_contain_them() -> None:
     assert list(groups)[-1] == "1"
 
 
-def test_the_hooks_can_be_removed() -> None:
+def test_the_modules_have_hooks_during_a_measured_step_alone() -> None:
     net = Net()
     meter = NormMeter(net)
-    meter.remove()
     meter.begin()
+    assert any(module._forward_hooks for module in net.modules())
     net(torch.tensor([[1]])).sum().backward()
     meter.before_update()
-    assert "activations" not in meter.after_update()
+    assert not any(module._forward_hooks for module in net.modules())
+    net(torch.tensor([[1]]))
+    assert len(meter.after_update()["activations"]) == len(meter.layers)
+
+
+# --- in a training -------------------------------------------------------------------
+
+
+MakeRun = Callable[..., RunDir]
+
+
+def read(path: Path) -> dict[str, dict[int, float]]:
+    tail = MetricsTail(path)
+    while tail.read():
+        pass
+    points = {name: one.points for name, one in tail.series.items()}
+    return {
+        name: dict(zip(p[0].tolist(), p[1].tolist(), strict=True)) for name, p in points.items()
+    }
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_run_records_its_norms_and_trains_to_the_same_bits(tiny_run: MakeRun) -> None:
+    plain, measured = tiny_run(steps="12"), tiny_run(steps="12", norms="3")
+    for run in (plain, measured):
+        assert trainer.train(run) == 0
+    assert not plain.norms.exists()
+    assert read(plain.metrics)["loss"] == read(measured.metrics)["loss"]
+    norms = read(measured.norms)
+    kinds = {name.partition("/")[0] for name in norms}
+    assert kinds == {"weights", "gradients", "updates", "activations"}
+    assert all(set(values) <= {3, 6, 9, 12} for values in norms.values())
+    total = sum(values[12] ** 2 for name, values in norms.items() if name.startswith("gradients/"))
+    assert total**0.5 <= 1.01  # as clipped
+    assert "copies" in measured.console.read_text()
+
+
+@pytest.mark.usefixtures("signals")
+def test_muon_rests_at_steps_that_the_record_has(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="6", norms="1", muon_every="2")
+    assert trainer.train(run) == 0
+    norms = read(run.norms)
+    block = next(name for name in norms if name.startswith("updates/blocks.0"))
+    assert [norms[block][step] == 0 for step in range(1, 7)] == [True, False] * 3
+
+
+@pytest.mark.usefixtures("signals")
+def test_norms_of_steps_that_were_undone_are_dropped(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="4", norms="1")
+    append_norms(run, 3, {"weights/old": 1.0})
+    append_norms(run, 0, {"weights/first": 1.0})
+    rewind_norms(run, 2)
+    assert set(read(run.norms)) == {"weights/first"}
+
+
+def recorder(every: int, cost: float, multiple: int = 1) -> list[int]:
+    """The steps that are measured if one step takes 1 s, and a measurement so long."""
+    steps: list[int] = []
+    net = nn.Linear(2, 2)
+    norms = NormRecorder({"": net}, every, lambda step, _: steps.append(step), print, multiple)
+    for step in range(1, 1001):
+        norms.begin(step)
+        net(torch.zeros(1, 2)).sum().backward()
+        norms.before_update("")
+        norms.after_update("")
+        for meter in norms._meters.values():
+            meter.seconds = cost
+        norms.finish(step, 1.0 + (cost if steps and steps[-1] == step else 0.0))
+    if not every:
+        assert norms.spent <= 0.021 * 1000
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("cost", "multiple", "gap"), [(0.001, 1, 2), (0.1, 1, 5), (0.1, 2, 6), (0.5, 4, 28)]
+)
+def test_the_chosen_steps_take_a_fiftieth_of_the_time(cost: float, multiple: int, gap: int) -> None:
+    steps = recorder(0, cost, multiple)
+    assert steps[0] == 4
+    assert abs(steps[-1] - steps[-2] - gap) <= multiple
+    assert all(step % multiple == 0 for step in steps[-10:])
+
+
+def test_a_number_of_steps_can_be_asked_for() -> None:
+    assert recorder(200, 0.5) == [200, 400, 600, 800, 1000]

@@ -22,9 +22,11 @@ from genui.base.conditions import MetricConditions, parse_condition
 from genui.base.energy import Energy
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import remove_partial_files
+from genui.base.numbers import size
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
+from genui.engine.train.norms import NormRecorder
 from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
 from genui.engine.train.schedule import Budget, Schedule, Timing
 from genui.engine.train.shard import Replicas, Shards, gather_module, load_whole
@@ -47,6 +49,7 @@ from genui.runs.energy import EnergyMeter
 from genui.runs.facts import at_step
 from genui.runs.launch import check_processes
 from genui.runs.layout import RunDir, last_status
+from genui.runs.norms import append_norms, rewind_norms
 from genui.runs.plan import has_time_for
 from genui.runs.ranks import QuietWriter, RankFile
 from genui.runs.spikes import SpikeFinder
@@ -126,6 +129,19 @@ class Trainer:
         self._own_loss = math.nan  # of this rank's part of the last batch
         self._spikes, self._divergence = SpikeFinder(), Divergence()
         self._alerts: list[int] = []  # the steps at which they began: the states before are kept
+        self._norms = self._record_norms() if isinstance(writer, RunWriter) else None
+
+    def _record_norms(self) -> NormRecorder | None:
+        """What measures the norms by layer, if the recipe asks for it."""
+        recipe = self._recipe
+        if recipe.norms == "off":
+            return None
+        every = 0 if recipe.norms == "auto" else int(recipe.norms)
+        modules = {player.name: player.module for player in self._players}
+        say, write = self._writer.write_line, partial(append_norms, self._run)
+        norms = NormRecorder(modules, every, write, say, recipe.muon_every)
+        say(f"norms by layer: a measured step copies {size(norms.copied_bytes)} of weights")
+        return norms
 
     def train(self) -> str:
         """Train to the last step, or to an evaluation that meets `recipe.until` ("finished"), or
@@ -284,6 +300,8 @@ class Trainer:
         self._writer.truncate_after(step)
         if self._rank_file:
             self._rank_file.truncate_after(step)
+        if self._world.rank == 0:
+            rewind_norms(self._run, step)
 
     def _load(self, path: Path, averaged: dict[str, Tensor], raw: dict[str, Tensor]) -> None:
         try:
@@ -383,12 +401,16 @@ class Trainer:
         stages = getattr(self._recipe, "stages", ())
         self.utilization.begin(step, [self._schedule.step_at(stage.first) for stage in stages[1:]])
         metrics: dict[str, float] = {}
+        if self._norms is not None:
+            self._norms.begin(step + 1)
         for player in self._players:
             metrics |= self._optimize(player)
         rate = self._optimizers.due(step)
         self._ema.update(step + self._age)
         self._step = step + 1
         seconds = time.perf_counter() - begin
+        if self._norms is not None:
+            self._norms.finish(step + 1, seconds)
         self._timing.add_step(seconds)
         times, schedule = self._timing.speed, self._schedule
         if self.utilization.counter is not None:
@@ -433,7 +455,11 @@ class Trainer:
             # Logged before raising, so that the curve shows where it diverged.
             self._writer.log(self._step + 1, **metrics)
             raise self._diverged(player, value, norm)
+        if self._norms is not None:
+            self._norms.before_update(player.name)
         self._optimizers.step(self._step, player)
+        if self._norms is not None:
+            self._norms.after_update(player.name)
         return metrics
 
     def _backward(self, player: Player) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """Norms by layer: of weights, gradients and updates, and the scale of activations."""
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,6 +20,16 @@ SAMPLED_ROWS = 4096
 
 COPY_SHARE = 0.25
 """The most that copies of the weights may take, as a share of the free memory."""
+
+TIME_SHARE = 0.02
+"""The most that measurements may take, as a share of the time of the training."""
+
+WARM_UP = 3
+"""The steps before the first measurement, if the steps are chosen."""
+
+RECORDS = 500
+"""The steps between two measurements are at least the steps so far divided by this, so that the
+file of a long training stays small."""
 
 NormsByKind = dict[str, list[float | None]]
 """Of each layer the norms of its `weights`, `gradients` and `updates`, and the root mean square of
@@ -51,31 +63,34 @@ class NormMeter:
     """
 
     def __init__(self, model: nn.Module, activations: bool = True) -> None:
-        """With `activations`, the modules have hooks until `remove`."""
+        """With `activations`, the modules have hooks from `begin` to `before_update`."""
         groups = group_parameters(model)
         self.layers = tuple(groups)
         self.seconds = 0.0
         """The time of the last measurement, with the time that it waited for the device."""
         self._parameters = [one for group in groups.values() for one in group]
         self._layer_of = [at for at, group in enumerate(groups.values()) for _ in group]
+        self._tables = {id(one.weight) for one in model.modules() if getattr(one, "sparse", False)}
         self._found: NormsByKind = {}
         self._before: list[tuple[Tensor | None, Tensor | None]] = []  # sparse rows, and the copy
-        self._listening = False
         self._squares: list[tuple[int, Tensor]] = []  # of activations: layer, mean square
+        self._modules = [
+            model if name == "model" else model.get_submodule(name)
+            for name in (self.layers if activations else ())
+        ]
         self._hooks: list[Any] = []
-        for at, name in enumerate(self.layers if activations else ()):
-            module = model if name == "model" else model.get_submodule(name)
-            self._hooks.append(module.register_forward_hook(partial(self._listen, at)))
 
     def remove(self) -> None:
         """Remove the hooks of the modules."""
         for hook in self._hooks:
             hook.remove()
+        self._hooks = []
 
     @property
     def copied_bytes(self) -> int:
-        """The most memory that the copies of the weights take, if no gradient is sparse."""
-        return sum(one.numel() * one.element_size() for one in map(_own, self._parameters))
+        """The memory that the copies of the weights take, without the rows of tables."""
+        weights = [_own(one) for one in self._parameters if id(one) not in self._tables]
+        return sum(one.numel() * one.element_size() for one in weights)
 
     def has_room(self) -> bool:
         """Whether the copies of the weights fit into COPY_SHARE of the free memory."""
@@ -86,14 +101,20 @@ class NormMeter:
 
     def begin(self) -> None:
         """Begin a measurement: the forward passes from here on give the activations."""
-        self.seconds, self._listening = 0.0, True
-        self._squares.clear()
+        self.seconds = 0.0
+        with self._timing():
+            self.remove()
+            self._squares.clear()
+            self._hooks = [
+                module.register_forward_hook(partial(self._listen, layer))
+                for layer, module in enumerate(self._modules)
+            ]
 
     @torch.no_grad()
     def before_update(self, copy: bool = True) -> None:
         """Measure gradients and weights; with `copy`, copy the weights to measure the updates."""
         with self._timing():
-            self._listening = False
+            self.remove()
             weights, gradients, self._before = [], [], []
             for parameter in self._parameters:
                 weight = _own(parameter)
@@ -150,8 +171,6 @@ class NormMeter:
 
     def _listen(self, layer: int, module: nn.Module, inputs: Any, output: Any) -> None:
         """Note the mean square of what a layer returns: the first tensor of several."""
-        if not self._listening:
-            return
         with torch.no_grad(), self._timing():
             values = output if isinstance(output, Tensor) else next(_tensors(output), None)
             if values is not None and values.is_floating_point() and values.numel():
@@ -173,6 +192,102 @@ class NormMeter:
             yield
         finally:
             self.seconds += time.perf_counter() - begin
+
+
+class NormRecorder:
+    """Measures the norms of a training at some of its steps: every so many, or as often as takes
+    TIME_SHARE of its time.
+
+    Call `begin` before the forward pass of a step, `before_update` and `after_update` around the
+    optimiser of each module, `finish` with the time of the step.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        every: int,
+        write: Callable[[int, dict[str, float]], None],
+        print_line: Callable[[str], None],
+        multiple: int = 1,
+        activations: bool = True,
+    ) -> None:
+        """`every` is the number of steps between two measurements, 0 to choose it; if more than 1
+        is chosen, only multiples of `multiple` are measured. `write` takes a step and its norms by
+        `KIND/LAYER`."""
+        self._meters = {name: NormMeter(one, activations) for name, one in modules.items()}
+        self._write, self._print_line = write, print_line
+        self._every, self._multiple = every, multiple
+        self._measuring = self._copying = self._said = False
+        self._norms: dict[str, float] = {}
+        self._last = 0  # step that was measured
+        self._costs: deque[float] = deque(maxlen=5)  # of the last measurements, in seconds
+        self.spent = 0.0
+        """Seconds that all measurements have taken."""
+        self._steps, self._seconds = 0, 0.0  # of all steps, without their measurements
+
+    @property
+    def copied_bytes(self) -> int:
+        """The memory that a measured step takes for copies of the weights."""
+        return sum(meter.copied_bytes for meter in self._meters.values())
+
+    def begin(self, step: int) -> None:
+        """Begin the step that is recorded as `step`, counted from 1."""
+        self._measuring, self._norms = self._is_due(step), {}
+        if self._measuring:
+            self._copying = all(meter.has_room() for meter in self._meters.values())
+            if not self._copying and not self._said:
+                self._said = True
+                self._print_line("norms by layer: no memory for the copies that updates need")
+            for meter in self._meters.values():
+                meter.begin()
+
+    def before_update(self, name: str) -> None:
+        """Measure a module whose gradients are there."""
+        if self._measuring:
+            self._meters[name].before_update(self._copying)
+
+    def after_update(self, name: str) -> None:
+        """Measure a module whose weights have changed."""
+        if self._measuring:
+            meter = self._meters[name]
+            found = meter.after_update()
+            prefix = f"{name}." if name else ""
+            weights = found["weights"]
+            for kind, values in found.items():
+                for layer, value, weight in zip(meter.layers, values, weights, strict=True):
+                    if kind == "updates" and value is not None:
+                        value = value / weight if weight else None
+                    if value is not None and math.isfinite(value):
+                        self._norms[f"{kind}/{prefix}{layer}"] = value
+
+    def finish(self, step: int, seconds: float) -> None:
+        """End the step, which has taken so long with its measurement."""
+        cost = 0.0
+        if self._measuring:
+            begin = time.perf_counter()
+            self._write(step, self._norms)
+            cost = sum(meter.seconds for meter in self._meters.values())
+            self._costs.append(cost + time.perf_counter() - begin)
+            self.spent += self._costs[-1]
+            self._last, self._measuring = step, False
+        self._steps += 1
+        if self._steps > 1:  # the first one also allocates memory
+            self._seconds += seconds - cost
+
+    def _is_due(self, step: int) -> bool:
+        """Whether the norms of a step are measured."""
+        if self._every:
+            return step % self._every == 0
+        if self._steps < WARM_UP:
+            return False
+        every = max(1, step // RECORDS)
+        if self._costs:
+            cost = sorted(self._costs)[len(self._costs) // 2]
+            if self.spent + cost > TIME_SHARE * self._seconds:
+                return False
+            every = max(every, math.ceil(cost * (self._steps - 1) / self._seconds / TIME_SHARE))
+        rests = every > 1 and step % self._multiple != 0
+        return not rests and (not self._costs or step - self._last >= every)
 
 
 def _own(parameter: Tensor) -> Tensor:

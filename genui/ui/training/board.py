@@ -329,7 +329,7 @@ class Board:
     def snapshot(self) -> Snapshot:
         state, step = self.state, self.cursor_step
         x = None if step is None else self.place_of(step)
-        return Snapshot(self.runs.views, step, state.base_axis, state.view, x)
+        return Snapshot(self.runs.views, step, state.base_axis, state.view, x, state.norm)
 
     @property
     def side(self) -> SideTab:

@@ -11,6 +11,7 @@ from genui.ui.lifecycle import guard, is_usable
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
 from genui.ui.training.layers import LayersPanel
+from genui.ui.training.norms import NormsPanel
 from genui.ui.training.rows import SidePanel
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.snapshot import Snapshot
@@ -23,6 +24,7 @@ _PANELS: dict[SideTab, type[SidePanel]] = {
     "console": ConsolePanel,
     "config": ConfigPanel,
     "system": SystemPanel,
+    "norms": NormsPanel,
     "layers": LayersPanel,
 }
 
@@ -93,8 +95,9 @@ def _format_tabs(
 ) -> Content:
     """The names of the panels, with the key if it fits."""
     parts, about = [], keys.explain(keys.find_key("board.side"), keymap)
+    before = " " if sum(len(tab) + 2 for tab in tabs) <= width else ""
     for tab in tabs:
         style = "bold $background on $primary" if tab == current else "$text-muted"
-        parts.append(clickable(f" {tab.title()} ", style, f"screen.side('{tab}')", about))
+        parts.append(clickable(f"{before}{tab.title()} ", style, f"screen.side('{tab}')", about))
     line, key = Content.assemble(*parts), Content.styled("  tab next", "$text-disabled")
     return line + key if line.cell_length + key.cell_length + 2 <= width else line

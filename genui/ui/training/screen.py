@@ -58,7 +58,7 @@ USUAL_WIDTH = ViewState().panel_width  # that of the stylesheet
 
 Views = Mapping[RunDir, RunView]
 
-_WITH_KEYS = {"console", "config", "system"}  # panels that take keys
+_WITH_KEYS = {"console", "config", "system", "norms"}  # panels that take keys
 
 
 def on_board(act: Callable[..., str | None]) -> Callable[..., None]:

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from genui.runs.norms import NormKind
 from genui.ui.training.state import XAxis
 from genui.ui.watcher import RunView
 
@@ -24,6 +25,7 @@ class Snapshot(NamedTuple):
     axis: XAxis = "step"
     visible: VisibleRange | None = None  # the visible part of the axis; None for all of it
     x: float | None = None  # the cursor on the axis
+    norm: NormKind = "gradients"
 
 
 # --- The steps of samples ---------------------------------------------------------------------

@@ -20,6 +20,7 @@ from genui.base.conditions import compile_pattern
 from genui.base.errors import MisuseError
 from genui.base.schema import about, settings_of
 from genui.base.text import clean_line
+from genui.runs.norms import NORM_KINDS, NormKind
 from genui.runs.table_state import TableState
 
 # --- The filters ------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def metric_of(axis: XAxis) -> str:
     return axis.removeprefix(METRIC) if axis.startswith(METRIC) else ""
 
 
-SideTab = Literal["sample", "console", "config", "system", "layers"]
+SideTab = Literal["sample", "console", "config", "system", "norms", "layers"]
 SIDE_TABS: tuple[SideTab, ...] = get_args(SideTab)
 WATCH_TABS: tuple[SideTab, ...] = tuple(tab for tab in SIDE_TABS if tab != "layers")
 """Those of `genui watch`, which runs no model."""
@@ -128,6 +129,13 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
             format="{} %",
         ),
     ] = 38
+    norm: Annotated[
+        NormKind,
+        about(
+            "In the panel of norms: gradients, updates (over weights), weights or activations",
+            choices={kind: kind for kind in NORM_KINDS},
+        ),
+    ] = "gradients"
     view: tuple[float, float] | None = None  # None: everything, following the newest point
     follow: bool = True  # the view moves with the newest point
     cursor: float | None = None

@@ -162,7 +162,7 @@ MAX_LINES = 4  # percentages; more, as of eight GPUs, are a heat map
 
 
 class HeatMap(LineWidget):
-    """Percentages of many devices over time, a row for each."""
+    """Percentages over time, a row for each device or layer."""
 
     DEFAULT_CSS = """
     HeatMap {
@@ -177,27 +177,33 @@ class HeatMap(LineWidget):
         self._series: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
         self._view: VisibleRange = (0.0, 1.0)
         self._cursor: float | None = None
+        self._chosen = ""
 
     def show(
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         view: VisibleRange,
         cursor: float | None,
+        chosen: str = "",
     ) -> None:
-        """Show the x and per cent of each device; `view` and `cursor` are in units of x."""
-        self._series, self._view, self._cursor = series, view, cursor
+        """Show the x and per cent of each device; `view` and `cursor` are in units of x. With one
+        `chosen`, its label is marked and a column shows its most unusual point."""
+        self._series, self._view, self._cursor, self._chosen = series, view, cursor, chosen
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
         first, last = self._view
         looks = [self.style(f"heat-map--{name}") for name in ("label", "shade", "cursor")]
         strips: list[Strip] = []
-        for label, text in draw_shades(self._series, width, height, self._view):
+        rows = draw_shades(self._series, width, height, self._view, bool(self._chosen))
+        names = [*self._series] if len(rows) == len(self._series) else [""] * len(rows)
+        for name, (label, text) in zip(names, rows, strict=True):
             at = len(text)
             if self._cursor is not None and first <= self._cursor <= last:
                 at = min(int((self._cursor - first) / (last - first) * len(text)), len(text) - 1)
             parts = (label, text[:at], text[at : at + 1], text[at + 1 :])
-            strips.append(strip_of(zip(parts, [*looks, looks[1]], strict=True)))
+            marked = looks[2] if name and name == self._chosen else looks[0]
+            strips.append(strip_of(zip(parts, [marked, *looks[1:], looks[1]], strict=True)))
         return strips
 
 
