@@ -15,6 +15,7 @@ from genui.protocol.kinds import KINDS
 from genui.runs import control, launch
 from genui.runs.facts import at_step, count_steps, figure, percent, speed, time_left
 from genui.runs.layout import RunDir, Status, read_info, read_status
+from genui.runs.processes import write_exit
 
 
 def train_here(run: RunDir) -> int:
@@ -34,6 +35,7 @@ def train_here(run: RunDir) -> int:
         )
     with _collect_signals() as interrupts:
         _watch(run, child, interrupts)
+    write_exit(run, child.returncode)
     status = read_status(run)
     if interrupts and status.state not in ("failed", "finished"):
         what = "stopped" if status.state == "stopped" else "killed"

@@ -33,6 +33,8 @@ class Evidence:
     outputs: tuple[Output, ...] = ()
     code: int | None = None
     """The exit status, -N after signal N; None if nobody has kept it."""
+    is_parent: bool = False
+    """Whether the status is that of the parent of several processes, which they end with."""
     killed_for_memory: str = ""
     """What says that the kernel has killed one of its processes for memory; "" if nothing does."""
     slurm: str = ""
@@ -286,6 +288,13 @@ SIGNATURES: tuple[Signature, ...] = (
         patterns=(r"EADDRINUSE", r"Address already in use"),
     ),
     Signature(
+        name="parent",
+        cause="the parent of its processes was ended by {name}, and they ended with it",
+        remedy="resume it; who sent the signal is not known",
+        codes=(-1, -2, -9, -15),
+        proof=lambda evidence: evidence.is_parent,
+    ),
+    Signature(
         name="ctrl-c",
         cause="it was interrupted (Ctrl-C)",
         remedy="resume it, or start it again",
@@ -301,18 +310,18 @@ SIGNATURES: tuple[Signature, ...] = (
         follows=True,
     ),
     Signature(
+        name="parent",
+        cause="its parent died, and it ended with it",
+        remedy="resume it",
+        codes=(75,),
+    ),
+    Signature(
         name="sigkill",
         cause="SIGKILL ended it; who sent it is not known",
         remedy="ask the owner of the machine: the kernel, Slurm, timeout and users all send it",
         patterns=(r"killed by SIGKILL", r"exitcode\s*: -9\b", r"Signal 9 \(SIGKILL\)"),
         codes=(-9,),
         outside=True,
-    ),
-    Signature(
-        name="parent",
-        cause="its parent died, and its processes ended with it",
-        remedy="resume it",
-        codes=(75,),
     ),
     Signature(
         name="hangup",
@@ -437,7 +446,7 @@ def decide(evidence: Evidence) -> Ending:
         if signature.proof is not None and not signature.proof(evidence):
             continue
         for text, groups in _matches(signature, texts, evidence):
-            order = signature.follows, place, text.rank != first, text.written
+            order = signature.follows, place, text.rank != first, not text.frame, text.written
             if best is None or order < best[0]:
                 best = order, _describe(signature, groups, text, texts)
     raised = [text for text in texts if text.what and not _is_about_another(text.what)]

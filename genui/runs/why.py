@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -74,20 +75,26 @@ def find_ending(
     if state in LIVE or state in ("queued", "finished", "pruned"):
         return Ending(name=state, cause=at_step(state, status.step))
     kept = read_exit(run)
-    code = None if kept is None else kept.status
+    code = kept.status if kept is not None else _status_in(status.error)
     facts = [] if code is None else [("exit status", describe_status(code))]
-    if state == "stopped":
-        by = _stopped_by(run)
-        if not by:
-            return Ending(name=state, cause="it was asked to stop (genui stop, the app, or Ctrl-C)")
-        code, facts = -by, [("signal", signal_name(by))]
+    if by := _stopped_by(run) if state == "stopped" else 0:
+        code = -by
+        facts.append(("signal", signal_name(by)))
+    elif state == "stopped" and (code is None or code >= 0):
+        return Ending(name=state, cause="it was asked to stop (genui stop, the app, or Ctrl-C)")
     memory = ""
     if kept is not None and kept.oom_kills:
         memory = f"the kernel killed {kept.oom_kills} of its processes for memory (cgroup)"
         facts.append(("memory", memory))
-    outputs = _read_own(run, status, kept)
     job = info.slurm.get("job", "") if ask else ""
-    return _decide(run.path, outputs, code, facts, memory, job, [status.pid] if ask else [])
+    is_parent = state == "dead" and info.processes > 1
+    evidence = Evidence(
+        outputs=tuple(_read_own(run, status, kept)),
+        code=code,
+        is_parent=is_parent,
+        killed_for_memory=memory,
+    )
+    return _decide(run.path, evidence, facts, job, [status.pid] if ask else [])
 
 
 def find_ending_of(path: Path) -> Ending:
@@ -99,7 +106,8 @@ def find_ending_of(path: Path) -> Ending:
         raise MisuseError(f"{path}: has no file of printed lines (.log, .out, .err, .txt)")
     jobs = [match[1] for file in files if (match := _JOB.search(file.name))]
     pids = [int(pid) for each in outputs for pid in re.findall(r"\(pid: (\d+)\)", str(each.lines))]
-    return _decide(path, outputs, None, [], "", jobs[-1] if jobs else "", pids)
+    evidence = Evidence(outputs=tuple(outputs))
+    return _decide(path, evidence, [], jobs[-1] if jobs else "", pids)
 
 
 def describe_status(code: int) -> str:
@@ -107,39 +115,29 @@ def describe_status(code: int) -> str:
     return str(code) if code >= 0 else f"{128 - code} ({signal_name(-code)})"
 
 
+def _status_in(error: str) -> int | None:
+    """The exit status in the error of a script or a recorded command: `exit code 137`."""
+    match = re.fullmatch(r"exit code (\d{1,3})", error)
+    return Exit(int(match[1])).status if match else None
+
+
 def _decide(
-    folder: Path,
-    outputs: Sequence[Output],
-    code: int | None,
-    facts: list[tuple[str, str]],
-    memory: str,
-    job: str,
-    pids: Sequence[int],
+    folder: Path, evidence: Evidence, facts: list[tuple[str, str]], job: str, pids: Sequence[int]
 ) -> Ending:
     """Ask Slurm for the job and the kernel for the processes, if there are any, and decide."""
-    facts, described = list(facts), slurm.describe_end(job) if job else {}
-    if described:
-        facts.append(
-            (f"job {job}", ", ".join(f"{key}={value}" for key, value in described.items()))
-        )
+    facts = list(facts)
+    if job and (found := slurm.describe_end(job)):
+        evidence = replace(evidence, slurm=found.get("JobState", ""))
+        facts.append((f"job {job}", ", ".join(f"{key}={value}" for key, value in found.items())))
     if pids and (line := _killed_by_kernel(pids)):
-        memory = line
+        evidence = replace(evidence, killed_for_memory=line)
         facts.append(("kernel", line))
-    free = None
     with suppress(OSError):
-        free = free_space(folder)
-    ending = decide(
-        Evidence(
-            outputs=tuple(outputs),
-            code=code,
-            killed_for_memory=memory,
-            slurm=described.get("JobState", ""),
-            free=free,
-        )
-    )
-    if ending.name in ("disk-full", "cut-off-file") and free is not None:
-        facts.append(("free now", size(free)))
-    return msgspec.structs.replace(ending, evidence=[*facts, *_show(outputs)])
+        evidence = replace(evidence, free=free_space(folder))
+    ending = decide(evidence)
+    if ending.name in ("disk-full", "cut-off-file") and evidence.free is not None:
+        facts.append(("free now", size(evidence.free)))
+    return msgspec.structs.replace(ending, evidence=[*facts, *_show(evidence.outputs)])
 
 
 def _show(outputs: Sequence[Output]) -> Iterator[tuple[str, str]]:

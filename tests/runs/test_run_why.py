@@ -1,0 +1,259 @@
+"""Why runs have ended: endings that are made to happen, and what is said of them."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from waiting import wait_for
+
+from genui.cli.main import main
+from genui.recipes import find_recipe
+from genui.runs import facts, launch, why
+from genui.runs.endings import Ending
+from genui.runs.layout import RunDir, is_locked, read_status, write_status
+from genui.runs.listing import summarise
+from genui.runs.processes import Exit, read_exit
+
+HEAD = """\
+import sys
+from pathlib import Path
+from genui.runs.layout import RunDir
+from genui.runs.writer import RunWriter
+run = RunDir(Path(sys.argv[1]))
+def main(writer):
+{body}
+with RunWriter(run) as writer:
+    writer.update(state="running", step=7)
+    print("step 7", flush=True)
+    main(writer)
+"""
+
+End = Callable[..., RunDir]
+
+
+@pytest.fixture
+def end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
+    """Launch a trainer whose script does this at step 7, and wait for its end."""
+    script = tmp_path / "train.py"
+
+    def foreground(run: RunDir) -> list[str]:
+        return [sys.executable, str(script), str(run.path)]
+
+    monkeypatch.setattr(launch, "foreground", foreground)
+
+    def launch_and_wait(body: str, ready: Callable[[RunDir], None] | None = None) -> RunDir:
+        script.write_text(HEAD.format(body=textwrap.indent(textwrap.dedent(body), "    ")))
+        run = launch.launch(find_recipe("shakespeare"), {})
+        if ready is not None:
+            wait_for(lambda: run.console.exists() and "step 7" in run.console.read_text())
+            ready(run)
+        wait_for(lambda: not is_locked(run))
+        return run
+
+    return launch_and_wait
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "genui-test", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def ending_of(run: RunDir) -> Ending:
+    summary = summarise(run)
+    return why.find_ending(run, summary.info, summary.status, summary.state, ask=True)
+
+
+LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_{}, ({}, {}))\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "cause"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "sigkill", "who sent it is not known"),
+        ("import os; os.kill(os.getpid(), 15)", "sigterm", "who sent it is not known"),
+        ("import os; os.kill(os.getpid(), 1)", "hangup", "SIGHUP"),
+        ("import ctypes; ctypes.string_at(0)", "segfault", "segmentation fault"),
+        ("import os; os.abort()", "abort", "abort()"),
+        ("import signal; signal.raise_signal(2)", "ctrl-c", "Ctrl-C"),
+        (
+            LIMIT.format("AS", 1 << 31, 1 << 31) + "print(len(bytearray(1 << 33)))",
+            "memory",
+            "the memory was full",
+        ),
+        (
+            LIMIT.format("FSIZE", 4096, 4096) + "open(sys.argv[1] + '/x', 'wb').write(b'x' * 9999)",
+            "file-size",
+            "ulimit -f",
+        ),
+        (
+            LIMIT.format("NOFILE", 64, 64) + "[open('/dev/null') for _ in range(99)]",
+            "open-files",
+            "too many files",
+        ),
+        ("import flash_attn", "import", "No module named 'flash_attn'"),
+        ("import json; json.loads('{')", "exception", "JSONDecodeError: Expecting property"),
+        ("batch = {}; batch['labels']", "exception", "KeyError: 'labels'"),
+    ],
+)
+def test_an_ending_is_named_with_its_evidence(
+    end: End, body: str, name: str, cause: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = end(body)
+    ending = ending_of(run)
+    assert (ending.name, ending.rank) == (name, None)
+    assert cause in ending.cause
+    assert ending.remedy
+    shown = dict(ending.evidence)
+    assert shown["exit status"].startswith(str(read_exit(run).code))  # pyright: ignore
+    if name in ("exception", "import"):
+        assert "train.py:" in ending.frame
+        assert ending.frame.endswith("in main")
+    assert main(["why", run.id]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("cause  ")
+    assert f"  {ending.cause}\n" in out
+    line = facts.describe_cause(summarise(run)) or summarise(run).error
+    assert ending.cause in line
+
+
+def test_a_full_disk_is_named_and_what_torch_says_of_it_too(end: End, small_disk: Path) -> None:
+    path = str(small_disk / "x")
+    assert ending_of(end(f"open({path!r}, 'wb').write(b'x' * (2 << 20))")).name == "disk-full"
+    said = "[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"
+    log = small_disk / "train.log"
+    (small_disk / "x").unlink()
+    log.write_text(f"RuntimeError: {said}\n")
+    full = why.find_ending_of(log)
+    assert full.name == "disk-full"
+    assert dict(full.evidence)["free now"].endswith("B")
+    elsewhere = small_disk.with_name("train.log")
+    elsewhere.write_text(f"RuntimeError: {said}\n")
+    assert why.find_ending_of(elsewhere).name == "cut-off-file"
+
+
+def test_a_command_and_a_signal_from_elsewhere_are_told_apart(end: End) -> None:
+    run = end("writer.update(state='stopped')")
+    assert ending_of(run).name == "stopped"
+    assert facts.describe_cause(summarise(run)) == ""
+    run = end(
+        "from genui.runs import control\n"
+        "control.record_signal(run, 15)\n"
+        "control.record(run, 7, 'stop', 'stopped')\n"
+        "writer.update(state='stopped')"
+    )
+    assert ending_of(run).name == "sigterm"
+    assert "who sent it is not known" in facts.describe_cause(summarise(run))
+
+
+def test_the_kernel_is_blamed_only_if_it_has_counted(end: End) -> None:
+    run = end("import os; os.kill(os.getpid(), 9)")
+    assert ending_of(run).name == "sigkill"
+    run.exit.write_text('{"code": 137, "oom_kills": 1}')
+    ending = ending_of(run)
+    assert ending.name == "kernel-oom"
+    assert "1 of its processes" in dict(ending.evidence)["memory"]
+
+
+def test_an_earlier_end_of_a_run_is_not_the_cause_of_a_later_one(end: End) -> None:
+    run = end("raise KeyError('labels')")
+    assert ending_of(run).name == "exception"
+    launch.resume(run)
+    script = Path(launch.foreground(run)[1])
+    wait_for(lambda: not is_locked(run))
+    script.write_text(HEAD.format(body="    import os; os.kill(os.getpid(), 9)"))
+    launch.resume(run)
+    wait_for(lambda: not is_locked(run))
+    assert ending_of(run).name == "sigkill"
+    assert run.console.read_text().count("KeyError") >= 2
+
+
+def test_a_run_that_trains_or_has_finished_has_no_cause(end: End) -> None:
+    run = end("writer.update(state='finished')")
+    assert ending_of(run).name == "finished"
+    assert read_exit(run) == Exit(0)
+    write_status(run, read_status(run))
+    assert summarise(run).ending is None
+
+
+def test_the_shell_that_waits_outlives_signals_to_its_group(end: End) -> None:
+    def kill_group(run: RunDir) -> None:
+        os.killpg(os.getsid(read_status(run).pid), signal.SIGTERM)
+
+    run = end("import time; time.sleep(60)", kill_group)
+    assert read_exit(run) == Exit(128 + 15)
+    assert ending_of(run).name == "sigterm"
+
+
+# --- What other tools have printed ------------------------------------------------------------
+
+
+def test_the_ranks_of_a_folder_are_told_by_their_names(tmp_path: Path) -> None:
+    lost = (
+        "RuntimeError: [gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1. "
+        "This is typically caused by a remote worker crashing"
+    )
+    for rank, text in enumerate((lost, "KeyError: 'labels'", lost)):
+        folder = tmp_path / "none_x" / "attempt_0" / str(rank)
+        folder.mkdir(parents=True)
+        log = folder / "stderr.log"
+        frame = '  File "/home/u/train.py", line 9, in step\n'
+        log.write_text(f"Traceback (most recent call last):\n{frame}{text}\n")
+        os.utime(log, (1000 + rank, 1000 + rank))  # rank 0 was the first to end
+    found = why.find_ending_of(tmp_path)
+    assert (found.name, found.rank) == ("exception", 1)
+    assert found.cause == "KeyError: 'labels'"
+    assert found.frame == "/home/u/train.py:9, in step"
+    assert any(name.endswith("2/stderr.log") for name, _ in found.evidence)
+
+
+def test_a_rank_that_left_early_without_an_error_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rank0.log").write_text("step 7\nConnection closed by peer [127.0.0.1]:9\n")
+    (tmp_path / "rank1.log").write_text("step 7\ndone\n")
+    os.utime(tmp_path / "rank1.log", (1000, 1000))
+    found = why.find_ending_of(tmp_path)
+    assert (found.name, found.rank) == ("gloo", 1)
+    assert "rank 1 was silent first" in found.cause
+
+
+def test_after_a_timeout_of_gloo_nobody_is_named_if_all_have_an_error(tmp_path: Path) -> None:
+    texts = ("Timed out waiting 6000ms for recv operation to complete", "Connection closed by peer")
+    for rank, text in enumerate(texts):
+        (tmp_path / f"rank{rank}.log").write_text(f"[gloo/transport/tcp/pair.cc:1] {text}\n")
+        os.utime(tmp_path / f"rank{rank}.log", (1000 + rank, 1000 + rank))
+    found = why.find_ending_of(tmp_path)
+    assert (found.name, found.rank) == ("gloo", None)
+
+
+def test_one_file_of_all_ranks_is_read_as_several(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text(
+        "[rank0]: Traceback (most recent call last):\n"
+        "[rank1]: Traceback (most recent call last):\n"
+        '[rank0]:   File "/home/u/train.py", line 5, in <module>\n'
+        '[rank1]:   File "/home/u/train.py", line 8, in <module>\n'
+        "[rank1]: ValueError: bad row 5\n"
+        "[rank0]: RuntimeError: [gloo/transport/tcp/pair.cc:553] Connection closed by peer\n"
+    )
+    found = why.find_ending_of(log)
+    assert (found.name, found.rank, found.cause) == ("exception", 1, "ValueError: bad row 5")
+    assert found.frame.endswith("train.py:8, in <module>")
+
+
+def test_a_folder_without_printed_lines_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["why", str(tmp_path / "empty")]) == 2
+    assert "has no file of printed lines" in capsys.readouterr().err
