@@ -155,18 +155,14 @@ def call_slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> 
     return done.stdout
 
 
-def describe_end(job: str) -> dict[str, str]:
-    """What Slurm knows of the end of a job: its JobState, ExitCode and Reason, of `scontrol`, which
-    forgets it after some minutes, or else of `sacct`. Empty if neither answers."""
+def describe_end(job: str) -> str:
+    """The end of a job, `JobState=TIMEOUT Reason=TimeLimit`, by `scontrol`, which forgets it after
+    some minutes, or by `sacct`; "" if neither answers."""
     with suppress(GenuiError):
-        described = call_slurm(["scontrol", "show", "job", "--oneliner", job])
-        fields = dict(
-            re.findall(r"\b(JobState|ExitCode|Reason)=(\S+)", described.partition("\n")[0])
-        )
-        if fields:
-            return fields
+        described = call_slurm(["scontrol", "show", "job", "--oneliner", job]).partition("\n")[0]
+        return " ".join(re.findall(r"\b(?:JobState|Reason|ExitCode)=\S+", described))
     with suppress(GenuiError):
-        form = ["--noheader", "--parsable2", "--allocations", "--format=State,ExitCode,Reason"]
-        line = call_slurm(["sacct", *form, f"--jobs={job}"]).partition("\n")[0]
-        return dict(zip(("JobState", "ExitCode", "Reason"), line.split("|"), strict=False))
-    return {}
+        words = ["sacct", "--noheader", "--allocations", "--format=State%30", f"--jobs={job}"]
+        if states := call_slurm(words).split():
+            return f"JobState={states[0]}"
+    return ""

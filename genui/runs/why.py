@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from genui.base.files import free_space, open_unblocked, stamp_of
 from genui.base.numbers import size
 from genui.base.text import clean
 from genui.runs import slurm
-from genui.runs.endings import Ending, Evidence, Output, decide, signal_name
+from genui.runs.endings import Ending, Output, decide, describe_status, signal_name
 from genui.runs.facts import at_step
 from genui.runs.layout import (
     LIVE,
@@ -34,7 +33,7 @@ from genui.runs.layout import (
     read_info,
     read_status,
 )
-from genui.runs.processes import Exit, read_exit, read_failures
+from genui.runs.processes import LOST, Exit, read_exit, read_failures
 
 LAST_LINES = 200
 """The lines at the end of each file that are searched."""
@@ -42,12 +41,12 @@ LAST_LINES = 200
 SHOWN_LINES = 3
 """The lines at the end of each file that are shown."""
 
-_TAIL = 128 << 10  # bytes
+_LITTLE = 1 << 30  # bytes of free space: a disk with less counts as full
+_TAIL, _LONGEST = 128 << 10, 1000  # bytes, and characters of a line
 _MOST_FILES = 256  # of a folder, and of the ranks of a run
 _PRINTED = re.compile(r".+\.(?:log|out|err|txt)|std(?:out|err)|stdout\.log|stderr\.log")
 _RANK = re.compile(r"rank[-_]?(\d{1,6})\b|/attempt_\d+/(\d{1,6})/")
 _JOB = re.compile(r"slurm-(\d+)(?:_\d+)?\.(?:out|err)$")
-_KILLED = re.compile(r"Killed process (?P<pid>\d+) \((?P<name>[^)]*)\)")
 
 
 def recall_ending(run: RunDir, state: str) -> Ending | None:
@@ -78,23 +77,20 @@ def find_ending(
     code = kept.status if kept is not None else _status_in(status.error)
     facts = [] if code is None else [("exit status", describe_status(code))]
     if by := _stopped_by(run) if state == "stopped" else 0:
-        code = -by
-        facts.append(("signal", signal_name(by)))
+        code, facts = -by, [("signal", signal_name(by))]
     elif state == "stopped" and (code is None or code >= 0):
         return Ending(name=state, cause="it was asked to stop (genui stop, the app, or Ctrl-C)")
-    memory = ""
+    if state == "dead" and info.processes > 1 and code is not None:
+        code = LOST  # it is that of their parent, who writes the end of a rank
+    outputs = list(_read_own(run, status, kept))
     if kept is not None and kept.oom_kills:
-        memory = f"the kernel killed {kept.oom_kills} of its processes for memory (cgroup)"
-        facts.append(("memory", memory))
-    job = info.slurm.get("job", "") if ask else ""
-    is_parent = state == "dead" and info.processes > 1
-    evidence = Evidence(
-        outputs=tuple(_read_own(run, status, kept)),
-        code=code,
-        is_parent=is_parent,
-        killed_for_memory=memory,
-    )
-    return _decide(run.path, evidence, facts, job, [status.pid] if ask else [])
+        outputs.append(Output("cgroup", (f"oom_kill {kept.oom_kills}",)))
+    if ask:
+        outputs += _ask(info.slurm.get("job", ""), [status.pid])
+    ending = _decide(run.path, outputs, code, facts)
+    if ending.name == "unknown" and status.error and code != _status_in(status.error):
+        return msgspec.structs.replace(ending, name="error", cause=status.error)
+    return ending
 
 
 def find_ending_of(path: Path) -> Ending:
@@ -106,13 +102,7 @@ def find_ending_of(path: Path) -> Ending:
         raise MisuseError(f"{path}: has no file of printed lines (.log, .out, .err, .txt)")
     jobs = [match[1] for file in files if (match := _JOB.search(file.name))]
     pids = [int(pid) for each in outputs for pid in re.findall(r"\(pid: (\d+)\)", str(each.lines))]
-    evidence = Evidence(outputs=tuple(outputs))
-    return _decide(path, evidence, [], jobs[-1] if jobs else "", pids)
-
-
-def describe_status(code: int) -> str:
-    """`1`, or `137 (SIGKILL)` as shells have it, for -9."""
-    return str(code) if code >= 0 else f"{128 - code} ({signal_name(-code)})"
+    return _decide(path, [*outputs, *_ask(jobs[-1] if jobs else "", pids)], None, [])
 
 
 def _status_in(error: str) -> int | None:
@@ -122,22 +112,29 @@ def _status_in(error: str) -> int | None:
 
 
 def _decide(
-    folder: Path, evidence: Evidence, facts: list[tuple[str, str]], job: str, pids: Sequence[int]
+    folder: Path, outputs: Sequence[Output], code: int | None, facts: list[tuple[str, str]]
 ) -> Ending:
-    """Ask Slurm for the job and the kernel for the processes, if there are any, and decide."""
-    facts = list(facts)
-    if job and (found := slurm.describe_end(job)):
-        evidence = replace(evidence, slurm=found.get("JobState", ""))
-        facts.append((f"job {job}", ", ".join(f"{key}={value}" for key, value in found.items())))
-    if pids and (line := _killed_by_kernel(pids)):
-        evidence = replace(evidence, killed_for_memory=line)
-        facts.append(("kernel", line))
+    """Choose the ending, and show what speaks for it."""
+    free = _LITTLE
     with suppress(OSError):
-        evidence = replace(evidence, free=free_space(folder))
-    ending = decide(evidence)
-    if ending.name in ("disk-full", "cut-off-file") and evidence.free is not None:
-        facts.append(("free now", size(evidence.free)))
-    return msgspec.structs.replace(ending, evidence=[*facts, *_show(evidence.outputs)])
+        free = free_space(folder)
+    ending = decide(outputs, code, free < _LITTLE)
+    if free < _LITTLE:
+        facts = [*facts, ("free space", size(free))]
+    return msgspec.structs.replace(ending, evidence=[*facts, *_show(outputs)])
+
+
+def _ask(job: str, pids: Sequence[int]) -> Iterator[Output]:
+    """What Slurm says of a job, and the kernel's log of processes that it killed for memory, as far
+    as they answer."""
+    if job and (line := slurm.describe_end(job)):
+        yield Output(f"job {job}", (line,))
+    with suppress(OSError, subprocess.TimeoutExpired):
+        log = subprocess.run(["dmesg"], capture_output=True, timeout=5, check=False).stdout
+        for line in log.decode(errors="replace").splitlines():
+            killed = re.search(r"[Oo]ut of memory: Killed process (\d+) ", line)
+            if killed and int(killed[1]) in pids:
+                yield Output("dmesg", (clean(line),))
 
 
 def _show(outputs: Sequence[Output]) -> Iterator[tuple[str, str]]:
@@ -215,23 +212,6 @@ def _read_tail(path: Path, begin: int = 0) -> list[str]:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - _TAIL, begin if begin <= end else 0))
         text = (file.read(_TAIL) or b"").decode(errors="replace")
-        lines = (clean(line.rpartition("\r")[2]).rstrip() for line in text.split("\n"))
+        lines = (clean(line.rpartition("\r")[2][:_LONGEST]).rstrip() for line in text.split("\n"))
         return [line for line in lines if line]
     return []
-
-
-def _killed_by_kernel(pids: Sequence[int]) -> str:
-    """The line of the kernel's log that says it killed one of these processes for memory; "" if
-    there is none, or it may not be read."""
-    try:
-        log = subprocess.run(
-            ["dmesg"], capture_output=True, text=True, errors="replace", timeout=5, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    killed = [
-        line
-        for line in log.splitlines()
-        if (match := _KILLED.search(line)) and int(match["pid"]) in pids
-    ]
-    return clean(killed[-1]).strip() if killed else ""

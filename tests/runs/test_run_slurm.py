@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from waiting import wait_for
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe
-from genui.runs import control, requeue
+from genui.runs import control, requeue, why
 from genui.runs.hosts import Placement
 from genui.runs.launch import launch, resume
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, read_status
@@ -146,6 +147,9 @@ def test_a_job_that_is_preempted_goes_on_and_one_that_is_cancelled_can_be_resume
     check_that_it_goes_on(run)
     slurm("scancel", job_of(run))
     wait_for_end(run, "stopped")
+    summary = summarise(run)
+    ending = why.find_ending(run, summary.info, summary.status, "stopped", ask=True)
+    assert ending.name == "scancel", ending
     saved = checkpoint_steps(run)[-1]
     assert saved == read_status(run).step > 0
     resume(run, where=Placement(slurm="--ntasks=1"))
@@ -174,6 +178,53 @@ def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(start: Start, task
     wait_for(lambda: summarise(run).state != "running")
     check_that_it_goes_on(run)
     stop(run)
+
+
+def submit_sleep(folder: Path, *options: str) -> tuple[str, Path]:
+    """A job of nobody's tool, which runs: its number and its output."""
+    job = slurm(
+        "sbatch", "--parsable", *options, f"--output={folder}/slurm-%j.out", "--no-requeue",
+        "--wrap=echo step 1; srun --overlap sleep 600",
+    )  # fmt: skip
+    output = folder / f"slurm-{job}.out"
+    wait_for(lambda: output.exists() and "step 1" in output.read_text())
+    wait_for(lambda: f"{job}.0" in slurm("squeue", "--noheader", "--steps", f"{job}.0"))
+    return job, output
+
+
+def test_slurm_says_why_a_job_of_another_tool_has_ended(
+    cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cluster.items():
+        monkeypatch.setenv(name, value)
+    job, output = submit_sleep(tmp_path)
+    slurm("scancel", job)
+    wait_for(lambda: not queue(job))
+    assert why.find_ending_of(output).name == "scancel"
+    job, output = submit_sleep(tmp_path)
+    node = socket.gethostname().partition(".")[0]
+    slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    wait_for(lambda: not queue(job))
+    slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    found = why.find_ending_of(output)
+    assert found.name == "node-failure", found
+    assert dict(found.evidence)[f"job {job}"].startswith("JobState=NODE_FAIL")
+    wait_for(lambda: "idle" in slurm("sinfo", "--noheader", "--format=%T"))
+
+
+@pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="takes two minutes: LONG_TESTS=1")
+@pytest.mark.timeout(900)
+def test_slurm_says_that_the_time_of_a_job_was_over_or_that_it_was_preempted(
+    cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cluster.items():
+        monkeypatch.setenv(name, value)
+    late, late_output = submit_sleep(tmp_path, "--time=00:01:00")
+    low, low_output = submit_sleep(tmp_path, "--partition=low")
+    slurm("sbatch", "--partition=high", "--ntasks=64", "--wrap=true", "--output=/dev/null")
+    wait_for(lambda: not queue(late) and not queue(low))
+    assert why.find_ending_of(late_output).name == "time-limit"
+    assert why.find_ending_of(low_output).name == "preemption"
 
 
 def test_a_job_that_ends_before_its_training_begins_has_failed(start: Start) -> None:
