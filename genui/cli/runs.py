@@ -352,8 +352,8 @@ def print_runs(tag: str | None = None) -> None:
     if not summaries:
         output.print_line("no runs yet: `genui train shakespeare-quick` starts one")
         return
-    heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE", "NAME", "TAGS", "NOTE")
-    output.print_table(heads, map(_run_row, summaries), right=(2, 3, 4), optional=(6, 7, 8))
+    heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE", "NAME", "TAGS", "NOTE", "CAUSE")
+    output.print_table(heads, map(_run_row, summaries), right=(2, 3, 4), optional=(6, 7, 8, 9))
 
 
 def as_dict(summary: "RunSummary") -> dict[str, Any]:
@@ -364,6 +364,7 @@ def as_dict(summary: "RunSummary") -> dict[str, Any]:
         "path": summary.run.path,
         "fault": summary.fault,
         "age": summary.age,
+        "cause": facts.describe_cause(summary),
         "info": msgspec.structs.asdict(summary.info),
         "tags": summary.labels.tags,
         "note": summary.labels.note,
@@ -374,9 +375,10 @@ def as_dict(summary: "RunSummary") -> dict[str, Any]:
 
 def _run_row(summary: "RunSummary") -> tuple[str, ...]:
     status, labels = summary.status, summary.labels
+    cause = facts.describe_cause(summary) or summary.error
     given = (labels.name, ", ".join(labels.tags), labels.note)
     if summary.fault:
-        return (summary.run.id, "broken", "", "", "", summary.fault, *given)
+        return (summary.run.id, "broken", "", "", "", summary.fault, *given, "")
     return (
         summary.run.id,
         summary.state,
@@ -385,4 +387,5 @@ def _run_row(summary: "RunSummary") -> tuple[str, ...]:
         clock(summary.eta) if summary.eta >= 0 else "",
         f"{about(summary.age)} ago",
         *given,
+        cause,
     )

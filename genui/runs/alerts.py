@@ -28,7 +28,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from genui.base.errors import GenuiError
 from genui.base.files import sanitize
 from genui.runs.control import ALERTS, Event, read_events
-from genui.runs.facts import at_step
+from genui.runs.facts import at_step, describe_cause
 from genui.runs.listing import RunSummary
 from genui.runs.series import Floats, Steps
 from genui.runs.spikes import MAD_TO_SIGMA, Spike, SpikeFinder, is_training_loss
@@ -329,7 +329,7 @@ class Alerts:
         when = status.heartbeat or self._clock() - summary.age
         if state in ("finished", "stopped"):
             return Alert("finish", step, when, at_step(state, step))
-        why = summary.error or "its process is gone"
+        why = describe_cause(summary) or summary.error or "its process is gone"
         return Alert("crash", step, when, f"{at_step(state, step)}: {sanitize(why, 300)}")
 
     def _moment(self, when: float) -> float:

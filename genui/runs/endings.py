@@ -99,10 +99,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="scancel",
         cause="the job was cancelled (scancel)",
         remedy="resume it if it was cancelled by mistake",
-        patterns=(
-            r"slurmstepd: .*\*\*\* (?:JOB|STEP) \S+ .*CANCELLED AT \S+ \*\*\*",
-            r"JobState=CANCELLED",
-        ),
+        patterns=(r"\*\*\* JOB \S+ .*CANCELLED AT \S+ \*\*\*", r"JobState=CANCELLED"),
         outside=True,
     ),
     Signature(
@@ -176,7 +173,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="segfault",
         cause="a segmentation fault: native code used memory that is not its own",
         remedy="run it with python -X faulthandler, which prints the line of Python",
-        patterns=(r"Segmentation fault", r"killed by SIGSEGV", r"exitcode\s*: -11\b"),
+        patterns=(r"Segmentation fault|: Bus error", r"killed by SIGSEGV", r"exitcode\s*: -11\b"),
         codes=(-signal.SIGSEGV, -signal.SIGBUS),
         outside=True,
     ),
@@ -235,6 +232,17 @@ SIGNATURES: tuple[Signature, ...] = (
         remedy="resume it; Slurm sends it before a time limit, torchrun when another rank failed",
         patterns=(r"got signal: 15\b", r"killed by SIGTERM", r"exitcode\s*: -15\b"),
         codes=(-signal.SIGTERM,),
+        outside=True,
+        follows=True,
+    ),
+    Signature(
+        name="step-cancelled",
+        cause="a step of the job was ended: by scancel, a signal, or since a task of it had failed",
+        remedy="look at the task that ended first",
+        patterns=(
+            r"\*\*\* STEP \S+ .*CANCELLED AT \S+ \*\*\*",
+            r"srun: error: .*: tasks? \S+: (?:Killed|Terminated)",
+        ),
         outside=True,
         follows=True,
     ),

@@ -139,11 +139,17 @@ def _ask(job: str, pids: Sequence[int]) -> Iterator[Output]:
 
 def _show(outputs: Sequence[Output]) -> Iterator[tuple[str, str]]:
     """The last lines of each file, and the rank that fell silent first."""
-    ranks = [each for each in outputs if each.rank is not None and each.written]
-    if len(ranks) > 1:
-        first = min(ranks, key=lambda each: each.written)
-        when = time.strftime("%H:%M:%S", time.localtime(first.written))
-        yield "silent first", f"rank {first.rank}, which printed last at {when}"
+    newest: dict[int, float] = {}
+    for each in outputs:
+        if each.rank is not None and each.written:
+            newest[each.rank] = max(each.written, newest.get(each.rank, 0.0))
+    if len(newest) > 1:
+        first = min(newest, key=lambda rank: newest[rank])
+        begin, end = (
+            time.strftime("%H:%M:%S", time.localtime(when))
+            for when in (newest[first], max(newest.values()))
+        )
+        yield "silent first", f"rank {first}, at {begin}; the last one at {end}"
     for output in outputs:
         for line in output.lines[-SHOWN_LINES:]:
             yield output.name, line
@@ -175,15 +181,16 @@ def _read_own(run: RunDir, status: Status, kept: Exit | None) -> list[Output]:
         outputs.append(Output(run.status.name, (status.error,)))
     for rank, error in sorted(read_failures(run).items()):
         outputs.append(Output(f"status-rank{rank}.json", (error,), rank))
-    paths = [path for path in (run.path / "slurm.log", run.console) if path.is_file()]
-    paths += sorted(run.path.glob("console-rank*.log"))[:_MOST_FILES]
-    for path in paths:
+    ranks = sorted(run.path.glob("console-rank*.log"))[:_MOST_FILES]
+    for path in (run.path / "slurm.log", run.console, *ranks):
         begin = kept.console if kept is not None and path == run.console else 0
         output = _read_output(path, run.path, begin)
-        if output is None or output.written < status.started:  # of an earlier start
-            continue
-        starts = [at for at, line in enumerate(output.lines) if line.startswith(slurm.START)]
-        outputs.append(output._replace(lines=output.lines[starts[-1] + 1 if starts else 0 :]))
+        if output is not None and output.written >= status.started:  # not of an earlier start
+            starts = [at for at, line in enumerate(output.lines) if line.startswith(slurm.START)]
+            outputs.append(output._replace(lines=output.lines[starts[-1] + 1 if starts else 0 :]))
+    for path in sorted(run.path.glob("metrics-rank*.jsonl"))[:_MOST_FILES]:
+        if (output := _read_output(path, run.path)) is not None:  # when a rank trained last
+            outputs.append(output._replace(lines=()))
     return outputs
 
 

@@ -2,6 +2,7 @@
 sshd."""
 
 import getpass
+import os
 import shlex
 import signal
 import socket
@@ -144,6 +145,21 @@ def test_processes_that_cannot_be_started_fail_the_run_with_the_reason(
     assert "cannot be started" in status.error
     assert "/no/such/ssh" in status.error
     assert not is_locked(run)
+
+
+@pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="trains for real: LONG_TESTS=1")
+def test_a_parent_that_dies_is_named(tiny_run: Callable[..., RunDir]) -> None:
+    made = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
+    recipe = recipe_from_dict(read_info(made).recipe)
+    run = launch.launch(recipe, {}, "two", where=Placement(2))
+    wait_for(lambda: read_status(run).step > 2)
+    parent = psutil.Process(read_status(run).pid).parent()
+    assert parent is not None
+    parent.kill()
+    wait_for(lambda: not summarise(run).alive and run.exit.exists())
+    ending = summarise(run).ending
+    assert ending is not None
+    assert ending.name == "parent", ending
 
 
 # --- other hosts ------------------------------------------------------------------------------

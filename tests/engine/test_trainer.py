@@ -22,6 +22,7 @@ from genui.logs.native import MetricsTail
 from genui.protocol import Start, Started, TextFrame, TextSettings
 from genui.recipes import recipe_from_dict
 from genui.runs import control
+from genui.runs.facts import describe_cause
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, read_status, write_info
 from genui.runs.listing import summarise
@@ -172,6 +173,7 @@ def test_pause_resume_checkpoint_and_stop_from_outside(
     os.kill(pid, signal.SIGTERM)
     assert forks.wait(pid) == 0
     assert read_status(run).state == "stopped"
+    assert describe_cause(summarise(run)) == "SIGTERM ended it; who sent it is not known"
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
@@ -196,6 +198,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
     status = read_status(run)
     assert status.state == "failed"
     assert "nan" in status.error
+    ending = summarise(run).ending
+    assert ending is not None
+    assert (ending.name, "loss became nan" in ending.cause) == ("nan", True)
     found = losses(run)
     assert max(found) == status.step + 1
     assert math.isnan(found.pop(status.step + 1))  # the curve shows where

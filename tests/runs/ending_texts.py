@@ -76,7 +76,30 @@ CASES = (
         "facebookincubator/submitit#1708",
     ),
     Case(
+        "node-failure",
+        "srun: error: Node failure on vm\nslurmstepd-vm: error: *** JOB 19273 ON vm CANCELLED AT "
+        "2026-12-01T12:25:16 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***",
+        "made: scontrol update nodename=vm state=down",
+    ),
+    Case(
         "scancel",
+        "slurmstepd-vm: error: *** STEP 19276.0 ON vm CANCELLED AT 2026-12-01T12:25:37 ***\n"
+        "slurmstepd-vm: error: *** JOB 19276 ON vm CANCELLED AT 2026-12-01T12:25:37 ***\n"
+        "srun: error: vm: task 0: Terminated",
+        "made: scancel",
+    ),
+    Case(
+        "exception",
+        "Traceback (most recent call last):\n"
+        '  File "/home/u/train.py", line 9, in <module>\n'
+        "KeyError: 'labels'\n"
+        "slurmstepd-vm: error: *** STEP 19274.0 ON vm CANCELLED AT 2026-12-01T12:25:23 ***\n"
+        "srun: error: vm: task 0: Killed",
+        "made: srun --kill-on-bad-exit, a task failed",
+        "KeyError",
+    ),
+    Case(
+        "step-cancelled",
         "slurmstepd: error: *** STEP 3495450.0 ON orion-01-04 CANCELLED AT 2021-10-27T20:22:22 ***",
         "hafs-community/HAFS#101",
     ),
