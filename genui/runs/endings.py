@@ -126,13 +126,6 @@ SIGNATURES: tuple[Signature, ...] = (
         on_full_disk=True,
     ),
     Signature(
-        name="limit",
-        cause="a limit of the shell was reached: {what}",
-        remedy="raise it: ulimit -f for the size of files, -n for their number, -t for the time",
-        patterns=(r"\[Errno 2[47]\] (?P<what>Too many open files|File too large)",),
-        codes=(-signal.SIGXFSZ, -signal.SIGXCPU),
-    ),
-    Signature(
         name="memory",
         cause="the memory was full: {asked} bytes asked for",
         remedy="use a smaller batch or context, or ask for more memory (ulimit -v is the limit)",
@@ -140,15 +133,6 @@ SIGNATURES: tuple[Signature, ...] = (
             r"DefaultCPUAllocator: .*you tried to allocate (?P<asked>\d+)",
             r"^(?:\w+\.)*_?(?:Array)?MemoryError\b",
             r"Cannot allocate memory",
-        ),
-    ),
-    Signature(
-        name="loader-killed",
-        cause="a worker of the data loader was killed; who did it is not known",
-        remedy="look at the memory, /dev/shm too: each worker has its own copy of what it loads",
-        patterns=(
-            r"DataLoader worker \(pid.*?\) (?:is killed by signal|exited unexpectedly)",
-            r"(?s:utils/data/dataloader\.py.{0,4000}?ConnectionResetError)",
         ),
     ),
     Signature(
@@ -250,7 +234,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="gloo",
         cause="the connection to another rank was lost",
         remedy="look at the rank that ended first; the one that reports it is not at fault",
-        patterns=(r"Connection (?:closed|reset) by peer", r"Timed out waiting \d+ms for"),
+        patterns=(r"\bgloo/.*(?:Connection (?:closed|reset) by peer|Timed out waiting)",),
         follows=True,
     ),
 )

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -156,21 +155,14 @@ def _show(outputs: Sequence[Output]) -> Iterator[tuple[str, str]]:
 
 
 def _stopped_by(run: RunDir) -> int:
-    """The signal that has stopped a run; 0 for a command, and if it is not known."""
-    events = list(_last_events(run))
-    for event in events:
-        if event.get("event") == SIGNALLED:
-            with suppress(KeyError):
-                return int(signal.Signals[str(event.get("text"))])
-            return int(signal.SIGTERM)
-    return 0
-
-
-def _last_events(run: RunDir) -> Iterator[dict[str, Any]]:
-    """The last two events: a launcher that gets a signal asks its ranks to stop by a command."""
+    """The signal that has stopped a run; 0 for a command. A launcher that gets a signal asks its
+    ranks to stop by a command: so it may be the last event but one."""
     for line in _read_tail(run.events)[-2:]:
-        with suppress(msgspec.DecodeError, RecursionError):
-            yield msgspec.json.decode(line, type=dict[str, Any])
+        with suppress(msgspec.DecodeError, RecursionError, KeyError):
+            event = msgspec.json.decode(line, type=dict[str, str | float])
+            if event["event"] == SIGNALLED:
+                return signal.Signals.__members__.get(str(event["text"]), signal.SIGTERM)
+    return 0
 
 
 def _read_own(run: RunDir, status: Status, kept: Exit | None) -> list[Output]:

@@ -215,13 +215,6 @@ CASES = (
         "17179869184 bytes",
     ),
     Case("memory", "MemoryError", "made: ulimit -v"),
-    Case("limit", "OSError: [Errno 27] File too large", "made: ulimit -f"),
-    Case("limit", "OSError: [Errno 24] Too many open files: '/dev/null'", "made: ulimit -n"),
-    Case(
-        "loader-killed",
-        "RuntimeError: DataLoader worker (pid 8577) is killed by signal: Killed. ",
-        "made: kill -9 of a worker",
-    ),
     Case("parent", "", "made: the launcher of two ranks was killed", code=75),
     Case("unknown", "step 7 loss 1.2", "made: a log without an end"),
     Case("unknown", "step 7 loss 1.2", "made: exit(3)", code=3),

@@ -3,6 +3,7 @@
 import pytest
 from ending_texts import CASES, Case
 
+from genui.protocol.manual import read_page
 from genui.runs.endings import SIGNATURES, Ending, Output, decide
 
 
@@ -18,8 +19,11 @@ def test_a_real_text_gives_its_ending(case: Case) -> None:
     assert "{" not in found.cause
 
 
-def test_every_signature_has_a_real_text() -> None:
-    assert {row.name for row in SIGNATURES} <= {case.name for case in CASES}
+def test_every_signature_has_a_real_text_and_is_in_the_manual() -> None:
+    names = {row.name for row in SIGNATURES}
+    assert names <= {case.name for case in CASES}
+    page = read_page("why")
+    assert not [name for name in names if f"`{name}`" not in page]
 
 
 @pytest.mark.parametrize(
