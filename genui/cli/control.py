@@ -1,6 +1,7 @@
 """`genui pause`, `stop`, `checkpoint`, `evaluate` and `set`: control a run while it trains."""
 
 import argparse
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,13 @@ from genui.cli.parser import add_run
 with late_imports():
     from genui import recipes
     from genui.cli import sweep
-    from genui.runs import control, layout, listing
+    from genui.runs import control, layout, listing, slurm
 
 if TYPE_CHECKING:
     from genui.recipes import Recipe
     from genui.runs.control import Command
     from genui.runs.layout import RunDir, RunInfo
+    from genui.runs.slurm import Job
 
 POLL_SECONDS = 0.05
 WAIT = 5.0  # seconds
@@ -27,6 +29,10 @@ EVALUATION_WAIT = 120.0  # seconds; it measures, and then it generates
 def configure_control(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"example:\n  {parser.prog} last"
     add_run(parser)
+    if parser.prog.endswith(" stop"):
+        parser.add_argument(
+            "--yes", action="store_true", help="do not ask before a job of Slurm is stopped"
+        )
     add_wait(parser, EVALUATION_WAIT if parser.prog.endswith(" evaluate") else WAIT)
 
 
@@ -49,6 +55,8 @@ def run_control(args: argparse.Namespace) -> int:
             )
         sweep.stop(folder, args.wait)
         return 0
+    if args.command == "stop" and (job := _named_job(args.run_ref)) is not None:
+        return _stop_job(job, args.yes)
     request(listing.find_run(args.run_ref), args.command, args.wait)
     return 0
 
@@ -59,6 +67,35 @@ def named_sweep(word: str) -> "RunDir | None":
     if folder is None or any(word in (one.run.id, one.info.name) for one in listing.list_runs()):
         return None
     return folder
+
+
+_JOB = re.compile(r"\d+(_\d+)?")
+
+
+def _named_job(word: str) -> "Job | None":
+    """The user's job in Slurm with that number; None for the name of a run. A job that genui has
+    submitted is stopped as its run. Raises MisuseError for it, GenuiError if Slurm fails."""
+    if not _JOB.fullmatch(word):
+        return None
+    runs = listing.list_runs()
+    for run in runs:
+        if run.info.slurm.get("job") == word:
+            raise MisuseError(f"job {word} is of a run: stop it with genui stop {run.run.id}")
+    if listing.match_runs(word, runs):
+        return None
+    return next((job for job in slurm.list_jobs() if job.id == word), None)
+
+
+def _stop_job(job: "Job", yes: bool) -> int:
+    """End a job that genui did not submit, if the user confirms it."""
+    about = f"job {job.id} ({job.name}, {job.state})"
+    asks = f"{about} was not submitted by genui, so stop asks first"
+    if not yes and not output.confirm(f"{about} was not submitted by genui: end it?", asks):
+        output.note("nothing was stopped")
+        return 1
+    slurm.cancel_job(job.id)
+    output.print_line(f"job {job.id}: ended by scancel")
+    return 0
 
 
 def request(run: "RunDir", command: "Command", wait: float, value: float | None = None) -> None:

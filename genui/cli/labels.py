@@ -1,9 +1,8 @@
 """`genui rename`, `tag`, `note` and `rm`: organise the list of runs."""
 
 import argparse
-import sys
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError
 from genui.base.late import late_imports
 from genui.base.numbers import size
 from genui.cli import output
@@ -69,7 +68,9 @@ def run_rm(args: argparse.Namespace) -> int:
         if listing.summarise(run).alive:
             raise GenuiError(f"run {run.id} is still training: stop it first (genui stop {run.id})")
     freed = {run: labels.bytes_of(run) for run in runs}
-    if not args.yes and not _confirm([f"{run.id} ({size(freed[run])})" for run in runs]):
+    names = ", ".join(f"{run.id} ({size(freed[run])})" for run in runs)
+    asks = "rm asks before it deletes a run"
+    if not args.yes and not output.confirm(f"delete {names} for good?", asks):
         output.note("nothing was deleted")
         return 1
     for run in runs:
@@ -77,11 +78,3 @@ def run_rm(args: argparse.Namespace) -> int:
         output.print_line(f"{run.id}: deleted, {size(freed[run])} freed")
     labels.empty()
     return 0
-
-
-def _confirm(names: list[str]) -> bool:
-    """Asks on the terminal. Raises MisuseError if stdin is not one."""
-    if not sys.stdin.isatty():
-        raise MisuseError("rm asks before it deletes a run: give --yes if nobody can answer")
-    output.note(f"delete {', '.join(names)} for good? [y/N]")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

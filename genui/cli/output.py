@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from genui.base.errors import MisuseError
 from genui.base.late import late_imports
 from genui.base.text import align, clean, clean_line, escape_json
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 def print_line(line: str = "") -> None:
     """Prints one line of the answer."""
     print(_one(line))
+
+
+def confirm(question: str, asks: str) -> bool:
+    """Asks on the terminal. Raises MisuseError if stdin is not one; `asks` begins its line."""
+    if not sys.stdin.isatty():
+        raise MisuseError(f"{asks}: give --yes if nobody can answer")
+    note(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def note(line: str) -> None:

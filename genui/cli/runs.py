@@ -21,7 +21,7 @@ from genui.runs.table_state import TableState
 
 with late_imports():
     from genui import logs as genui_logs
-    from genui.logs import find, remote, results, wandb_url
+    from genui.logs import find, queue, remote, results, wandb_url
     from genui.runs import listing as run_listing
     from genui.runs import table, table_formats
 
@@ -324,7 +324,9 @@ def read_rows(summaries: "Sequence[RunSummary]") -> "list[TableRow]":
 
 def _runs(tag: str | None) -> "list[RunSummary]":
     """The runs, only those with the tag if one is given. Raises MisuseError if none has it."""
-    runs = run_listing.list_runs()
+    jobs = queue.JobQueue(run_listing.list_runs)
+    jobs.ask()
+    runs = jobs.list_all()
     return runs if tag is None else _tagged(runs, tag)
 
 
@@ -376,16 +378,17 @@ def as_dict(summary: "RunSummary") -> dict[str, Any]:
 def _run_row(summary: "RunSummary") -> tuple[str, ...]:
     status, labels = summary.status, summary.labels
     cause = facts.describe_cause(summary) or summary.error
-    given = (labels.name, ", ".join(labels.tags), labels.note)
+    waits = status.doing if summary.state == "queued" else ""
+    given = (labels.name, ", ".join(labels.tags), labels.note or waits)
     if summary.fault:
         return (summary.run.id, "broken", "", "", "", summary.fault, *given, "")
     return (
-        summary.run.id,
+        summary.run.id if summary.native else summary.info.name,
         summary.state,
         facts.count_steps(status.step, status.steps),
         facts.figure(status.val),
         clock(summary.eta) if summary.eta >= 0 else "",
-        f"{about(summary.age)} ago",
+        f"{about(summary.age)} ago" if summary.age else "",  # a job that waits has no log
         *given,
         cause,
     )

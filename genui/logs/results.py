@@ -135,6 +135,8 @@ class ResultReader:
             del self._open[key]
         waiting: list[str] = []
         for key, run in self._runs.items():
+            if run.state == "pending":  # a job of Slurm, which has printed nothing yet
+                continue
             known = self._results.get(key)
             if known is None or known.stamp != _stamp(run):
                 waiting.append(key)

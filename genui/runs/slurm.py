@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
@@ -129,8 +130,11 @@ def cancel(run: RunDir) -> None:
     change_status(run, state="stopped", doing="")
 
 
-def call_slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
-    """The output of a command of Slurm. Raises GenuiError with its last line if it fails."""
+def call_slurm(
+    command: Sequence[str], env: Mapping[str, str] | None = None, patience: float = 60.0
+) -> str:
+    """The output of a command of Slurm, which has `patience` seconds. Raises GenuiError with its
+    last line if it fails."""
     try:
         done = subprocess.run(
             command,
@@ -138,7 +142,7 @@ def call_slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> 
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=patience,
             check=False,
             env=dict(os.environ) if env is None else dict(env),
         )
@@ -166,3 +170,54 @@ def describe_end(job: str) -> str:
         if states := call_slurm(words).split():
             return f"JobState={states[0]}"
     return ""
+
+
+# --- The user's jobs in the queue ---------------------------------------------------------------
+
+MOST_JOBS = 200
+_PATIENCE = 10.0  # seconds for Slurm to answer
+_UNKNOWN = ("", "N/A", "None", "Unknown", "(null)")
+
+
+class Job(NamedTuple):
+    """A job of the user's that Slurm still knows; the tasks of an array are jobs."""
+
+    id: str  # "123", of an array "123_4", or "123_[1-3]" while they wait
+    state: str  # as Slurm has it, in lower case: "pending", "running", "out_of_memory"
+    reason: str  # why it waits or has ended; "" if Slurm says nothing
+    start: str  # its start, or when Slurm expects it: "2026-12-01T14:30:00"; "" if not known
+    name: str
+
+    @property
+    def note(self) -> str:
+        """`job 123, Resources, starts 2026-12-01 14:30`."""
+        waits = self.start and self.state == "pending"
+        start = f"starts {self.start[:16].replace('T', ' ')}" if waits else ""
+        return ", ".join(filter(None, (f"job {self.id}", self.reason, start)))
+
+
+def list_jobs() -> list[Job]:
+    """The user's jobs, also those that have ended some minutes ago, at most MOST_JOBS. Raises
+    GenuiError if Slurm does not answer."""
+    form = "--format=%i|%T|%r|%S|%j"  # a name may hold anything
+    command = ["squeue", "--me", "--noheader", "--states=all", form]
+    jobs: list[Job] = []
+    for line in call_slurm(command, patience=_PATIENCE).splitlines()[:MOST_JOBS]:
+        fields = [clean_line(field.strip(), 200) for field in line.split("|", 4)]
+        if len(fields) == 5:
+            id, state, *rest = fields
+            reason, start, name = ("" if field in _UNKNOWN else field for field in rest)
+            jobs.append(Job(id, state.lower(), reason, start, name))
+    return jobs
+
+
+def find_output(job: str) -> str:
+    """The file that a job prints to; "" if Slurm does not say. Raises GenuiError."""
+    described = call_slurm(["scontrol", "show", "job", "--oneliner", job], patience=_PATIENCE)
+    match = re.search(r"\bStdOut=(.*?)\s*(?= [A-Z]\w+=|$)", described.partition("\n")[0])
+    return "" if match is None or match[1] in _UNKNOWN else match[1]
+
+
+def cancel_job(job: str) -> None:
+    """End a job, or take it out of the queue. Raises GenuiError if Slurm refuses."""
+    call_slurm(["scancel", job])

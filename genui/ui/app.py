@@ -35,6 +35,7 @@ from genui.base.errors import GenuiError, MisuseError, describe_bug, did_you_mea
 from genui.base.files import recall, remember
 from genui.base.late import late_imports
 from genui.base.text import clean_line
+from genui.logs.queue import JobQueue
 from genui.protocol import Warm
 from genui.render.colours import ColourMode, detect_colours
 from genui.runs import labels
@@ -621,7 +622,7 @@ class GenuiApp(Shell):
         # Late: these import every pane and recipe, which `genui watch` does not need.
         self.session = Session(self, launch)
         list_models = partial(models.list_models, patience=PATIENCE)
-        self.watcher = Watcher(self, models=list_models, glances=True)
+        self.watcher = Watcher(self, JobQueue(list_runs), list_models, glances=True)
         self.home = home.HomeScreen(self.session, self.watcher)
         self.tour: Tour | None = None  # while it is taken
         self._opens_tour = tour

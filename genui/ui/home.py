@@ -206,7 +206,8 @@ class HomeScreen(AppScreen[None]):
             self.look_at(run)
         if view is not None:
             self.query_one(TrainingPane).show_run(view)
-        self._choose_watched(self.runs)  # the run may have been deleted
+        # The run may have been deleted.
+        self._choose_watched(tuple(run for run in self.runs if run.native))
         if result is not None:
             self._go_to(result.view)
             if result.generate and run is not None:
@@ -437,7 +438,8 @@ class HomeScreen(AppScreen[None]):
 
     def set_lists(self, models: tuple[ModelInfo, ...], runs: tuple[RunSummary, ...]) -> None:
         self.models, self.runs = models, runs
-        self.query_one(ModelsPane).set_lists(models, runs)
+        own = tuple(run for run in runs if run.native)  # without other jobs of Slurm
+        self.query_one(ModelsPane).set_lists(models, own)
         for pane in self.query(TracePane):
             self._update_models(pane)
             if pane.controller.catalogue:
@@ -448,7 +450,7 @@ class HomeScreen(AppScreen[None]):
         if self.board is not None:
             self.board.set_lists(runs)
         else:
-            self._choose_watched(runs)
+            self._choose_watched(own)
         if not runs:
             self.demo.start(models)
 
@@ -661,7 +663,7 @@ class HomeScreen(AppScreen[None]):
                 )
         for listed in self._saved:
             yield saved_command(self, listed)
-        for run in self.runs:
+        for run in (run for run in self.runs if run.native):
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
                 clean_line(f"{run.state}, {run.run.id}"),

@@ -19,6 +19,7 @@ from genui.base.text import clean_line
 from genui.logs import open_tail
 from genui.logs.base import NO_EXTRAS, About, Extras, Media, MediaKind
 from genui.logs.find import LogList, find_logs, summarise_log
+from genui.logs.queue import JobQueue
 from genui.runs.definitions import find_axes
 from genui.runs.facts import percent
 from genui.runs.layout import RunDir, checkpoint_steps
@@ -48,6 +49,13 @@ MARKS = {
     "quiet": ("○", "dim"),
     "failed": ("✗", "bad"),
     "dead": ("✗", "bad"),
+    # of jobs of Slurm
+    "pending": ("◌", "dim"),
+    "completed": ("✓", "good"),
+    "cancelled": ("○", "dim"),
+    "timeout": ("✗", "bad"),
+    "out_of_memory": ("✗", "bad"),
+    "node_fail": ("✗", "bad"),
 }
 COLOURS = {
     "good": "$text-success", "warn": "$text-warning", "bad": "$text-error", "dim": "$text-muted",
@@ -147,14 +155,14 @@ def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarge
     Raises GenuiError if a path cannot be read, MisuseError if it is a file without a log.
     """
     if run is not None:
-        return WatchTarget(run.id, [summarise(run)], list_runs, listing=False)
+        return WatchTarget(run.id, [summarise(run)], JobQueue(list_runs), listing=False)
     if paths:
         key = "\n".join(str(path.absolute()) for path in paths)
         find = partial(_list_logs, tuple(paths))
         logs = find()
         return WatchTarget(key, logs, find, len(logs) > 1, logs.note)
     runs = list_runs()
-    return WatchTarget("", runs, list_runs, len(runs) > 1)
+    return WatchTarget("", runs, JobQueue(list_runs), len(runs) > 1)
 
 
 def _list_logs(paths: Sequence[Path]) -> LogList:

@@ -1,0 +1,91 @@
+"""The user's jobs in Slurm as rows of the table of runs.
+
+A job of a run of genui is that run; another one is the log that it prints to. Without Slurm on this
+machine nothing is asked.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from genui.base.errors import GenuiError
+from genui.logs.find import summarise_log
+from genui.runs import slurm
+from genui.runs.labels import Labels
+from genui.runs.layout import RunDir, RunInfo, Status
+from genui.runs.listing import RunSummary
+from genui.runs.slurm import Job
+
+EVERY = 30.0
+"""Seconds between two questions to Slurm, whose controller serves all its users."""
+
+
+class JobQueue:
+    """Lists runs, and after them the user's jobs."""
+
+    def __init__(self, list_runs: Callable[[], list[RunSummary]]) -> None:
+        self._list_runs = list_runs
+        self._exists = shutil.which("squeue") is not None
+        self._jobs: Sequence[Job] = ()
+        self._outputs: dict[str, str] = {}  # the files that jobs print to
+        self._asking: threading.Thread | None = None
+        self._due = 0.0  # on the monotonic clock
+
+    def __call__(self) -> list[RunSummary]:
+        """The runs and the jobs as Slurm has described them last; it is asked on a thread."""
+        is_asked = self._asking is not None and self._asking.is_alive()
+        if self._exists and not is_asked and time.monotonic() >= self._due:
+            self._due = time.monotonic() + EVERY
+            self._asking = threading.Thread(target=self.ask, name="slurm", daemon=True)
+            self._asking.start()
+        return self.list_all()
+
+    def ask(self) -> None:
+        """Ask Slurm now. What it does not answer stays as it was."""
+        if not self._exists:
+            return
+        with suppress(GenuiError):
+            jobs = slurm.list_jobs()
+            for job in jobs:
+                # A task that waits has the file of its array.
+                if job.id not in self._outputs and "[" not in job.id:
+                    with suppress(GenuiError):
+                        self._outputs[job.id] = slurm.find_output(job.id)
+            self._jobs = jobs
+
+    def list_all(self) -> list[RunSummary]:
+        """The runs, and the jobs that are known."""
+        return join_jobs(self._list_runs(), self._jobs, self._outputs)
+
+
+def join_jobs(
+    runs: Sequence[RunSummary], jobs: Sequence[Job], outputs: dict[str, str]
+) -> list[RunSummary]:
+    """The runs, those that wait with the reason, and after them a row for each other job."""
+    by_id = {job.id: job for job in jobs}
+    rows: list[RunSummary] = []
+    for run in runs:
+        job = by_id.pop(run.info.slurm.get("job", ""), None)
+        if job is not None and run.state == "queued":
+            doing = f"waits in Slurm's queue: {job.note}"
+            run = replace(run, status=msgspec.structs.replace(run.status, doing=doing))
+        rows.append(run)
+    return rows + [_row_of(job, outputs.get(job.id, "")) for job in by_id.values()]
+
+
+def _row_of(job: Job, output: str) -> RunSummary:
+    """A job that genui has not submitted."""
+    path = Path(output or f"slurm-{job.id}.out")
+    row = summarise_log(path, "text")
+    if row.fault:  # it has printed nothing yet, or on a disk that is not here
+        status = Status(state="queued", doing=job.note)
+        info = RunInfo(id=job.id, name="", recipe={}, kind="script", created=time.time())
+        row = RunSummary(RunDir(path), info, status, "", 0.0, format="text")
+    info = msgspec.structs.replace(row.info, id=job.id, name=job.name or f"job {job.id}")
+    return replace(row, info=info, state=job.state, labels=Labels(note=job.note))
