@@ -250,7 +250,7 @@ def _table(args: argparse.Namespace) -> int:
     rows = read_rows(summaries)
     state = TableState()
     if args.sweep:
-        view = table.viewfind_trials(rows, args.sweep)
+        view = table.view_of_sweep(rows, args.sweep)
         state = replace(state, **{**view, "filter": ""})
     for key in filter.keys:
         table.check_column(key, rows)
