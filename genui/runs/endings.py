@@ -231,10 +231,14 @@ SIGNATURES: tuple[Signature, ...] = (
         follows=True,
     ),
     Signature(
-        name="gloo",
+        name="lost-connection",
         cause="the connection to another rank was lost",
         remedy="look at the rank that ended first; the one that reports it is not at fault",
-        patterns=(r"\bgloo/.*(?:Connection (?:closed|reset) by peer|Timed out waiting)",),
+        patterns=(
+            r"\bgloo/.*(?:Connection (?:closed|reset) by peer|Timed out waiting)",
+            r"NCCL error.*remote process exited or there was a network error",
+            r"Connection closed by remote peer",
+        ),
         follows=True,
     ),
 )
@@ -246,12 +250,16 @@ _PREFIX = re.compile(
 """What the trainer, `srun --label`, torch and torchrun write before a line."""
 
 _TRACEBACK = re.compile(
-    r"Traceback \(most recent call last\):\n(?P<frames>(?:[ \t].*\n|\n)*)(?P<what>\S.*)"
+    r"Traceback \(most recent call last\):\n(?P<frames>(?:[ \t].*\n|\n)*)(?P<what>[\w.]+(?::.*|$))",
+    re.M,
 )
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<name>.+)$', re.M)
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d[.\d]*/|^<|/genui/[a-z_]+/")
 _WRAPPER = re.compile(r"\b(?:ChildFailedError|CalledProcessError|SignalException)\b")
 _ROOT = re.compile(r"(?s)Root Cause.*?rank\s*:\s*(?P<rank>\d+).*?exitcode\s*:\s*(?P<code>-?\d+)")
+_LINES_AFTER = 60
+"""The most lines that are printed after the exception that ended a process: torchrun's, wandb's."""
+
 _NAMED_RANK = re.compile(r"\brank (\d+) on \S+ (?:was|failed|ended|is)\b")
 
 
@@ -262,7 +270,7 @@ class _Text:
     rank: int | None
     written: float = 0.0
     whole: str = ""
-    raised: str = ""  # from its last traceback that is not about another process
+    raised: str = ""  # from its last traceback that is not about another process, or its last lines
     what: str = ""  # the exception of that
     frame: str = ""
 
@@ -270,9 +278,10 @@ class _Text:
     def read(cls, lines: Sequence[str], rank: int | None, written: float) -> "_Text":
         whole = "\n".join(lines)
         blocks = list(_TRACEBACK.finditer(whole))
+        blocks = [each for each in blocks if whole.count("\n", each.end()) <= _LINES_AFTER]
         own = [each for each in blocks if not _is_about_another(each["what"])] or blocks[-1:]
         if not own:
-            return cls(rank, written, whole, whole)
+            return cls(rank, written, whole, "\n".join(lines[-_LINES_AFTER:]))
         last = own[-1]
         frames = list(_FRAME.finditer(last["frames"]))
         users = [each for each in frames if not _LIBRARY.search(each["file"])] or frames

@@ -128,6 +128,8 @@ def _ask(job: str, pids: Sequence[int]) -> Iterator[Output]:
     as they answer."""
     if job and (line := slurm.describe_end(job)):
         yield Output(f"job {job}", (line,))
+    if not pids:
+        return
     with suppress(OSError, subprocess.TimeoutExpired):
         log = subprocess.run(["dmesg"], capture_output=True, timeout=5, check=False).stdout
         for line in log.decode(errors="replace").splitlines():

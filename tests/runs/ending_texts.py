@@ -134,17 +134,25 @@ CASES = (
         code=-6,
     ),
     Case(
-        "gloo",
+        "lost-connection",
         "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:537] Read error "
         "[127.0.0.1]:11676: Connection reset by peer. This is typically caused by a remote worker "
         "hanging",
         "made: two ranks, one killed",
     ),
     Case(
-        "gloo",
+        "lost-connection",
         "RuntimeError: [gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 6000ms for recv "
         "operation to complete",
         "made: two ranks, one late",
+    ),
+    Case(
+        "lost-connection",
+        "[rank3]: torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3763, "
+        "remote process exited or there was a network error, NCCL version 2.28.8\n"
+        "[rank3]: ncclRemoteError: A call failed possibly due to a network error or a remote process "
+        "exiting prematurely.",
+        "NVIDIA/nccl#1928",
     ),
     Case(
         "abort",

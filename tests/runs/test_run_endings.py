@@ -1,5 +1,7 @@
 """Why a training has ended: the table of signatures, with real texts, and the choice among them."""
 
+from pathlib import Path
+
 import pytest
 from ending_texts import CASES, Case
 
@@ -66,3 +68,14 @@ def test_the_frame_is_the_last_one_of_the_users_own_files() -> None:
         "RuntimeError: shapes cannot be multiplied",
         "/home/u/train.py:9, in step",
     )
+
+
+def test_a_healthy_log_has_no_cause() -> None:
+    """Not even one that has gone on after an exception."""
+    went_on = "Traceback (most recent call last):\nValueError: bad row 5\n" + "step 7\n" * 99
+    assert ending_of(went_on).name == "unknown"
+    assert ending_of("[Errno 28] No space left on device\n" + "step 7\n" * 99).name == "unknown"
+    logs = [*Path(__file__).parent.glob("printed*/*.txt")]
+    assert len(logs) > 100
+    for log in logs:
+        assert ending_of(log.read_text("utf-8", "replace")).name == "unknown", log

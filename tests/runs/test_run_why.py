@@ -224,7 +224,7 @@ def test_a_rank_that_left_early_without_an_error_is_named(tmp_path: Path) -> Non
     (tmp_path / "rank1.log").write_text("step 7\ndone\n")
     os.utime(tmp_path / "rank1.log", (1000, 1000))
     found = why.find_ending_of(tmp_path)
-    assert (found.name, found.rank) == ("gloo", 1)
+    assert (found.name, found.rank) == ("lost-connection", 1)
     assert "rank 1 was silent first" in found.cause
 
 
@@ -234,7 +234,7 @@ def test_after_a_timeout_of_gloo_nobody_is_named_if_all_have_an_error(tmp_path: 
         (tmp_path / f"rank{rank}.log").write_text(f"[gloo/transport/tcp/pair.cc:1] {text}\n")
         os.utime(tmp_path / f"rank{rank}.log", (1000 + rank, 1000 + rank))
     found = why.find_ending_of(tmp_path)
-    assert (found.name, found.rank) == ("gloo", None)
+    assert (found.name, found.rank) == ("lost-connection", None)
 
 
 def test_one_file_of_all_ranks_is_read_as_several(tmp_path: Path) -> None:
@@ -281,10 +281,10 @@ dist.all_reduce(torch.ones(2))
 @pytest.mark.parametrize(
     ("body", "name", "rank"),
     [
-        ("os.kill(os.getpid(), 9)", "gloo", 1),
+        ("os.kill(os.getpid(), 9)", "lost-connection", 1),
         ("raise KeyError('labels')", "exception", 1),
-        ("os._exit(0)", "gloo", 1),
-        ("time.sleep(20)", "gloo", None),
+        ("os._exit(0)", "lost-connection", 1),
+        ("time.sleep(20)", "lost-connection", None),
     ],
 )
 def test_two_ranks_that_lose_each_other(
