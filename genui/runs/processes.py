@@ -171,11 +171,12 @@ def write_exit(run: RunDir, code: int) -> None:
         atomic_write(run.exit, msgspec.json.encode(status), durable=False)
 
 
-def read_exit(run: RunDir) -> Exit | None:
-    """How the run has ended; None if nobody could write it."""
+def read_exit(run: RunDir, since: float = 0.0) -> Exit | None:
+    """How the run has ended; None if nobody could write it, or not since that unix time."""
     try:
-        return read_json(run.exit, Exit, "remove it")
-    except GenuiError:
+        found = read_json(run.exit, Exit, "remove it")
+        return found if run.exit.stat().st_mtime >= since else None
+    except (GenuiError, OSError):
         return None
 
 

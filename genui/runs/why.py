@@ -72,7 +72,7 @@ def find_ending(
     """
     if state in LIVE or state in ("queued", "finished", "pruned"):
         return Ending(name=state, cause=at_step(state, status.step))
-    kept = read_exit(run)
+    kept = read_exit(run, status.started)
     code = kept.status if kept is not None else _status_in(status.error)
     facts = [] if code is None else [("exit status", describe_status(code))]
     if by := _stopped_by(run) if state == "stopped" else 0:

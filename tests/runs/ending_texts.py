@@ -150,8 +150,8 @@ CASES = (
         "lost-connection",
         "[rank3]: torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3763, "
         "remote process exited or there was a network error, NCCL version 2.28.8\n"
-        "[rank3]: ncclRemoteError: A call failed possibly due to a network error or a remote process "
-        "exiting prematurely.",
+        "[rank3]: ncclRemoteError: A call failed possibly due to a network error or a remote "
+        "process exiting prematurely.",
         "NVIDIA/nccl#1928",
     ),
     Case(
