@@ -150,10 +150,12 @@ def measure_step(task: Task, machine: device.Machine, at: int) -> tuple[Example,
     with device.autocast(machine):
         examples = task.examples(at)
         count = len(examples)
-        measures, *others = (
-            measure_examples(task, at + number, count)
-            for number in range(1 + math.ceil(COMPARED / count))
-        )
+        measures = measure_examples(task, at, count)
+        needed = COMPARED * (2 if "sigma" in measures else 1)
+        others = [
+            measure_examples(task, at + 1 + number, count)
+            for number in range(math.ceil(needed / count))
+        ]
     joined = {name: np.concatenate([each[name] for each in others]) for name in measures}
     return judge(examples, measures, joined)
 

@@ -38,6 +38,10 @@ SMALLEST_SPREAD = 1e-3
 COMPARED = 64
 """The fewest examples of the following batches that a step's are compared with."""
 
+NEAR = 32
+"""Of these, the examples at the most similar σ that one is compared with, if σ matters: then there
+are twice as many."""
+
 CLOSE = 1e-3
 """The relative difference from the logged loss up to which a step counts as computed again: several
 processes add in another order."""
@@ -214,21 +218,18 @@ def judge(
     """Add the measures [B] of a step's examples, compared with those [N] of others; the most
     unusual example comes first.
 
-    A loss at some σ is compared with what the others lead to expect at that σ.
+    At some σ, the loss is compared with what the others lead to expect there.
     """
     measures, others = dict(measures), dict(others)
     if "sigma" in measures:
         expected = _expect_loss(others["sigma"], others["loss"])
         for each in (measures, others):
             each["loss_given_sigma"] = _log(each["loss"]) - expected(each["sigma"])
-    judged = [name for name in MEASURES if name in measures]
-    if "sigma" in measures:
-        judged.remove("loss")
-    scaled = {name: [each[name] for each in (measures, others)] for name in judged}
-    found = {
-        name: deviations(*(map(_log, both) if name.endswith("loss") else both))
-        for name, both in scaled.items()
-    }
+        judged = ("loss_given_sigma", "caption_effect")
+        found = {name: _near(name, measures, others) for name in judged}
+    else:
+        judged = [name for name in MEASURES if name in measures]
+        found = {name: deviations(_log(measures[name]), _log(others[name])) for name in judged}
     rows = [
         msgspec.structs.replace(
             example,
@@ -238,6 +239,15 @@ def judge(
         for at, example in enumerate(examples)
     ]
     return tuple(sorted(rows, key=lambda each: -each.strangeness))
+
+
+def _near(name: str, measures: Mapping[str, Floats], others: Mapping[str, Floats]) -> Floats:
+    """The deviations [B] of each example from the NEAR others at the most similar σ: how much a
+    loss varies, and what a caption is worth, depends on σ."""
+    places, all_places = _log(measures["sigma"]), _log(others["sigma"])
+    nearest = np.argsort(np.abs(places[:, None] - all_places), axis=1)[:, :NEAR]
+    values, known = measures[name], others[name][nearest]
+    return np.array([deviations(*pair) for pair in zip(values, known, strict=True)])
 
 
 def _log(values: Floats) -> Floats:

@@ -124,9 +124,9 @@ GRAMMAR: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """Keys that mean the same everywhere. A pane may leave one out, but has no other use for it; an
 action without such a key is in the palette. A few more keys have one meaning each: `i` details,
-`d` delete, `*` favourite, `F` favourites, `V` verify, `G` generate from a run, `D` drafts, `;` play
-what moves or sounds, `[` `]` the previous and next view, `,` `.` the previous and next sample,
-frame or hit, `F2` `F3` the tour."""
+`d` delete, `w` why, `*` favourite, `F` favourites, `V` verify, `G` generate from a run, `D` drafts,
+`;` play what moves or sounds, `[` `]` the previous and next view, `,` `.` the previous and next
+sample, frame or hit, `F2` `F3` the tour."""
 
 
 # --- Rows of several panes: the same key does the same in all of them --------------------------
@@ -501,6 +501,9 @@ APP_KEYS: tuple[Key, ...] = (
         "The cursor to the next sample", action="sample(1)", footer=False),
     Key("board.play", "semicolon", "play",
         "Play the history: the samples from the first to the newest", footer=False),
+    Key("board.why", "w", "why",
+        "Why the loss jumped at the cursor: the step is computed again, with the loss of each of "
+        "its examples", footer=False),
     unbound("board.stacks", "stacks", "stacks",
         "Where each process of the run is now, from its Python stack: why it stands still"),
     unbound("board.evaluate", "evaluate", "evaluate",

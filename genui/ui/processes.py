@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+LONGEST_LINE = 16 << 20
+"""Bytes of a line that a process may print: one with the images of a batch."""
+
 
 @contextlib.asynccontextmanager
 async def running(command: Sequence[str], stderr: int = DEVNULL) -> AsyncIterator[Process]:
@@ -16,7 +19,7 @@ async def running(command: Sequence[str], stderr: int = DEVNULL) -> AsyncIterato
     Raises OSError if it cannot be started.
     """
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, stdout=PIPE, stderr=stderr
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=stderr, limit=LONGEST_LINE
     )
     try:
         yield process

@@ -34,6 +34,7 @@ with late_imports():
     from genui import recipes
     from genui.runs import launch, stack_groups, stacks, sweep
     from genui.ui import new_run
+    from genui.ui.training import why
 
 CONFIRMATIONS: dict[Command, str] = {
     "pause": "pause requested: it takes effect after this step",
@@ -113,6 +114,12 @@ def _checkpoint_refusal(view: RunView, verb: str) -> str:
         return "this run has no checkpoint yet: ^s writes one"
     again = ": space starts it again" if can_continue(view) else ""
     return f"this run has no checkpoint to {verb}{again}"
+
+
+def _why_refusal(view: RunView) -> str:
+    if not is_trained_here(view):
+        return "only genui's own recipes can compute a step again"
+    return "" if view.summary.status.step else "this run has not done a step yet"
 
 
 def _stacks_refusal(view: RunView) -> str:
@@ -267,6 +274,15 @@ class RunControls:
     def action_evaluate(self) -> None:
         """Evaluate on held-out data now, and make a sample."""
         self.give("evaluate")
+
+    def ask_why(self, step: float | None) -> None:
+        """Compute the step at the cursor again, the newest one without a cursor."""
+        view = self._require_run(_why_refusal)
+        if view is not None:
+            newest = view.summary.status.step
+            chosen = newest if step is None else max(1, min(newest, round(step)))
+            name = view.summary.info.name
+            self._host.app.push_screen(why.WhyScreen(view.summary.run, name, chosen))
 
     def action_stacks(self) -> None:
         """Show where each process of the run is now."""

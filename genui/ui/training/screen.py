@@ -666,6 +666,10 @@ class TrainingScreen(AppScreen[Exit]):
         """Start a run from a checkpoint of the first one, with changed settings."""
         self.controls.branch(self.board.cursor_step)
 
+    def action_why(self) -> None:
+        """Compute the step at the cursor again, to see why its loss jumped."""
+        self.controls.ask_why(self.board.cursor_step)
+
     # --- leaving ----------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
