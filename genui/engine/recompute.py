@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import SupportsFloat
 
@@ -26,7 +27,7 @@ from genui.engine.data.preparation import Preparation
 from genui.engine.kinds import build_task
 from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.loop import Trainer
-from genui.engine.train.task import ShowsExamples, Task, measure_examples
+from genui.engine.train.task import MeasuresAgain, ShowsExamples, Task, measure_examples
 from genui.engine.train.world import AgreedError
 from genui.logs.native import read_series
 from genui.recipes import recipe_from_dict
@@ -150,14 +151,14 @@ def measure_step(task: Task, machine: device.Machine, at: int) -> tuple[Example,
     with device.autocast(machine):
         examples = task.examples(at)
         count = len(examples)
-        measures = measure_examples(task, at, count)
-        needed = COMPARED * (2 if "sigma" in measures else 1)
-        others = [
-            measure_examples(task, at + 1 + number, count)
-            for number in range(math.ceil(needed / count))
-        ]
-    joined = {name: np.concatenate([each[name] for each in others]) for name in measures}
-    return judge(examples, measures, joined)
+        measures, *others = (
+            measure_examples(task, at + number, count)
+            for number in range(1 + math.ceil(COMPARED / count))
+        )
+        joined = {name: np.concatenate([each[name] for each in others]) for name in measures}
+        if not isinstance(task, MeasuresAgain):
+            return judge(examples, measures, joined)
+        return judge(examples, measures, joined, partial(task.measure_again, at))
 
 
 def _read_logged(run: RunDir, step: int) -> dict[str, float]:

@@ -38,9 +38,12 @@ SMALLEST_SPREAD = 1e-3
 COMPARED = 64
 """The fewest examples of the following batches that a step's are compared with."""
 
-NEAR = 32
-"""Of these, the examples at the most similar σ that one is compared with, if σ matters: then there
-are twice as many."""
+WRONG_CAPTION = 0.1
+"""The logarithm of how many times as large a loss is with its caption as without, from which the
+caption is called wrong, if captions lower the loss of the others. It counts as LIMIT deviations."""
+
+MOST_SUSPECTS = 8
+"""The examples that are measured again with other noise, if the noise matters."""
 
 CLOSE = 1e-3
 """The relative difference from the logged loss up to which a step counts as computed again: several
@@ -213,23 +216,18 @@ def deviations(values: ArrayLike, others: ArrayLike) -> Floats:
 
 
 def judge(
-    examples: Iterable[Example], measures: Mapping[str, Floats], others: Mapping[str, Floats]
+    examples: Iterable[Example],
+    measures: Mapping[str, Floats],
+    others: Mapping[str, Floats],
+    again: Callable[[list[int]], Iterable[Mapping[str, Floats]]] | None = None,
 ) -> tuple[Example, ...]:
     """Add the measures [B] of a step's examples, compared with those [N] of others; the most
     unusual example comes first.
 
-    At some σ, the loss is compared with what the others lead to expect there.
+    `again` measures some rows with other noise: what is unusual once by chance is not so in the
+    median.
     """
-    measures, others = dict(measures), dict(others)
-    if "sigma" in measures:
-        expected = _expect_loss(others["sigma"], others["loss"])
-        for each in (measures, others):
-            each["loss_given_sigma"] = _log(each["loss"]) - expected(each["sigma"])
-        judged = ("loss_given_sigma", "caption_effect")
-        found = {name: _near(name, measures, others) for name in judged}
-    else:
-        judged = [name for name in MEASURES if name in measures]
-        found = {name: deviations(_log(measures[name]), _log(others[name])) for name in judged}
+    found = _compare(measures, others)
     rows = [
         msgspec.structs.replace(
             example,
@@ -238,16 +236,33 @@ def judge(
         )
         for at, example in enumerate(examples)
     ]
-    return tuple(sorted(rows, key=lambda each: -each.strangeness))
+    rows.sort(key=lambda each: -each.strangeness)
+    suspects = [each for each in rows[:MOST_SUSPECTS] if each.strangeness > LIMIT / 2]
+    if suspects and again is not None:
+        chosen = [each.row for each in suspects]
+        tries = [_compare(more, others) for more in again(chosen)]
+        for at, row in enumerate(chosen):
+            all_found = {name: [found[name][row], *(t[name][at] for t in tries)] for name in found}
+            median = {name: float(np.median(values)) for name, values in all_found.items()}
+            rows[at] = msgspec.structs.replace(rows[at], deviations=median)
+        rows.sort(key=lambda each: -each.strangeness)
+    return tuple(rows)
 
 
-def _near(name: str, measures: Mapping[str, Floats], others: Mapping[str, Floats]) -> Floats:
-    """The deviations [B] of each example from the NEAR others at the most similar σ: how much a
-    loss varies, and what a caption is worth, depends on σ."""
-    places, all_places = _log(measures["sigma"]), _log(others["sigma"])
-    nearest = np.argsort(np.abs(places[:, None] - all_places), axis=1)[:, :NEAR]
-    values, known = measures[name], others[name][nearest]
-    return np.array([deviations(*pair) for pair in zip(values, known, strict=True)])
+def _compare(measures: Mapping[str, Floats], others: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The deviations [B] of examples from others, by measure. A loss at some σ is compared with
+    what the others lead to expect there."""
+    if "sigma" not in measures:
+        judged = [name for name in MEASURES if name in measures]
+        return {name: deviations(_log(measures[name]), _log(others[name])) for name in judged}
+    expected = _expect_loss(others["sigma"], others["loss"])
+    own, known = (_log(each["loss"]) - expected(each["sigma"]) for each in (measures, others))
+    effect = measures["caption_effect"]
+    knows_captions = np.median(others["caption_effect"]) < -WRONG_CAPTION / 2
+    return {
+        "loss_given_sigma": deviations(own, known),
+        "caption_effect": LIMIT / WRONG_CAPTION * effect * knows_captions,
+    }
 
 
 def _log(values: Floats) -> Floats:

@@ -32,6 +32,10 @@ def test_a_loss_at_some_sigma_is_compared_with_others_at_that_sigma() -> None:
         return {"sigma": sigma, "loss": loss, "caption_effect": rng.normal(-0.1, 0.05, count)}
 
     own, others = draw(32), draw(64)
+    once = {**own, "loss": own["loss"].copy()}
+    once["loss"][2] *= 20  # by chance: not with other noise
+    again = [{name: own[name][[2]] for name in own} for _ in range(4)]
+    assert not any(each.cause for each in judge(rows(32), once, others, lambda _: again))
     assert not any(each.cause for each in judge(rows(32), own, others))
     own["caption_effect"][4] = 1.0
     own["caption_effect"][6] = -1.0  # a caption that helps a lot is no fault

@@ -109,6 +109,7 @@ MEANINGS = {
     "d": {"delete_run"},
     "m": {"messages"},
     "D": {"drafts"},
+    "w": {"why"},
     "F": {"favourites"},
     "G": {"generate", "generate_row"},
 }
@@ -126,7 +127,7 @@ def test_a_key_of_the_grammar_means_the_same_in_every_pane() -> None:
             else:  # beside the grammar there are no other letters
                 assert not (len(key) == 1 and key.isalpha()), row.id
     listed = {key for group in keys.GRAMMAR for key in group.split(",")}
-    assert MEANINGS.keys() - {"i", "d", "D", "F", "G", "V"} <= listed
+    assert MEANINGS.keys() - {"i", "d", "w", "D", "F", "G", "V"} <= listed
 
 
 def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:

@@ -2,7 +2,7 @@
 task of images. A medium adds its data, and its other losses besides denoising."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -122,6 +122,8 @@ def _unknown_words(vocabulary: Vocabulary, captions: tuple[str, ...]) -> tuple[s
 
 EVALUATION_SIGMAS = (0.1, 0.25, 0.6, 1.5, 4.0, 10.0)
 SAMPLE_SETTINGS = ImageSettings(steps=12)
+AGAIN = 4
+"""Times that an example which seems unusual is measured again."""
 
 D = TypeVar("D", bound=EDMRecipe)
 
@@ -231,7 +233,22 @@ class DiffusionTask(CaptionedTask[D]):
         """The denoising loss of each example as it was trained; also without its caption, and the
         logarithm of how many times as large it is with it, both with the same noise."""
         batch, noisy, _ = self._step(step)
-        captioned = self._token_ids(batch.captions)
+        return self._measure(batch.captions, noisy)
+
+    def measure_again(self, step: int, rows: list[int]) -> Iterator[dict[str, NDArray[np.float64]]]:
+        """Measure some examples with other noise and σ, AGAIN times."""
+        batch, noisy, _ = self._step(step)
+        captions, own = (
+            [batch.captions[row] for row in rows],
+            Noisy(*(each[rows] for each in noisy)),
+        )
+        for number in range(AGAIN):
+            rng = np.random.default_rng((self._recipe.seed, step, number))
+            noise, sigma = draw_noise(own.clean, self._recipe, rng)
+            yield self._measure(captions, own._replace(noise=noise, sigma=sigma))
+
+    def _measure(self, captions: list[str], noisy: Noisy) -> dict[str, NDArray[np.float64]]:
+        captioned = self._token_ids(captions)
         with_caption = self.model.loss(*noisy._replace(token_ids=captioned))
         without = self.model.loss(*noisy._replace(token_ids=torch.zeros_like(captioned)))
         loss = torch.where((noisy.token_ids == 0).all(dim=1), without, with_caption)

@@ -1,7 +1,7 @@
 """The interface between the trainer and its tasks: a model, losses, evaluation, samples."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -182,6 +182,15 @@ class MeasuresExamples(ShowsExamples, Protocol):
     def measure_examples(self, step: int) -> dict[str, NDArray[np.float64]]:
         """What is measured of each example of a step, [B] each, by the names of
         `genui.runs.recomputed.MEASURES` and others. Called without gradients, in eval mode."""
+        ...
+
+
+@runtime_checkable
+class MeasuresAgain(MeasuresExamples, Protocol):
+    """A task whose measures depend on random noise."""
+
+    def measure_again(self, step: int, rows: list[int]) -> Iterator[dict[str, NDArray[np.float64]]]:
+        """Measure some examples of a step with other noise, several times."""
         ...
 
 
