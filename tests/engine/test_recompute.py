@@ -125,7 +125,8 @@ def test_images_have_their_sigma_and_the_loss_without_caption(tmp_path: Path) ->
     assert found.agreement == "equal to the bit"
     assert len(found.examples) == 4
     for example in found.examples:
-        assert {"loss", "sigma", "without_caption", "loss_given_sigma"} <= example.measures.keys()
+        assert {"loss", "sigma", "without_caption"} <= example.measures.keys()
+        assert example.deviations.keys() == {"loss_given_sigma", "caption_effect"}
         assert example.image.startswith(b"\x89PNG")
         assert "tile" in example.text or example.text in ("red", "blue", "green")
         assert 0 <= int(example.place) < 3
