@@ -25,7 +25,7 @@ with late_imports():
     from genui.logs import records as log_records
     from genui.render import shades
     from genui.runs import alerts as run_alerts
-    from genui.runs import control, layout
+    from genui.runs import batches, control, layout
     from genui.runs import norms as run_norms
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def list_facts(summary: "RunSummary") -> list[tuple[str, str]]:
         ("loss", facts.figure(status.loss)),
         ("val", facts.figure(status.val)),
         ("sample", str(newest)),
+        ("batches", _batches(run)),
         ("folder", str(run.path)),
     ]
 
@@ -144,7 +145,8 @@ def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
     Raises GenuiError if another tool's log cannot be read.
     """
     if summary.native:
-        return {**as_dict(summary), "format": summary.format}
+        steps = {str(path): batches.batch_steps(path) for path in _batch_folders(summary.run)}
+        return {**as_dict(summary), "batches": steps, "format": summary.format}
     now, tail, step = _read_foreign(summary)
     last = {name: float(series.values[-1]) for name, series in tail.series.items()}
     fields = as_dict(now)
@@ -223,6 +225,20 @@ def list_foreign_facts(now: "RunSummary", about: "About") -> list[tuple[str, str
         ("state", now.state),
         ("summary", _settings(about.summary)),
     ]
+
+
+def _batch_folders(run: "layout.RunDir") -> list[Path]:
+    """The folders with batches of a script: those before the last alert, and the last ones."""
+    return [path for path in (run.frozen_batches, run.batches) if path.is_dir()]
+
+
+def _batches(run: "layout.RunDir") -> str:
+    """The steps whose batches are kept, and the folder."""
+    for path in _batch_folders(run):
+        if steps := batches.batch_steps(path):
+            frozen = ", before an alert" if path == run.frozen_batches else ""
+            return f"steps {count(steps[0])} to {count(steps[-1])}{frozen}: {path}"
+    return ""
 
 
 def _sweep(sweep: Mapping[str, Any]) -> str:

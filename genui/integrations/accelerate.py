@@ -37,7 +37,13 @@ class GenuiTracker(GeneralTracker):
         self.tracker.config.update(values)
 
     @on_main_process
-    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+    def log(
+        self, values: dict[str, Any], step: int | None = None, batch: Any = None, **kwargs: Any
+    ) -> None:
+        """`batch` are the texts or images of the step, for `Run.log_batch`; give them as
+        `accelerator.log(values, step, log_kwargs={"genui": {"batch": texts}})`."""
+        if batch is not None:
+            self.tracker.log_batch(batch)
         self.tracker.log(values, step=step)
 
     @on_main_process

@@ -25,13 +25,17 @@ class GenuiCallback(TrainerCallback):
     """
 
     def __init__(
-        self, sample: Callable[[Any], Mapping[str, Any]] | None = None, **init: Any
+        self,
+        sample: Callable[[Any], Mapping[str, Any]] | None = None,
+        batch: Callable[[Mapping[str, Any]], Any] | None = None,
+        **init: Any,
     ) -> None:
-        """`sample` makes texts or images of the model, by name, after each evaluation; `init` are
-        arguments of `genui.init`."""
-        self._sample = sample
+        """`sample` makes texts or images of the model, by name, after each evaluation, and `batch`
+        of the inputs of a step, for `Run.log_batch`; `init` are arguments of `genui.init`."""
+        self._sample, self._batch = sample, batch
         self._init = init
         self._run: genui.Run | None = None
+        self._hook: Any = None  # of the model, which sees the batches
 
     def on_train_begin(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
@@ -39,6 +43,17 @@ class GenuiCallback(TrainerCallback):
                 self._run.finish()
             self._run = genui.init(**{"name": args.run_name, **self._init})
             self._run.config.update(args.to_sanitized_dict())
+            if self._batch is not None:
+                hook = self._log_batch
+                self._hook = kwargs["model"].register_forward_pre_hook(hook, with_kwargs=True)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if self._hook is not None:
+            self._hook.remove()
+
+    def _log_batch(self, model, args, inputs):
+        if model.training and self._run is not None and self._batch is not None:
+            self._run.log_batch(self._batch(inputs))
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if self._run is not None and logs:

@@ -6,6 +6,7 @@
 https://lightning.ai/docs/pytorch/stable/extensions/logging.html
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Callback
@@ -62,8 +63,14 @@ class GenuiLogger(Logger):
 class GenuiSteering(Callback):
     """Stops the training, or changes the learning rate, when genui asks for it."""
 
-    def __init__(self, logger: GenuiLogger) -> None:
+    def __init__(self, logger: GenuiLogger, batch: Callable[[Any], Any] | None = None) -> None:
+        """`batch` makes the texts or images of a batch of the data loader, for `Run.log_batch`."""
         self._logger = logger
+        self._batch = batch
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, index: int) -> None:
+        if self._batch is not None and trainer.is_global_zero:
+            self._logger.experiment.log_batch(self._batch(batch))
 
     def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
         if trainer.world_size > 1 and trainer.global_step % SHARED_EVERY:

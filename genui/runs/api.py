@@ -21,6 +21,7 @@ from genui.base.files import SMALL, atomic_write, last_record, sanitize
 from genui.base.secret import mask_settings
 from genui.base.text import clean_line
 from genui.runs import control, labels, layout
+from genui.runs.batches import BatchRing
 from genui.runs.compat import RUN_NAMES, AlertLevel, Ignored
 from genui.runs.definitions import (
     Aggregate,
@@ -275,6 +276,7 @@ class Run:
         self._sources: list[Source] = []
         self._end_answers = lambda: None
         self._norms: dict[str, float] = {}  # by layer, for the next record
+        self._batches: BatchRing | None = None
         self._writer: RunWriter | RankWriter | None = None
         if place.rank:
             self._writer = RankWriter(place)
@@ -417,6 +419,24 @@ class Run:
         its end. An exception that it raises is reported once."""
         self._sources.append(source)
 
+    def log_batch(self, examples: Any, losses: Any = None, **ignored: Any) -> None:
+        """Keeps the examples of a step on this machine, for when its loss jumps.
+
+        Call it before the `log` of the step. The batches of the last 8 such steps are kept in the
+        run's folder, where only its owner may read them; an alert freezes them: `genui.runs.
+        batches`. Never raises.
+
+        Args:
+            examples: texts, or images as for `Image`, one or several.
+            losses: a number for each, if known.
+        """
+        folder = self._folder
+        if folder is None or self._ended:  # a job has the batches of rank 0
+            return
+        with self._guard:
+            self._batches = ring = self._batches or BatchRing(folder)
+            self._safely("batch", lambda _: ring.add(examples, losses))
+
     def add_norms(self, norms: Mapping[str, float]) -> None:
         """Keeps norms by `KIND/LAYER`, which are written with the step of the next record."""
         self._norms = dict(norms)
@@ -511,6 +531,9 @@ class Run:
         known = control.ALERTS.get(_text(level).lower(), control.ALERTS["info"])
         line = clean_line(": ".join(filter(None, (name, _text(text)))), _LONGEST_ALERT)
         control.record(writer.run, self._newest, known, line)
+        if self._batches is not None and known != control.ALERTS["info"]:
+            with self._guard:
+                self._batches.freeze()
         from genui.runs import webhook  # late: few runs send alerts
 
         values = {"name": self._info.name, "alert": line, "step": str(self._newest)}
@@ -663,6 +686,8 @@ class Run:
         if self._norms:
             norms, self._norms = self._norms, {}
             self._safely("norms", lambda w: append_norms(w.run, record["step"], norms))
+        if (ring := self._batches) is not None:
+            self._safely("batch", lambda _: ring.end_step(record))
         self._newest = record["step"]
         self._logs += 1
         self._latest.update(record)
@@ -723,10 +748,12 @@ class Run:
         writer.update(**self._status_fields.fields(self._newest, self._latest))
 
     def _write_samples(self, writer: RunWriter) -> None:
-        """Writes the samples that were logged faster than they can be written."""
+        """Writes batches, and samples that were logged faster than they can be written."""
         with self._guard:
             if self._samples is not None:
                 self._samples.write(whole=True)
+            if self._batches is not None:
+                self._batches.write()
 
     def _save_config(self) -> None:
         if not self._ended and self._folder is not None:

@@ -87,6 +87,10 @@ class RunDir:
     """The load of the machine; records as in metrics.jsonl."""
     histograms = _Child("histograms.jsonl")
     """Histograms that a script logs: step, time, name, bins and counts; a JSON line each."""
+    batches = _Child("batches")
+    """The last batches of a script (`genui.runs.batches`)."""
+    frozen_batches = _Child("batches-frozen")
+    """Those before the last alert."""
     norms = _Child("norms.jsonl")
     """Norms by layer (`genui.runs.norms`); records as in metrics.jsonl."""
     summary = _Child("summary.json")

@@ -515,14 +515,14 @@ def _open_frames(image: Image, side: int) -> list["Pillow.Image"]:
             opened.load()
             frames = [opened]
     else:
-        frames = [Pillow.fromarray(array) for array in _arrays(data)]
+        frames = [Pillow.fromarray(array) for array in arrays_of(data)]
     whole = [frame.convert("RGB") for frame in frames]
     for frame in whole:
         frame.thumbnail((side, side))
     return whole
 
 
-def _arrays(data: Any) -> list["np.ndarray"]:
+def arrays_of(data: Any) -> list["np.ndarray"]:
     """uint8 arrays [H, W, 3] of an array or a tensor of any library."""
     import numpy as np
 

@@ -112,12 +112,17 @@ SampleFiles = Mapping[int, Sequence[Media]]
 
 
 def sample_files(run: RunDir) -> SampleFiles:
-    """The files of a run's samples: a text, and an image or else a sound. Raises OSError."""
+    """The files of a run's samples: a text, and an image or else a sound; and the batches before
+    an alert. Raises OSError."""
     files: dict[int, dict[str, Media]] = {}
     for path in sorted(run.samples.iterdir()):
         kind, step = _KINDS.get(path.suffix), _step_of(path)
         if kind is not None and step >= 0:
             files.setdefault(step, {})[kind] = Media(step, "", kind, path)
+    for path in sorted(run.frozen_batches.glob("step-*.*")):
+        if (kind := _KINDS.get(path.suffix)) is not None:
+            name = f"batch {kind}"
+            files.setdefault(_step_of(path), {})[name] = Media(_step_of(path), name, kind, path)
     for kinds in files.values():
         if "image" in kinds:  # which shows the sound too
             kinds.pop("audio", None)
@@ -317,6 +322,8 @@ class RunReader:
     def _list_samples(self) -> None:
         with suppress(OSError):  # the run was removed; the next summary reports it
             changed = self.run.samples.stat().st_mtime
+            with suppress(OSError):  # there are none
+                changed += self.run.frozen_batches.stat().st_mtime
             if changed != self._samples_at:
                 self._sample_files, self._samples_at = sample_files(self.run), changed
 

@@ -17,6 +17,7 @@ import pytest
 import genui
 from genui.logs.native import MetricsTail
 from genui.runs import api, control
+from genui.runs.batches import batch_steps
 from genui.runs.control import read_events
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import list_runs
@@ -122,6 +123,17 @@ def test_a_hugging_face_trainer_logs_what_its_state_keeps(hugging_face: Any, tmp
     assert read_status(run).state == "finished"
 
 
+def test_a_hugging_face_trainer_keeps_its_last_batches(hugging_face: Any, tmp_path: Path):
+    callback = hugging_face.GenuiCallback(batch=lambda inputs: [str(inputs["x"][0].tolist())])
+    trainer = hf_trainer(tmp_path, callback, logging_steps=1, max_steps=12)
+    trainer.train()
+    genui.finish()
+    run = only_run()
+    assert batch_steps(run.batches)[-1] == 12
+    assert (run.batches / "step-00000012.txt").read_text().startswith("[")
+    assert not trainer.model._forward_pre_hooks
+
+
 def test_a_hugging_face_trainer_is_steered(hugging_face: Any, tmp_path: Path):
     class Steered(hugging_face.GenuiCallback):
         def on_step_end(self, args, state, control, **kwargs):
@@ -174,12 +186,14 @@ def test_an_accelerator_logs_through_the_tracker():
     accelerator = accelerate.Accelerator(cpu=True, log_with=GenuiTracker("mine", name="first"))
     accelerator.init_trackers("mine", config={"lr": 0.1})
     for step in range(5):
-        accelerator.log({"loss": 1 / (step + 1)}, step=step * 10)
+        batch = {"genui": {"batch": [f"text {step}"]}}
+        accelerator.log({"loss": 1 / (step + 1)}, step=step * 10, log_kwargs=batch)
     accelerator.end_training()
     run = only_run()
     assert points(run) == {"loss": {step * 10: 1 / (step + 1) for step in range(5)}}
     info = read_info(run)
     assert (info.name, info.project, info.config["lr"]) == ("first", "mine", 0.1)
+    assert batch_steps(run.batches) == [0, 10, 20, 30, 40]
 
 
 # --- Lightning --------------------------------------------------------------------------------
@@ -215,7 +229,7 @@ def test_a_lightning_trainer_logs_what_its_csv_keeps_and_stops(tmp_path: Path):
     trainer = lightning.Trainer(
         max_steps=100,
         logger=[logger, truth],
-        callbacks=[GenuiSteering(logger)],
+        callbacks=[GenuiSteering(logger, batch=lambda batch: [str(batch.tolist())])],
         log_every_n_steps=5,
         enable_progress_bar=False,
         enable_checkpointing=False,
@@ -234,6 +248,7 @@ def test_a_lightning_trainer_logs_what_its_csv_keeps_and_stops(tmp_path: Path):
         {int(row["step"]): float(row["loss"]) for row in rows if row["loss"]}
     )
     assert len(points(run)["test_loss"]) == 1
+    assert len(batch_steps(run.batches)) >= 3
     assert 25 <= trainer.global_step < 100
     assert read_info(run).config == {"lr": 0.1}
     assert read_status(run).state == "stopped"

@@ -18,7 +18,7 @@ from genui.ui.widgets.bars import Line
 from genui.ui.widgets.borders import set_border
 
 NONE = f"None were measured: {NOT_MEASURED}"
-SCALE = "▒ the layer's median, each shade twice as much"
+SCALE = "▒ its median, each shade twice as much"
 
 _MIDDLE, _DOUBLE = 50.0, 20.0  # per cent of a value at its median, and more for twice as much
 
@@ -40,6 +40,7 @@ class NormsPanel(SidePanel, can_focus=True):
     DEFAULT_CSS = """
     NormsPanel {
         & > Line { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > .norms-value, & > .norms-moved { height: 2; text-wrap: wrap; }
         & > .norms-none { height: 1fr; display: none; color: $text-muted; text-wrap: wrap; }
         &.-none > Line, &.-none > HeatMap { display: none; }
         &.-none > .norms-none { display: block; }
@@ -112,7 +113,7 @@ class NormsPanel(SidePanel, can_focus=True):
         first = min(int(points[0][0]) for points in layers.values())
         visible = self._snapshot.visible if self._snapshot.axis == "step" else None
         cursor = self._snapshot.cursor
-        room = max(self.size.height - 3, 1)
+        room = max(self.size.height - 5, 1)
         start = max(0, min(self._chosen - room // 2, len(layers) - room))
         rows = {name: relative_levels(layers[name]) for name in self._layers[start : start + room]}
         span = visible or (float(first), float(max(last, first + 1)))
@@ -135,7 +136,7 @@ def describe_value(view: RunView, layer: str, kind: NormKind, step: float) -> Co
     if not value:
         return Content.assemble(name, where, "Muon rests")
     return Content.assemble(
-        name, where, (f"{value:.3g}", "bold"), f", {value / usual:.2g} × its median"
+        name, where, (f"{value:.3g}", "bold"), f", {value / usual:.2g} × median"
     )
 
 
