@@ -114,10 +114,8 @@ def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = T
     Without `with_error`, its error is left out: it is shown elsewhere.
     """
     lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
-    if with_error and run.error:
-        lines.append([(clean_line(run.error), "$text-error")])
-    if with_error and (cause := facts.describe_cause(run)) not in ("", run.error):
-        lines.append([("ended by ", "$text-muted"), clean_line(cause)])
+    if with_error and (why := facts.describe_cause(run) or run.error):
+        lines.append([(clean_line(why), "$text-error")])
     if run.fault:
         return _lines(lines)
     lines.append([(clean_line(facts.summarise_training(run.info)), "$text-muted")])
