@@ -15,6 +15,7 @@ from genui.cli.parser import add_json
 from genui.cli.runs import find_path
 
 with late_imports():
+    from genui.logs import queue
     from genui.runs import layout, listing, stack_groups, stacks
     from genui.runs import why as run_why_ended
 
@@ -57,6 +58,10 @@ def run_why(args: argparse.Namespace) -> int:
         ending = run_why_ended.find_ending(
             run, summary.info, summary.status, summary.state, ask=True
         )
+        if summary.state == "queued":
+            jobs = queue.JobQueue(lambda: [summary])
+            jobs.ask()
+            ending = msgspec.structs.replace(ending, cause=jobs.list_all()[0].status.doing)
     if args.json:
         output.print_json(msgspec.to_builtins(ending))
     else:

@@ -25,6 +25,8 @@ from genui.runs.slurm import Job
 EVERY = 30.0
 """Seconds between two questions to Slurm, whose controller serves all its users."""
 
+_FIRST_WAIT = 1.0  # seconds: the first list has the jobs, where Slurm answers as fast
+
 
 class JobQueue:
     """Lists runs, and after them the user's jobs."""
@@ -42,8 +44,10 @@ class JobQueue:
         is_asked = self._asking is not None and self._asking.is_alive()
         if self._exists and not is_asked and time.monotonic() >= self._due:
             self._due = time.monotonic() + EVERY
+            is_first = self._asking is None
             self._asking = threading.Thread(target=self.ask, name="slurm", daemon=True)
             self._asking.start()
+            self._asking.join(_FIRST_WAIT if is_first else 0.0)
         return self.list_all()
 
     def ask(self) -> None:

@@ -190,10 +190,10 @@ class Job(NamedTuple):
 
     @property
     def note(self) -> str:
-        """`job 123, Resources, starts 2026-12-01 14:30`."""
+        """`Resources, starts 12-01 14:30, job 123`."""
         waits = self.start and self.state == "pending"
-        start = f"starts {self.start[:16].replace('T', ' ')}" if waits else ""
-        return ", ".join(filter(None, (f"job {self.id}", self.reason, start)))
+        start = f"starts {self.start[5:16].replace('T', ' ')}" if waits else ""
+        return ", ".join(filter(None, (self.reason, start, f"job {self.id}")))
 
 
 def list_jobs() -> list[Job]:

@@ -312,7 +312,7 @@ def survey(rows: Sequence[TableRow]) -> Survey:
     if any(row.run.info.sweep for row in rows):
         columns.append("sweep")
     if any(row.run.state == "pending" for row in rows):
-        columns.append("note")  # why a job of Slurm waits
+        columns.insert(0, "note")  # why a job of Slurm waits
     columns += differing[:_MOST_CONFIG]
     counts = Counter(name for row in rows for name in row.metrics if name != main)
     names = sorted(counts, key=lambda name: (not better(name), -counts[name]))

@@ -18,12 +18,14 @@ from waiting import wait_for
 
 from genui.engine import launcher
 from genui.recipes import find_recipe, recipe_from_dict
-from genui.runs import launch
+from genui.runs import control, launch
 from genui.runs.hosts import HERE, Placement
 from genui.runs.launch import create
 from genui.runs.layout import HANDED_OVER, RunDir, is_locked, read_info, read_status
 from genui.runs.listing import summarise
 from genui.runs.processes import WATCHED
+from genui.runs.stack_signal import answerers, stopped_ranks
+from genui.runs.stacks import explain_standstill
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="torch without distributed"
@@ -160,6 +162,29 @@ def test_a_parent_that_dies_is_named(tiny_run: Callable[..., RunDir]) -> None:
     ending = summarise(run).ending
     assert ending is not None
     assert ending.name == "parent", ending
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_ranks_that_wait_for_a_stopped_one_are_told(tiny_run: Callable[..., RunDir]) -> None:
+    made = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
+    recipe = recipe_from_dict(read_info(made).recipe)
+    run = launch.launch(recipe, {}, "two", where=Placement(2))
+    wait_for(lambda: read_status(run).step > 2)
+    pids = {rank: one.pid for rank, one, _ in answerers(run)}
+    assert sorted(pids) == [0, 1]
+    assert pids[0] == read_status(run).pid
+    try:
+        os.kill(pids[1], signal.SIGSTOP)
+        wait_for(lambda: stopped_ranks(run))
+        wait_for(lambda: "rank 0 waits in " in explain_standstill(summarise(run)))
+        assert "rank 1 is stopped (SIGSTOP)" in explain_standstill(summarise(run))
+    finally:
+        os.kill(pids[1], signal.SIGCONT)
+    step = read_status(run).step
+    wait_for(lambda: read_status(run).step > step)  # nothing has disturbed it
+    control.send_live(run, "stop")
+    wait_for(lambda: not summarise(run).alive)
+    assert read_status(run).state == "stopped"
 
 
 # --- other hosts ------------------------------------------------------------------------------

@@ -35,11 +35,11 @@ def test_a_run_that_waits_says_why_and_other_jobs_follow_it(tmp_path: Path) -> N
         Job("9_[1-3]", "pending", "Priority", "", "array"),
     ]
     own, other, array = join_jobs([run], jobs, {"8": str(log)})
-    doing = "waits in Slurm's queue: job 7, Resources, starts 2026-12-01 14:30"
+    doing = "waits in Slurm's queue: Resources, starts 12-01 14:30, job 7"
     assert (own.run, own.status.doing) == (run.run, doing)
     assert (other.run.path, other.state, other.info.name) == (log, "running", "llama")
     assert (other.labels, other.fault) == (Labels(note="job 8"), "")
-    assert (array.state, array.labels.note, array.fault) == ("pending", "job 9_[1-3], Priority", "")
+    assert (array.state, array.labels.note, array.fault) == ("pending", "Priority, job 9_[1-3]", "")
 
 
 def test_without_slurm_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,12 +108,12 @@ def test_jobs_are_rows_with_their_logs_and_are_stopped(
     assert (row.info.name, row.run.path) == ("a|b", tmp_path / f"out-{running}.log")
     waiting = row_of(held)
     assert waiting is not None
-    assert (waiting.state, waiting.labels.note) == ("pending", f"job {held}, JobHeldUser")
+    assert (waiting.state, waiting.labels.note) == ("pending", f"JobHeldUser, job {held}")
     wait_for(lambda: row.run.path.exists() and "loss 1.5" in row.run.path.read_text())
     assert main(["runs"]) == 0
     out = capsys.readouterr().out
     assert "later" in out
-    assert f"job {held}, JobHeldUser" in out
+    assert f"JobHeldUser, job {held}" in out
     assert main(["stop", held]) == 2  # nobody can answer
     assert "give --yes if nobody can answer" in capsys.readouterr().err
     assert main(["stop", held, "--yes"]) == 0
@@ -126,13 +126,13 @@ def test_a_step_that_is_killed_and_a_node_that_is_down_are_told(
     submit: Submit, tmp_path: Path
 ) -> None:
     killed = submit("srun sh -c 'kill -9 $$'")
-    assert wait_for_row(killed, "failed").labels.note == f"job {killed}, NonZeroExitCode"
+    assert wait_for_row(killed, "failed").labels.note == f"NonZeroExitCode, job {killed}"
     lost = submit("echo $$ > pid; exec sleep 600", "--no-requeue")
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
     node = socket.gethostname().partition(".")[0]
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     try:
-        assert wait_for_row(lost, "node_fail").labels.note.startswith(f"job {lost}")
+        assert wait_for_row(lost, "node_fail").labels.note.endswith(f"job {lost}")
     finally:
         with suppress(ProcessLookupError):  # Slurm may have lost it
             os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)

@@ -59,7 +59,7 @@ with late_imports():
 PIN = "★"
 
 _MIN_NAME, _MAX_NAME = 12, 36  # cells
-_MAX_CELL = 18  # cells of a value or the head of a column
+_MAX_CELL, _MAX_NOTE = 18, 40  # cells of a value or the head of a column, and of a note
 _SAMPLE = 200  # rows that are measured for the widths of the columns
 _MOST_COPIED = 300  # lines of the table
 _LEAD = 7  # cells before a name: state, overlay, pin
@@ -102,7 +102,8 @@ class TableRows(RowList):
             if any(isinstance(value, str) for value in values):
                 self._texts.add(key)
             widest = max((cell_len(format_value(key, value)) for value in values), default=0)
-            self._widths[key] = min(max(widest, cell_len(title(key)) + 2, 4), _MAX_CELL)
+            most = _MAX_NOTE if key == "note" else _MAX_CELL
+            self._widths[key] = min(max(widest, cell_len(title(key)) + 2, 4), most)
         names = (cell_len(clean_line(row.run.info.name)) for row in rows)
         self._name_width = min(max(max(names, default=0), _MIN_NAME), _MAX_NAME)
 
