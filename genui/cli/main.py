@@ -39,6 +39,7 @@ with late_imports():
         report,
         run,
         runs,
+        score,
         sheet,
         show,
         sweep,
@@ -158,6 +159,10 @@ COMMANDS = Commands(
         "probes": Command(
             "measure models: their images, what they remember, bias, marks",
             lambda: (measure.configure_probes, measure.run_probes),
+        ),
+        "score": Command(
+            "say how probable a text is to a model, and how surprising each token",
+            lambda: (score.configure_score, score.run_score),
         ),
         "average": Command(
             "average the weights of several models into one model",

@@ -306,6 +306,8 @@ TRACE_KEYS: tuple[Key, ...] = (
         "A chat by the model's template, or plain text"),
     unbound("text.insert", "insert", "insert",
         "Insert your own text at the cursor, as a branch, and continue"),
+    unbound("text.score", "score", "score",
+        "Score a file: its text, each token coloured by how surprising it is, as a branch"),
     *shared("text", "attention", "layers", "parts", "head", "head_before", "ablate"),
     unbound("text.steer", "steer", "steer",
         "Add the difference of two texts to a layer: the token at the cursor is written again, as "

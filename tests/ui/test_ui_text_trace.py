@@ -202,6 +202,27 @@ async def test_words_can_be_written_after_the_last_token(shipped, open_app: Open
         await until(pilot, lambda: "breaks Ay" in pane.query_one(Prose).text)
 
 
+async def test_a_file_is_scored_as_a_branch(shipped, open_app: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("What light is this?\n")
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("unbound.text.score")
+        await until_seen(pilot, "Score a file")
+        await pilot.press(*str(tmp_path), "enter")
+        await until_seen(pilot, "genui score takes longer ones")
+        await pilot.press("unbound.text.score")
+        await until_seen(pilot, "Score a file")
+        await pilot.press(*str(path), "enter")
+        await until_seen(pilot, "read line.txt")
+        trace = pane.trace
+        assert trace is not None
+        assert trace.request.prompt == ""
+        assert trace.request.edits == (EditAt(step=0, edit=WriteText("What light is this?\n")),)
+        await until(pilot, lambda: "What light is this?\n" in pane.query_one(Prose).text)
+        assert pane.controller.settings.tokens == 400
+
+
 # --- attention --------------------------------------------------------------------------
 
 

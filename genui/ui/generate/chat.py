@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from genui.base.text import clean_line
-from genui.protocol import SendMessage, SetSeed, SetSettings, Start, TextFrame, TextSettings
+from genui.protocol import (
+    EditAt,
+    SendMessage,
+    SetSeed,
+    SetSettings,
+    Start,
+    TextFrame,
+    TextSettings,
+    WriteText,
+)
 from genui.protocol.edits import inputs_at
 from genui.runs.models import ModelInfo
 from genui.ui.generate.actions import Actions
@@ -87,6 +96,20 @@ class ChatController(TraceController[TextFrame, TextSettings]):
         self.listener.repaint()
         if self.model is not None:
             self.listener.ask_prompt()
+
+    def read_text(self, text: str, label: str) -> None:
+        """Show a text as if it had been written after an empty prompt: each token with its
+        surprise. The model writes nothing."""
+        settings = replace(self.settings, tokens=1, grammar="none")
+        request = replace(
+            super().request(), prompt="", settings=settings,
+            edits=(EditAt(step=0, edit=WriteText(text)),),
+        )  # fmt: skip
+        self.remember_shown()
+        self.pause()
+        # A token has a byte at least; the worker reports how many there are.
+        self.tree.add(self._new_trace(request, len(text.encode())), label)
+        self._go(play=True)
 
     def send_message(self, message: str) -> None:
         """Continue with the user's next message at the playhead, as a branch, and play."""

@@ -26,6 +26,7 @@ from genui.ui.generate.inside import InsideActions, LayerEditActions, TextContro
 from genui.ui.generate.look import TextLook
 from genui.ui.generate.pane import GenerationView, Inspector, PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
+from genui.ui.generate.score import ScoreActions
 from genui.ui.settings import describe_model
 from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.borders import set_border
@@ -457,7 +458,8 @@ def _build(pane: TracePane) -> Parts:
     inside, chat = InsideActions(pane, controller), ChatActions(pane, controller)
     view = TextView(pane, controller, inside, chat)
     inspector = TextInspector(pane, controller, view)
-    actions = inside, LayerEditActions(pane, controller, inside), chat
+    score = ScoreActions(pane, controller)
+    actions = inside, LayerEditActions(pane, controller, inside), chat, score
     return Parts(controller, view, inspector, (*actions, TextActions(pane, controller, view)))
 
 

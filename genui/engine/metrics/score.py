@@ -1,0 +1,74 @@
+"""The log-probability of a given text under a language model, token by token."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.base.errors import MisuseError
+from genui.engine.load import find_and_load
+from genui.engine.metrics.exposure import token_nats
+from genui.engine.sample.text import TextGenerator
+from genui.protocol import Start, TextSettings
+
+MOST_LOGITS = 1 << 27
+"""Logits that are computed at once: 512 MB of fp32."""
+
+MOST_READ = 2048  # tokens of a window
+
+
+@dataclass(frozen=True)
+class Score:
+    """A text as its tokens, with the surprise of each."""
+
+    token_ids: list[int]
+    texts: list[str]
+    nats: NDArray[np.float32]
+    """[T]: minus the logarithm of each token's probability after those before it."""
+    characters: int
+    left_out: str
+    """The characters that the model does not know, each once."""
+    least_read: int
+    """Tokens before each token that the model reads at least, if there are as many."""
+
+
+def score_text(model: str, text: str, progress: Callable[[int, int], None]) -> Score:
+    """Score a text; `progress` gets the number of tokens that are done, and of all.
+
+    The first token follows what an empty prompt is to the model: the mark of a beginning, or a new
+    line. A text longer than the context is read in windows that overlap by half. Raises
+    MisuseError for a model that does not write token by token, and for a text of which it knows no
+    character.
+    """
+    generator = find_and_load(model)
+    if not isinstance(generator, TextGenerator):
+        raise MisuseError(
+            f"{model}: gives no probability of the next token; name a model on this machine that "
+            "writes text token by token (genui models)"
+        )
+    tokenizer = generator.tokenizer
+    unknown = set(tokenizer.unknown(text))
+    known = "".join(c for c in text if c not in unknown)
+    token_ids = tokenizer.encode(known)
+    if not token_ids:
+        raise MisuseError(f"{model}: knows no character of this text; give it another one")
+    start = Start(trace=0, model="", prompt="", seed=0, settings=TextSettings())
+    first = generator.start(start).token_ids.since(0).tolist()
+    everything, done = first + token_ids, len(first)
+    window = max(2, min(generator.model.context, MOST_READ, MOST_LOGITS // tokenizer.size))
+    nats: list[NDArray[np.float32]] = []
+    while done < len(everything):
+        progress(done - len(first), len(token_ids))
+        end = min(len(everything), max(done + window // 2, window + 1))
+        read = everything[max(0, end - window - 1) : end]
+        nats.append(token_nats(generator.model, generator.machine, [read])[0][done - end :])
+        done = end
+    return Score(
+        token_ids,
+        [generator.text_of(token) for token in token_ids],
+        np.concatenate(nats),
+        len(known),
+        "".join(sorted(unknown)),
+        window - window // 2,
+    )
