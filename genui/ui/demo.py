@@ -146,6 +146,14 @@ def list_demonstrations() -> list[Demonstration]:
     return [shown for offer in offers if isinstance(shown := offer(), Demonstration)]
 
 
+def _first_of_each_pane(offers: Sequence[Demonstration]) -> dict[str, Demonstration]:
+    """Return the first demonstration of each pane."""
+    found: dict[str, Demonstration] = {}
+    for shown in offers:
+        found.setdefault(shown.pane, shown)
+    return found
+
+
 class SavedTrace(NamedTuple):
     """A trace that was read from a file, with its model and the pane that shows it."""
 
@@ -221,7 +229,7 @@ class Demo:
     @cached_property
     def _offers(self) -> dict[str, Demonstration]:
         """The demonstrations that may play, by pane."""
-        return {shown.pane: shown for shown in list_demonstrations()}
+        return _first_of_each_pane(list_demonstrations())
 
     @property
     def refs(self) -> list[str]:
@@ -263,10 +271,12 @@ class Demo:
         if self.over or self._models or read_quiet() == "on":
             return
         by_name = {model.name: model for model in models if model.source == "shipped"}
-        names = {shown.model for shown in self._offers.values() if shown.model}
-        if not names <= by_name.keys():
+        here = [one for one in list_demonstrations() if not one.model or one.model in by_name]
+        offers = _first_of_each_pane(here)
+        if offers.keys() != self._offers.keys():
             return
-        self._models = {name: by_name[name] for name in names}
+        self._offers = offers
+        self._models = {one.model: by_name[one.model] for one in offers.values() if one.model}
         if may_compute():
             self._go()
         self._greet()

@@ -98,6 +98,6 @@ KINDS = (
             )
         },
         batches=True,
-        first=(2, "icons"),
+        first=(3, "icons"),
     ),
 )

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from genui.base.late import late_imports
 from genui.base.manual import Page
-from genui.kinds.image import DENOISED
+from genui.kinds.image import CAPTIONS, DENOISED
 from genui.kinds.latent.walk import AutoencoderSettings
 from genui.protocol.kinds import Kind, Recipes
 
@@ -29,6 +29,7 @@ with late_imports():
         task,
         variants,
     )
+    from genui.ui import demo
     from genui.ui import kinds as ui
     from genui.ui.traces import export
     from genui.ui.widgets import image
@@ -92,8 +93,9 @@ KINDS = (
         ),
         generates=lambda: engine.Generates(load=medium.LATENTS.load),
         tour=None,
-        demo=None,
+        demo=lambda: demo.Demonstration(pane="canvas", model="icons-128", prompts=CAPTIONS),
         batches=True,
+        first=(2, "icons-128"),
     ),
     Kind(
         family="classifier",

@@ -137,7 +137,7 @@ _RECURRENT = text_kinds(
     lambda: recurrent.build_min_gru,
 )
 KINDS = (
-    replace(_TRANSFORMER[0], first=(3, "shakespeare")),
+    replace(_TRANSFORMER[0], first=(4, "shakespeare")),
     _RECURRENT[0],
     _TRANSFORMER[1],
     _RECURRENT[1],
