@@ -11,9 +11,10 @@ from genui.runs.table import Heading, Line, TableRow, format_value, is_curve, ti
 
 
 def write_csv(lines: Sequence[Line], columns: Sequence[str]) -> str:
-    """Every row with its values in full, by the keys of the columns; groups have no rows."""
+    """Every row with its values in full, by the keys of the columns; groups have no rows. Lines end
+    as RFC 4180 says, so that every kind of line break in a value is quoted."""
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file)
     writer.writerow(("run", "state", *columns))
     for line in lines:
         if isinstance(line, TableRow):

@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -28,6 +28,7 @@ def row(name: str, loss: float = 1.0, **config: str) -> TableRow:
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=3))
+@example(["\r"])
 def test_csv_gives_back_every_text(names: list[str]) -> None:
     text = FORMATS["csv"]([row(name, key=name) for name in names], ["key", "val_loss"])
     head, *rows = csv.reader(io.StringIO(text, newline=""))
