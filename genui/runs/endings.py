@@ -254,7 +254,7 @@ _TRACEBACK = re.compile(
     re.M,
 )
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<name>.+)$', re.M)
-_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d[.\d]*/|^<|/genui/[a-z_]+/")
+_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d[.\d]*/|^<frozen|/genui/[a-z_]+/")
 _WRAPPER = re.compile(r"\b(?:ChildFailedError|CalledProcessError|SignalException)\b")
 _ROOT = re.compile(r"(?s)Root Cause.*?rank\s*:\s*(?P<rank>\d+).*?exitcode\s*:\s*(?P<code>-?\d+)")
 _LINES_AFTER = 60
