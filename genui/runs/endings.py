@@ -157,7 +157,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="segfault",
         cause="a segmentation fault: native code used memory that is not its own",
         remedy="run it with python -X faulthandler, which prints the line of Python",
-        patterns=(r"Segmentation fault|: Bus error", r"killed by SIGSEGV", r"exitcode\s*: -11\b"),
+        patterns=(r"Segmentation fault|: Bus error", r"killed by SIGSEGV"),
         codes=(-signal.SIGSEGV, -signal.SIGBUS),
         outside=True,
     ),
@@ -198,7 +198,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="sigkill",
         cause="SIGKILL ended it; who sent it is not known",
         remedy="ask those who run the machine: the kernel, Slurm, timeout and users all send it",
-        patterns=(r"killed by SIGKILL", r"exitcode\s*: -9\b"),
+        patterns=(r"killed by SIGKILL",),
         codes=(-signal.SIGKILL,),
         outside=True,
     ),
@@ -206,7 +206,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="hangup",
         cause="its terminal was closed (SIGHUP)",
         remedy="start it in tmux, or with genui run, which goes on without the terminal",
-        patterns=(r"got signal: 1\b", r"killed by SIGHUP", r"exitcode\s*: -1\b"),
+        patterns=(r"got signal: 1\b", r"killed by SIGHUP"),
         codes=(-signal.SIGHUP,),
         outside=True,
     ),
@@ -214,7 +214,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="sigterm",
         cause="SIGTERM ended it; who sent it is not known",
         remedy="resume it; Slurm sends it before a time limit, torchrun when another rank failed",
-        patterns=(r"got signal: 15\b", r"killed by SIGTERM", r"exitcode\s*: -15\b"),
+        patterns=(r"got signal: 15\b", r"killed by SIGTERM"),
         codes=(-signal.SIGTERM,),
         outside=True,
         follows=True,
@@ -257,6 +257,8 @@ _FRAME = re.compile(r'^\s+File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<n
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d[.\d]*/|^<frozen|/genui/[a-z_]+/")
 _WRAPPER = re.compile(r"\b(?:ChildFailedError|CalledProcessError|SignalException)\b")
 _ROOT = re.compile(r"(?s)Root Cause.*?rank\s*:\s*(?P<rank>\d+).*?exitcode\s*:\s*(?P<code>-?\d+)")
+"""torchrun's note of the rank that failed first. It has ended the others itself, by signals."""
+
 _LINES_AFTER = 60
 """The most lines that are printed after the exception that ended a process: torchrun's, wandb's."""
 
@@ -327,6 +329,8 @@ def decide(
     texts = list(_split(outputs))
     root = next(filter(None, (_ROOT.search(text.whole) for text in texts)), None)
     first = int(root["rank"]) if root else None
+    if root and int(root["code"]) < 0:
+        code = int(root["code"])
     is_killed = code is not None and code < 0 and code != -signal.SIGABRT
     best: tuple[tuple[Any, ...], Ending] | None = None
     for place, signature in enumerate(SIGNATURES):
@@ -337,7 +341,7 @@ def decide(
                 best = order, _describe(signature, groups, text, texts)
         order = signature.follows, place, True, True, math.inf
         if code in signature.codes and (best is None or order < best[0]):
-            best = order, _describe(signature, {}, _Text(None), texts)
+            best = order, _describe(signature, {}, _Text(first), texts)
     raised = [text for text in texts if text.what and not _is_about_another(text.what)]
     if raised and not is_killed and (best is None or best[0][0]):
         text = min(raised, key=lambda each: (each.rank != first, each.written))

@@ -79,3 +79,16 @@ def test_a_healthy_log_has_no_cause() -> None:
     assert len(logs) > 100
     for log in logs:
         assert ending_of(log.read_text("utf-8", "replace")).name == "unknown", log
+
+
+def test_the_signals_by_which_torchrun_ends_the_other_ranks_are_no_cause() -> None:
+    text = (
+        "[rank1]: Traceback (most recent call last):\n"
+        '[rank1]:   File "/home/u/train.py", line 9, in step\n'
+        "[rank1]: KeyError: 'labels'\n"
+        "Failures:\n[1]:\n  rank      : 0 (local_rank: 0)\n  exitcode  : -9 (pid: 8576)\n"
+        "Root Cause (first observed failure):\n[0]:\n  rank      : 1 (local_rank: 1)\n"
+        "  exitcode  : 1 (pid: 8577)\n"
+    )
+    found = ending_of(text)
+    assert (found.name, found.rank, found.cause) == ("exception", 1, "KeyError: 'labels'")
