@@ -94,15 +94,12 @@ def plant_images(kind: str, count: int) -> Found:
         def plant(step: int, at: int = at, row: int = row):
             batch, noisy, more = drawn(step)
             if step == at and kind == "captions":
-                captions = [*batch.captions]
+                captions = [*(batch.whole_captions or batch.captions)]
                 captions[row] = captions[(row + 1) % len(captions)]
                 ids = noisy.token_ids.clone()
                 ids[row] = task._token_ids([captions[row]])[0]
-                return (
-                    dataclasses.replace(batch, captions=captions),
-                    noisy._replace(token_ids=ids),
-                    more,
-                )
+                bad = dataclasses.replace(batch, captions=captions, whole_captions=captions)
+                return bad, noisy._replace(token_ids=ids), more
             if step == at and kind == "constant":
                 clean = noisy.clean.clone()
                 clean[row] = 1.0

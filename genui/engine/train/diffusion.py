@@ -136,6 +136,7 @@ class Batch:
     arrays: np.ndarray  # float32 [B, C, H, W] in -1 to 1
     canvas: np.ndarray | None = None  # target of the canvas loss, [B, …]
     indices: np.ndarray | None = None  # int64 [B], in the dataset
+    whole_captions: list[str] | None = None  # if `captions` are shortened
 
     def rows(self, rows: slice) -> Self:
         """Some of the examples."""
@@ -233,25 +234,28 @@ class DiffusionTask(CaptionedTask[D]):
         """The denoising loss of each example as it was trained; also without its caption, and the
         logarithm of how many times as large it is with it, both with the same noise."""
         batch, noisy, _ = self._step(step)
-        return self._measure(batch.captions, noisy)
+        return self._measure(batch.whole_captions or batch.captions, noisy)
 
     def measure_again(self, step: int, rows: list[int]) -> Iterator[dict[str, NDArray[np.float64]]]:
         """Measure some examples with other noise and σ, AGAIN times."""
         batch, noisy, _ = self._step(step)
-        captions, own = (
-            [batch.captions[row] for row in rows],
-            Noisy(*(each[rows] for each in noisy)),
-        )
+        captions = [(batch.whole_captions or batch.captions)[row] for row in rows]
+        own = Noisy(*(each[rows] for each in noisy))
         for number in range(AGAIN):
             rng = np.random.default_rng((self._recipe.seed, step, number))
             noise, sigma = draw_noise(own.clean, self._recipe, rng)
             yield self._measure(captions, own._replace(noise=noise, sigma=sigma))
 
     def _measure(self, captions: list[str], noisy: Noisy) -> dict[str, NDArray[np.float64]]:
-        captioned = self._token_ids(captions)
-        with_caption = self.model.loss(*noisy._replace(token_ids=captioned))
-        without = self.model.loss(*noisy._replace(token_ids=torch.zeros_like(captioned)))
-        loss = torch.where((noisy.token_ids == 0).all(dim=1), without, with_caption)
+        """`captions` are the whole ones, `noisy` has those that were trained."""
+        trained, whole = noisy.token_ids, self._token_ids(captions)
+        with_caption = self.model.loss(*noisy._replace(token_ids=whole))
+        without = self.model.loss(*noisy._replace(token_ids=torch.zeros_like(whole)))
+        dropped = (trained == 0).all(dim=1)
+        loss = torch.where(dropped, without, with_caption)
+        shortened = ~dropped & (trained != whole).any(dim=1)
+        if shortened.any():
+            loss[shortened] = self.model.loss(*(each[shortened] for each in noisy))
         measures = {
             "loss": loss,
             "sigma": noisy.sigma,
@@ -453,7 +457,8 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
     def _training_batch(self, rng: np.random.Generator) -> Batch:
         indices = rng.choice(self._images.train, self._recipe.batch)
         batch = self._examples(self._images, indices, rng)
-        return replace(batch, captions=self._shorten(batch.captions, indices, rng))
+        shortened = self._shorten(batch.captions, indices, rng)
+        return replace(batch, captions=shortened, whole_captions=batch.captions)
 
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
         indices = self._images.held_out if held_out else self._images.train

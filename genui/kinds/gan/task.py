@@ -19,6 +19,7 @@ from genui.formats.image import sheet
 from genui.kinds.gan.collapse import SampleSet, collapse, sample_caption_pairs
 from genui.kinds.gan.network import GAN, gan_config
 from genui.kinds.gan.recipe import GanRecipe
+from genui.runs.recomputed import Example
 
 # --- Histograms of scores, as text ------------------------------------------------------------
 
@@ -180,6 +181,38 @@ class GanTask(CaptionedTask[GanRecipe]):
         rng = np.random.default_rng((self._recipe.seed, step))
         indices = rng.choice(self._images.train, self._recipe.batch)
         return self._tensors(self._images.batch(indices, rng))
+
+    def examples(self, step: int) -> list[Example]:
+        rng = np.random.default_rng((self._recipe.seed, step))
+        indices = rng.choice(self._images.train, self._recipe.batch)
+        captions = self._images.batch(indices, rng).captions
+        pictures = to_rgb(self._real(step)[0])
+        return [
+            Example(
+                row=row,
+                source=f"{self._images.name} {index}",
+                place=str(index),
+                text=caption,
+                image=png(picture),
+            )
+            for row, (index, caption, picture) in enumerate(
+                zip(indices.tolist(), captions, pictures, strict=True)
+            )
+        ]
+
+    def measure_examples(self, step: int) -> dict[str, NDArray[np.float64]]:
+        """The loss of each pair in both networks, without the penalties."""
+        real, token_ids = self._real(step)
+        real_scores = self.model.discriminator(real, token_ids).float()
+        losses = {}
+        for name, player, sign in (
+            ("generator", _GENERATOR, 1),
+            ("discriminator", _DISCRIMINATOR, -1),
+        ):
+            generated = self.model.generator(self._latents(step, player), token_ids)
+            scores = self.model.discriminator(generated, token_ids).float()
+            losses[f"{name}_loss"] = F.softplus(sign * (real_scores - scores))
+        return {name: each.double().cpu().numpy() for name, each in losses.items()}
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Images [B, channels, 32, 32] in -1 to 1, and token ids [B, L]."""

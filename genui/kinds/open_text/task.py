@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.base.errors import GenuiError, MisuseError
@@ -39,6 +40,7 @@ from genui.kinds.open_text.llama import hugging_face_name
 from genui.kinds.open_text.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.protocol import Piece
+from genui.runs import recomputed
 from genui.runs.layout import RunDir
 from genui.runs.models import find_model
 
@@ -312,6 +314,28 @@ class FineTuneTask:
         learned = sum(int((each.targets != IGNORED).sum()) for each in examples)
         tokens, targets = to_tensors(examples[share.rows(len(examples))], self._device)
         return total_nats(self.model, tokens, targets) / learned
+
+    def examples(self, step: int) -> list[recomputed.Example]:
+        indices = examples_of(step, self._recipe.batch, len(self.train), self._recipe.seed)
+        return [
+            recomputed.Example(
+                row=row,
+                source=f"{self.extra['dataset']}, example {index + 1:,}",
+                place=str(index),
+                text=self._encoder.tokenizer.decode(self.train[index].tokens.tolist()),
+            )
+            for row, index in enumerate(indices.tolist())
+        ]
+
+    def measure_examples(self, step: int) -> dict[str, NDArray[np.float64]]:
+        """The mean loss of each example's learned tokens."""
+        indices = examples_of(step, self._recipe.batch, len(self.train), self._recipe.seed)
+        losses = []
+        for index in indices:
+            tokens, targets = to_tensors([self.train[index]], self._device)
+            learned = int((targets != IGNORED).sum())
+            losses.append(float(total_nats(self.model, tokens, targets)) / learned)
+        return {"loss": np.array(losses)}
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats per held-out learned token."""

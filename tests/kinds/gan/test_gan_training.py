@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.load import stream
+from genui.engine.recompute import recompute
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
 from genui.engine.train.task import WHOLE, Player, Sample, Share, players_of
@@ -310,3 +311,16 @@ def test_a_width_that_cannot_be_halved_is_refused() -> None:
 
     with pytest.raises(MisuseError, match="width=7 is odd"):
         override(find_recipe("fashion-gan"), {"width": "7"})
+
+
+def test_a_step_is_computed_again_with_each_loss_in_both_networks(tiny_gan: MakeRun) -> None:
+    run = tiny_gan(steps="3")
+    assert trainer.train(run) == 0
+    found = recompute(run, 3)
+    assert found.agreement == "equal to the bit"
+    assert found.metrics["discriminator_loss"] == found.logged["discriminator_loss"]
+    assert len(found.examples) == 4
+    for example in found.examples:
+        assert example.measures.keys() == {"generator_loss", "discriminator_loss"}
+        assert example.image.startswith(b"\x89PNG")
+        assert "tile" in example.text

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -24,6 +25,7 @@ from genui.engine.kinds import build_task
 from genui.engine.load import find_and_load, open_trace
 from genui.engine.metrics import copying
 from genui.engine.models.fast_decoding import COMPUTED_BY
+from genui.engine.recompute import recompute
 from genui.engine.train.checkpoint import load_state, load_weights
 from genui.kinds.open_text.lora import AdaptedModel
 from genui.kinds.open_text.plan import PROCESS
@@ -287,3 +289,16 @@ def test_adapters_are_not_shared_out() -> None:
     launch.check_processes(replace(recipe, mode="full"), 2, shard=True)
     with pytest.raises(MisuseError, match=r"--shard: adapters are small.*--set mode=full"):
         launch.check_processes(recipe, 2, shard=True)
+
+
+def test_a_step_is_computed_again_with_the_loss_of_the_answers(
+    start: Callable[..., RunDir],
+) -> None:
+    run = start(steps="3", checkpoint_every="2")
+    assert trainer.train(run) == 0, run.console.read_text()
+    for step in (1, 3):  # from the model of others, and from a state
+        found = recompute(run, step)
+        assert found.agreement == "equal to the bit"
+        mean = np.mean([each.measures["loss"] for each in found.examples])
+        assert mean == pytest.approx(found.logged["loss"], rel=0.01)
+        assert all("Paris" in each.text for each in found.examples)
