@@ -20,6 +20,7 @@ from genui.engine import device
 from genui.engine.device import for_generation
 from genui.engine.load import find_and_load, fingerprint_of, load_open
 from genui.engine.loaders import load_tokenizer
+from genui.engine.metrics.score import score_text
 from genui.engine.replay import prepare
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
@@ -28,7 +29,7 @@ from genui.kinds.open_text import gguf_network as loader
 from genui.kinds.open_text.gguf import SERVE, read_gguf
 from genui.kinds.open_text.gguf_network import load_gguf
 from genui.kinds.open_text.tokenizer import tokenizer_from_gguf
-from genui.protocol import SetSeed, Start, TextSettings, WriteToken
+from genui.protocol import SetSeed, Start, TextSettings, WriteText, WriteToken
 from genui.runs.models import find_model
 
 gguf = gguf_files.gguf
@@ -52,6 +53,19 @@ def generator(model_file: Path) -> TextGenerator:
 
 def start(prompt: str = "hello the", **settings: Any) -> Start:
     return Start(trace=0, model="", prompt=prompt, seed=3, settings=TextSettings(**settings))
+
+
+def test_a_text_has_the_score_with_which_it_is_written(
+    model_file: Path, generator: TextGenerator
+) -> None:
+    found = score_text(str(model_file), "hello the", lambda done, of: None)
+    state = generator.edit(generator.begin(start("", tokens=1))[0], WriteText("hello the"))
+    bits = []
+    while not generator.finished(state):
+        state, frame = generator.step(state)
+        bits.append(frame.surprisal)
+    assert len(found.nats) > 1
+    assert found.nats / np.log(2) == pytest.approx(bits, abs=0.02)
 
 
 # --- Numbers ----------------------------------------------------------------------------------
