@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import SupportsFloat
@@ -38,6 +39,9 @@ from genui.runs.recomputed import COMPARED, Example, Progress, Recomputed, judge
 
 PROGRESS_EVERY = 0.3
 """Seconds between two lines."""
+
+NORM_STEPS = 24
+"""The steps whose norms by layer are measured: the last ones."""
 
 BY_RATE = frozenset({"lr", "rate", "step_seconds"})
 """What a step logs besides its losses."""
@@ -95,15 +99,20 @@ def recompute(run: RunDir, step: int, weights_alone: bool = False) -> Recomputed
     trainer = Trainer(run, noting, whole, task, machine, info.start_from)
     trainer.restore(plan.began)
     rates = dict(control.learning_rates(run))
-    if not weights_alone:
-        for done, at in enumerate(range(plan.began, step - 1)):
-            lines.show(done)
-            _train_step(trainer, at, rates)
-    lines.show(plan.steps - 1)
-    examples = measure_step(task, machine, step - 1)
-    if not weights_alone:
+    norms: dict[int, Mapping[str, float]] = {}
+    examples: tuple[Example, ...] = ()
+    if weights_alone:
+        lines.show(0)
+        examples = measure_step(task, machine, step - 1)
+    else:
         with contextlib.suppress(AgreedError):  # the loss is not finite, as it was then
-            _train_step(trainer, step - 1, rates)
+            for at in range(plan.began, step):
+                lines.show(at - plan.began)
+                if at == step - 1:
+                    examples = measure_step(task, machine, at)
+                if at == max(plan.began, step - NORM_STEPS):
+                    trainer.give_norms(norms.__setitem__)
+                _train_step(trainer, at, rates)
     metrics = {
         name: value if math.isfinite(value) else None
         for name, value in noting.metrics.items()
@@ -119,6 +128,7 @@ def recompute(run: RunDir, step: int, weights_alone: bool = False) -> Recomputed
         metrics=metrics,
         logged=_read_logged(run, step),
         examples=examples,
+        norms=norms,
         notes=_notes(task, info, described),
     )
 

@@ -114,6 +114,9 @@ class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
     metrics: Mapping[str, Number] = {}  # losses and gradient norms
     logged: Mapping[str, Number] = {}  # those that the run logged at this step
     examples: tuple[Example, ...] = ()  # the most unusual first
+    norms: Mapping[int, Mapping[str, float]] = {}
+    """Of the last steps the norms of gradients, updates, weights and activations by layer, named as
+    in `genui.runs.norms`."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -41,6 +41,9 @@ def test_a_step_is_the_logged_one_to_the_bit_and_the_folder_is_unchanged(
         assert found.metrics["grad_norm"] == found.logged["grad_norm"]
         assert (found.replayed, found.notes) == (step - found.began, ())
     assert hash_files(run) == before
+    assert [*found.norms] == [*range(found.began + 1, 15)]
+    kinds = {name.partition("/")[0] for name in found.norms[14]}
+    assert kinds == {"gradients", "updates", "weights", "activations"}
     assert sorted(each.row for each in found.examples) == [0, 1, 2, 3]
     example = found.examples[0]
     assert plays.name in example.source

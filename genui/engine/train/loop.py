@@ -5,7 +5,7 @@ computes its share of every step's batch, and rank 0 alone writes the run."""
 import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial, reduce
 from pathlib import Path
@@ -133,15 +133,24 @@ class Trainer:
 
     def _record_norms(self) -> NormRecorder | None:
         """What measures the norms by layer, if the recipe asks for it."""
-        recipe = self._recipe
+        recipe, say = self._recipe, self._writer.write_line
         if recipe.norms == "off":
             return None
         every = 0 if recipe.norms == "auto" else int(recipe.norms)
-        modules = {player.name: player.module for player in self._players}
-        say, write = self._writer.write_line, partial(append_norms, self._run)
-        norms = NormRecorder(modules, every, write, say, recipe.muon_every)
+        norms = self._make_recorder(every, partial(append_norms, self._run))
         say(f"norms by layer: a measured step copies {size(norms.copied_bytes)} of weights")
         return norms
+
+    def _make_recorder(
+        self, every: int, write: Callable[[int, Mapping[str, float]], None]
+    ) -> NormRecorder:
+        modules = {player.name: player.module for player in self._players}
+        say = self._writer.write_line
+        return NormRecorder(modules, every, write, say, self._recipe.muon_every)
+
+    def give_norms(self, write: Callable[[int, Mapping[str, float]], None]) -> None:
+        """From now on `write` the norms by layer of each step, instead of recording them."""
+        self._norms = self._make_recorder(1, write)
 
     def train(self) -> str:
         """Train to the last step, or to an evaluation that meets `recipe.until` ("finished"), or
