@@ -29,6 +29,9 @@ Number = float | None
 LIMIT = 6.0
 """Robust deviations."""
 
+SIGMA_LIMIT = 8.0
+"""The same for a loss at some σ: images with many edges are harder than others at every σ."""
+
 HIGHEST = 1e9
 """In place of the deviation of a loss that is not a number."""
 
@@ -86,7 +89,7 @@ class Example(Struct, frozen=True, kw_only=True):
         return ", ".join(
             f"{MEASURES[name][value > 0]} ({value:+.0f} robust deviations)"
             for name, value in self._meaningful()
-            if abs(value) > LIMIT
+            if abs(value) > (SIGMA_LIMIT if name == "loss_given_sigma" else LIMIT)
         )
 
     def _meaningful(self) -> Iterable[tuple[str, float]]:

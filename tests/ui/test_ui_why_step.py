@@ -29,6 +29,7 @@ FOUND = Recomputed(
     replayed=40,
     seconds=1.5,
     metrics={"loss": 1.6138},
+    norms={1240: {"gradients/head": 0.5}},
     logged={"loss": 1.6138},
     examples=(
         Example(

@@ -45,7 +45,6 @@ class WhyScreen(Window[None]):
 
     DEFAULT_CSS = """
     WhyScreen {
-        & .window { width: 96%; max-width: 130; height: 92%; }
         & .summary { margin-bottom: 1; }
         & RowList { background: $background; max-height: 45%; }
         & .example { height: 1fr; margin-top: 1; }
@@ -113,7 +112,8 @@ class WhyScreen(Window[None]):
 
     def _take(self, message: dict[str, Any]) -> None:
         """Take a line of the process."""
-        line = msgspec.convert(message, recomputed.Progress | recomputed.Recomputed)
+        kinds = recomputed.Progress | recomputed.Recomputed
+        line = msgspec.convert(message, kinds, str_keys=True)
         if isinstance(line, recomputed.Recomputed):
             self.found = line
             self._show_found(line)
