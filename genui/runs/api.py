@@ -438,8 +438,8 @@ class Run:
             self._safely("batch", lambda _: ring.add(examples, losses))
 
     def add_norms(self, norms: Mapping[str, float]) -> None:
-        """Keeps norms by `KIND/LAYER`, which are written with the step of the next record."""
-        self._norms = dict(norms)
+        """Adds norms by `KIND/LAYER`, which are written with the step of the next record."""
+        self._norms.update(norms)
 
     @property
     def has_norms(self) -> bool:

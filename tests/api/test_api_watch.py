@@ -81,6 +81,16 @@ def test_a_run_that_has_ended_is_measured_no_more() -> None:
     assert norms() == before
 
 
+def test_two_models_that_are_watched_outlive_their_run() -> None:
+    run, models = genui.init(project="watched"), [nn.Linear(4, 4), nn.Linear(4, 1)]
+    for model in models:
+        genui.watch(model, log="gradients", log_freq=1)
+    optimizers = [torch.optim.SGD(model.parameters(), 0.1) for model in models]
+    train(run, nn.Sequential(*models), *optimizers, steps=4)
+    run.finish()
+    train(run, nn.Sequential(*models), *optimizers, steps=4)
+
+
 def test_importing_genui_imports_no_torch() -> None:
     code = "import genui, sys; assert 'torch' not in sys.modules; genui.watch"
     subprocess.run([sys.executable, "-c", code], check=True)

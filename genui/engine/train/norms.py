@@ -230,6 +230,11 @@ class NormRecorder:
         """The memory that a measured step takes for copies of the weights."""
         return sum(meter.copied_bytes for meter in self._meters.values())
 
+    def remove(self) -> None:
+        """Remove the hooks of the modules."""
+        for meter in self._meters.values():
+            meter.remove()
+
     def begin(self, step: int) -> None:
         """Begin the step that is recorded as `step`, counted from 1."""
         self._measuring, self._norms = self._is_due(step), {}

@@ -1,7 +1,7 @@
 """`genui.watch`: the norms by layer of a model that a script trains."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from torch import nn
@@ -71,15 +71,14 @@ class _ModelWatch:
         self._stepped: list[int] = []  # the optimisers of this step
         self._last = 0  # the last optimiser of the step before
         self._count, self._begun = 0, time.perf_counter()
-        self._norms = NormRecorder(
+        norms = NormRecorder(
             {"": model}, every, self._write, run.write_line, activations="activations" in kinds
         )
-        copies = size(self._norms.copied_bytes)
+        self._norms: NormRecorder | None = norms  # None: nothing is measured any more
+        copies = size(norms.copied_bytes)
         run.write_line(f"norms by layer: a measured step copies {copies} of weights")
-        self._handles = [
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
-        ]
+        register_optimizer_step_pre_hook(self._before_step)
+        register_optimizer_step_post_hook(self._after_step)
 
     def _write(self, step: int, norms: dict[str, float]) -> None:
         self._run.add_norms(
@@ -89,37 +88,40 @@ class _ModelWatch:
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if id(optimizer) in self._stepped:
             self._last, self._stepped = self._stepped[-1], []
-        if not self._has_model(optimizer):
+        if self._norms is None or not self._has_model(optimizer):
             return
         if not self._stepped:
-            self._safely(lambda: self._norms.before_update(""))
+            self._safely(lambda norms: norms.before_update(""))
         self._stepped.append(id(optimizer))
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if id(optimizer) == self._last:
             self._safely(self._finish)
 
-    def _finish(self) -> None:
-        self._norms.after_update("")
+    def _finish(self, norms: NormRecorder) -> None:
+        norms.after_update("")
         self._count += 1
         now = time.perf_counter()
-        self._norms.finish(self._count, now - self._begun)
+        norms.finish(self._count, now - self._begun)
         self._begun = time.perf_counter()
         if not self._run.has_norms:
-            self._norms.begin(self._count + 1)
+            norms.begin(self._count + 1)
 
     def _has_model(self, optimizer: Optimizer) -> bool:
         """Whether an optimiser trains parameters of the model."""
         groups = optimizer.param_groups
         return any(id(one) in self._parameters for group in groups for one in group["params"])
 
-    def _safely(self, act: Any) -> None:
-        """Act; remove the hooks if that fails, or the run has ended."""
+    def _safely(self, act: Callable[[NormRecorder], object]) -> None:
+        """Act; measure no more if that fails, or the run has ended. The hooks stay, since torch
+        calls this in a loop over all of them."""
+        if self._norms is None:
+            return
         try:
             if not self._run.ended:
-                act()
+                act(self._norms)
                 return
         except Exception as error:
             _notes.note("norms", f"norms by layer are measured no more: {one_line(error)}")
-        for handle in self._handles:
-            handle.remove()
+        self._norms.remove()
+        self._norms = None
