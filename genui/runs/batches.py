@@ -25,8 +25,8 @@ KEPT = 8
 MOST = 256
 """The most examples of a step; of more, those that were logged last."""
 
-LONGEST = 4000
-"""Characters of an example: with MOST of them a step has at most 2 MB."""
+LONGEST = 2000
+"""Characters of an example, of up to 4 bytes: with MOST of them a step has about 2 MB."""
 
 
 class Example(NamedTuple):
@@ -44,6 +44,7 @@ class BatchRing:
         self._examples: deque[Example] = deque(maxlen=MOST)  # since the last record
         self._steps: deque[tuple[int, list[Example]]] = deque(maxlen=KEPT)  # not written yet
         self._finders: dict[str, SpikeFinder] = {}
+        self._broken: set[str] = set()  # losses that are no number any more
 
     def add(self, contents: Any, losses: Any = None) -> None:
         """Add examples of the step whose record comes next. Raises ValueError if these are neither
@@ -62,8 +63,8 @@ class BatchRing:
         self._examples.extend(starmap(Example, zip(found, numbers, strict=True)))
 
     def end_step(self, record: Mapping[str, Any]) -> None:
-        """The examples so far are of this record; they are frozen if a loss jumps or is no number.
-        Raises GenuiError if they cannot be written then."""
+        """The examples so far are of this record; they are frozen if a loss jumps, or is no number
+        for the first time. Raises GenuiError if they cannot be written then."""
         step = record["step"]
         if self._examples:
             self._steps.append((step, [*self._examples]))
@@ -71,7 +72,12 @@ class BatchRing:
         for name, value in record.items():
             if is_training_loss(name):
                 finder = self._finders.setdefault(name, SpikeFinder())
-                if isinstance(value, str) or finder.add(value) is not None:  # "NaN"
+                if isinstance(value, str):  # "NaN"
+                    is_alert = name not in self._broken
+                    self._broken.add(name)
+                else:
+                    is_alert = finder.add(value) is not None
+                if is_alert:
                     self.freeze()
                     return
 

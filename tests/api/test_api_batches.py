@@ -52,6 +52,12 @@ def test_a_jump_of_the_loss_freezes_them_at_once(
     assert '"batches"' in capsys.readouterr().out
 
 
+def test_a_loss_that_stays_nan_keeps_the_batches_before_it() -> None:
+    with genui.init(project="ring") as run:
+        folder = train(run, [1.0] * 20 + [math.nan] * 20)
+    assert batch_steps(folder.frozen_batches) == list(range(21 - KEPT, 21))
+
+
 def test_an_alert_of_the_script_freezes_them_and_a_note_does_not() -> None:
     run = genui.init(project="ring")
     folder = train(run, [1.0] * 3)
