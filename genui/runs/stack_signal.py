@@ -4,6 +4,7 @@ The process records the signal, itself and its start in a file beside the stack.
 only to a process for which that record is true.
 """
 
+import errno
 import faulthandler
 import os
 import re
@@ -100,8 +101,10 @@ def _usable_signals() -> Sequence[int]:
 
 def _caught(pid: int) -> int:
     """The signals for which a process has a handler, bit n-1 for signal n. Raises OSError."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.partition("SigCgt:")[2].split()[0], 16)
+    match = re.search(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    if match is None:  # as in gVisor
+        raise OSError(errno.ENOSYS, "the system does not tell its signals")
+    return int(match[1], 16)
 
 
 class Seen(NamedTuple):

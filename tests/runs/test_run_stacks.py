@@ -28,7 +28,7 @@ from genui.runs.stack_groups import (
     list_groups,
     parse_stack,
 )
-from genui.runs.stack_signal import Answerer, observe_process, stopped_ranks
+from genui.runs.stack_signal import Answerer, answer_requests, observe_process, stopped_ranks
 from genui.runs.stacks import collect_stacks, explain_standstill
 
 LOADER = "/v/lib/python3.11/site-packages/torch/utils/data/dataloader.py"
@@ -172,6 +172,15 @@ def script(genui_home: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout.readline() == "still\n"
         yield process
         process.kill()
+
+
+def test_a_system_that_tells_no_signals_is_left_alone(
+    genui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run()
+    monkeypatch.setattr(Path, "read_text", lambda path: "Name:\tpython\n")
+    answer_requests(run)()
+    assert not list(run.path.glob("stack-*"))
 
 
 def test_a_script_says_where_it_is_and_goes_on(script: subprocess.Popen[str]) -> None:
