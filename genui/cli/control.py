@@ -75,7 +75,7 @@ _JOB = re.compile(r"\d+(_\d+)?")
 def _named_job(word: str) -> "Job | None":
     """The user's job in Slurm with that number; None for the name of a run. A job that genui has
     submitted is stopped as its run. Raises MisuseError for it, GenuiError if Slurm fails."""
-    if not _JOB.fullmatch(word):
+    if not (_JOB.fullmatch(word) and slurm.has_slurm()):
         return None
     runs = listing.list_runs()
     for run in runs:

@@ -4,7 +4,6 @@ A job of a run of genui is that run; another one is the log that it prints to. W
 machine nothing is asked.
 """
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,7 +32,7 @@ class JobQueue:
 
     def __init__(self, list_runs: Callable[[], list[RunSummary]]) -> None:
         self._list_runs = list_runs
-        self._exists = shutil.which("squeue") is not None
+        self._exists = slurm.has_slurm()
         self._jobs: Sequence[Job] = ()
         self._outputs: dict[str, str] = {}  # the files that jobs print to
         self._asking: threading.Thread | None = None

@@ -9,6 +9,7 @@ newest checkpoint.
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -163,11 +164,10 @@ def describe_end(job: str) -> str:
     """The end of a job, `JobState=TIMEOUT Reason=TimeLimit`, by `scontrol`, which forgets it after
     some minutes, or by `sacct`; "" if neither answers."""
     with suppress(GenuiError):
-        described = call_slurm(["scontrol", "show", "job", "--oneliner", job]).partition("\n")[0]
-        return " ".join(re.findall(r"\b(?:JobState|Reason|ExitCode)=\S+", described))
+        return " ".join(re.findall(r"\b(?:JobState|Reason|ExitCode)=\S+", _describe_job(job)))
     with suppress(GenuiError):
         words = ["sacct", "--noheader", "--allocations", "--format=State%30", f"--jobs={job}"]
-        if states := call_slurm(words).split():
+        if states := call_slurm(words, patience=_PATIENCE).split():
             return f"JobState={states[0]}"
     return ""
 
@@ -213,9 +213,19 @@ def list_jobs() -> list[Job]:
 
 def find_output(job: str) -> str:
     """The file that a job prints to; "" if Slurm does not say. Raises GenuiError."""
-    described = call_slurm(["scontrol", "show", "job", "--oneliner", job], patience=_PATIENCE)
-    match = re.search(r"\bStdOut=(.*?)\s*(?= [A-Z]\w+=|$)", described.partition("\n")[0])
+    match = re.search(r"\bStdOut=(.*?)\s*(?= [A-Z]\w+=|$)", _describe_job(job))
     return "" if match is None or match[1] in _UNKNOWN else match[1]
+
+
+def _describe_job(job: str) -> str:
+    """What Slurm says of a job, in one line. Raises GenuiError."""
+    command = ["scontrol", "show", "job", "--oneliner", job]
+    return call_slurm(command, patience=_PATIENCE).partition("\n")[0]
+
+
+def has_slurm() -> bool:
+    """Whether this machine has the commands of Slurm."""
+    return shutil.which("squeue") is not None
 
 
 def cancel_job(job: str) -> None:

@@ -43,7 +43,7 @@ def test_a_run_that_waits_says_why_and_other_jobs_follow_it(tmp_path: Path) -> N
 
 
 def test_without_slurm_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue.shutil, "which", lambda name: None)
+    monkeypatch.setattr(queue.slurm, "has_slurm", lambda: False)
     monkeypatch.setattr(queue.slurm, "list_jobs", lambda: pytest.fail("Slurm was asked"))
     jobs = JobQueue(list)
     jobs.ask()
