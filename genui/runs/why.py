@@ -7,6 +7,7 @@ kernel's log and Slurm. `find_ending_of` reads the files of other people's runs.
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ def recall_ending(run: RunDir, state: str) -> Ending | None:
     return _recall(run, state, tuple(map(stamp_of, files)))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 14)
 def _recall(run: RunDir, state: str, stamps: object) -> Ending | None:
     with suppress(GenuiError):
         return find_ending(run, read_info(run), read_status(run), state)
@@ -85,7 +86,8 @@ def find_ending(
     if kept is not None and kept.oom_kills:
         outputs.append(Output("cgroup", (f"oom_kill {kept.oom_kills}",)))
     if ask:
-        outputs += _ask(info.slurm.get("job", ""), [status.pid])
+        is_here = status.host == socket.gethostname()
+        outputs += _ask(info.slurm.get("job", ""), [status.pid] if is_here else [])
     ending = _decide(run.path, outputs, code, facts)
     if ending.name == "unknown" and status.error and code != _status_in(status.error):
         return msgspec.structs.replace(ending, name="error", cause=status.error)
@@ -183,8 +185,8 @@ def _read_own(run: RunDir, status: Status, kept: Exit | None) -> list[Output]:
             starts = [at for at, line in enumerate(output.lines) if line.startswith(slurm.START)]
             outputs.append(output._replace(lines=output.lines[starts[-1] + 1 if starts else 0 :]))
     for path in sorted(run.path.glob("metrics-rank*.jsonl"))[:_MOST_FILES]:
-        if (output := _read_output(path, run.path)) is not None:  # when a rank trained last
-            outputs.append(output._replace(lines=()))
+        with suppress(OSError):  # when a rank trained last
+            outputs.append(Output(path.name, (), _rank_in(path.name), path.stat().st_mtime))
     return outputs
 
 
@@ -199,12 +201,16 @@ def _printed_below(folder: Path) -> Iterator[Path]:
 def _read_output(path: Path, folder: Path, begin: int = 0) -> Output | None:
     """The last lines of a file, from the byte `begin` on; None if it is empty or cannot be read."""
     name = str(path.relative_to(folder)) if path != folder else path.name
-    rank = _RANK.search(f"/{name}")
-    lines = _read_tail(path, begin)[-LAST_LINES:]
-    if not lines:
-        return None
-    number = next((int(group) for group in rank.groups() if group), None) if rank else None
-    return Output(name, tuple(lines), number, path.stat().st_mtime)
+    with suppress(OSError):
+        if lines := _read_tail(path, begin)[-LAST_LINES:]:
+            return Output(name, tuple(lines), _rank_in(name), path.stat().st_mtime)
+    return None
+
+
+def _rank_in(name: str) -> int | None:
+    """The rank in the name of a file."""
+    match = _RANK.search(f"/{name}")
+    return None if match is None else int(match[1] or match[2])
 
 
 def _read_tail(path: Path, begin: int = 0) -> list[str]:
