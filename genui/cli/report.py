@@ -172,8 +172,11 @@ class _Page:
             raise GenuiError(f"{run.run.path}: {run.fault}")
         view = _read(run)
         found = alerts.Alerts().look(view.summary, view.series, whole=True)
-        lines = [f"{one.kind}: {one.line}" for one in found if one.kind not in ("crash", "finish")]
-        warnings = "".join(f"<li>{escape(self._name(line))}</li>" for line in lines)
+        warnings = "".join(
+            f"<li>{one.kind}: {self._text(one.line)}</li>"
+            for one in found
+            if one.kind not in ("crash", "finish")
+        )
         parts = [
             self._write_pairs(self._list_facts(view)),
             f"<h2>Alerts</h2><ul>{warnings}</ul>" if warnings else "",

@@ -2,6 +2,7 @@
 
 import argparse
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -80,18 +81,22 @@ def _describe_progress(line: "Progress") -> str:
 
 def _read_lines(command: list[str]) -> "Iterator[Progress | Recomputed]":
     """The lines of the process, which ends with this one. Raises what it failed with."""
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as printed,  # a pipe that nobody reads would stop the process
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=printed
+        ) as process,
+    ):
         assert process.stdout is not None
-        assert process.stderr is not None
         try:
             for line in process.stdout:
                 with suppress(msgspec.DecodeError):
                     yield recomputed.decode_line(line)
-            errors = process.stderr.read().decode(errors="replace").splitlines()
+            process.wait()
         finally:
             process.terminate()
+        printed.seek(0)
+        errors = printed.read().decode(errors="replace").splitlines()
     if process.returncode > 0:
         reason = clean_line(errors[-1].removeprefix("genui: ")) if errors else "it failed"
         raise (MisuseError if process.returncode == 2 else GenuiError)(reason)
