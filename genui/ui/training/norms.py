@@ -53,6 +53,9 @@ class NormsPanel(SidePanel, can_focus=True):
         self._layers: list[str] = []
         self._chosen = 0
         self._shown_key: object = None
+        self._read_key: object = None
+        self._points: dict[str, Points] = {}  # of each layer, of the kind that is shown
+        self._levels: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def compose(self) -> ComposeResult:
         yield Line(classes="norms-scale")
@@ -98,8 +101,12 @@ class NormsPanel(SidePanel, can_focus=True):
         self._shown_key = key
         name = view.summary.info.name if view is not None and len(snapshot.views) > 1 else ""
         set_border(self, title=f"Norms  {snapshot.norm}  {clean_line(name, 40)}".rstrip())
-        layers = {} if view is None else norms_of_kind(view.norms, snapshot.norm)
-        layers = {layer: points for layer, points in layers.items() if len(points[0])}
+        if (key[:2], snapshot.norm) != self._read_key:
+            self._read_key = key[:2], snapshot.norm
+            found = {} if view is None else norms_of_kind(view.norms, snapshot.norm)
+            self._points = {layer: points for layer, points in found.items() if len(points[0])}
+            self._levels.clear()
+        layers = self._points
         self._layers = [*layers]
         self.set_class(not layers, "-none")
         self.write_border()
@@ -115,7 +122,11 @@ class NormsPanel(SidePanel, can_focus=True):
         cursor = self._snapshot.cursor
         room = max(self.size.height - 5, 1)
         start = max(0, min(self._chosen - room // 2, len(layers) - room))
-        rows = {name: relative_levels(layers[name]) for name in self._layers[start : start + room]}
+        shown = self._layers[start : start + room]
+        for name in shown:
+            if name not in self._levels:
+                self._levels[name] = relative_levels(layers[name])
+        rows = {name: self._levels[name] for name in shown}
         span = visible or (float(first), float(max(last, first + 1)))
         self.query_one(HeatMap).show(rows, span, cursor, chosen)
         self.query_one(".norms-scale", Line).show(Content.styled(SCALE, "$text-muted"))
