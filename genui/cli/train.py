@@ -102,9 +102,15 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train icons --nproc 2 --shard          each with half of the weights\n"
         "  torchrun --nproc-per-node 2 -m genui train icons     started by torchrun\n"
         "  genui train --from last --set learning_rate=3e-4     on from a run's weights\n"
+        "  genui train --from last@500 --keep-state --set grad_clip=0.5     a fork of a run\n"
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
     add_recipe(parser, "KEY=VALUE", "change a setting")
+    parser.add_argument(
+        "--keep-state",
+        action="store_true",
+        help="with --from RUN@STEP: keep its step, optimiser and schedule too: a fork of the run",
+    )
     parser.add_argument(
         "--minutes",
         metavar="M",
@@ -139,7 +145,7 @@ class _Training(NamedTuple):
     base: Recipe
     settings: dict[str, str]
     name: str
-    start_from: str
+    start_from: "str | models.Origin"
     where: "Placement"
 
     @property
@@ -174,8 +180,11 @@ def _read_training(args: argparse.Namespace, in_job: bool) -> _Training:
     """
     where = _choose_place(args, in_job)
     settings = _train_settings(args)
-    base = _base(args.recipe, args.start_from, settings)
-    training = _Training(base, settings, args.name, args.start_from, where)
+    origin = args.start_from
+    if args.keep_state:
+        origin = _find_fork(args)
+    base = _base(args.recipe, origin, settings)
+    training = _Training(base, settings, args.name, origin, where)
     launch.check_placement(training.recipe, where)
     refuse_missing(training.recipe)
     if args.minutes is not None:
@@ -183,6 +192,17 @@ def _read_training(args: argparse.Namespace, in_job: bool) -> _Training:
     if args.foreground and where.slurm is not None and not args.dry_run:
         raise MisuseError("--foreground: Slurm starts the training elsewhere: leave it out")
     return training
+
+
+def _find_fork(args: argparse.Namespace) -> "models.Origin":
+    """The state that --keep-state continues from. Raises MisuseError."""
+    if not args.start_from:
+        raise MisuseError("--keep-state: say whose with --from RUN@STEP")
+    if args.recipe is not None:
+        raise MisuseError("--keep-state: a fork has the recipe of its run: leave RECIPE out")
+    if args.minutes is not None:
+        raise MisuseError("--keep-state: a fork keeps the schedule of its run: leave out --minutes")
+    return models.find_fork(args.start_from)
 
 
 def _choose_place(args: argparse.Namespace, in_job: bool) -> "Placement":
@@ -224,7 +244,10 @@ def _check_budget(minutes: float, settings: Mapping[str, str], where: "Placement
 def _plans(training: _Training, minutes: float | None) -> Iterator["Plan"]:
     """Plans of the training, or of the best use of a budget, better each time."""
     if minutes is None:
-        return estimate.estimate(training.recipe)
+        recipe = training.recipe
+        if isinstance(training.start_from, models.Origin):  # a fork has the rest to do
+            recipe = replace(recipe, steps=recipe.steps - training.start_from.step)
+        return estimate.estimate(recipe)
     keep_size = bool(training.start_from)
     return estimate.fit_budget(training.base, training.settings, minutes, keep_size)
 
@@ -270,7 +293,7 @@ def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
     return plan.settings
 
 
-def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe:
+def _base(name: str | None, start_from: "str | models.Origin", settings: dict[str, str]) -> Recipe:
     """The recipe before --set: the named one, or the recipe of the model to start from.
 
     Raises MisuseError if there is neither, or its settings do not fit the weights.
@@ -281,7 +304,7 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
                 "train: RECIPE is missing; see genui train --help (--from MODEL takes the model's)"
             )
         return find_recipe(name)
-    origin = models.find_origin(start_from)
+    origin = models.find_origin(start_from) if isinstance(start_from, str) else start_from
     base = origin.recipe if name is None else find_recipe(name)
     models.check_fits(override(base, settings), origin)
     output.note(f"from: {origin.describe()}")

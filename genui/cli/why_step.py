@@ -108,7 +108,7 @@ def _as_json(found: "Recomputed") -> dict[str, object]:
     fields.pop("type", None)
     for fields_of, example in zip(fields["examples"], found.examples, strict=True):
         fields_of["likely_cause"] = example.cause
-    return fields | {"agreement": found.agreement}
+    return fields | {"agreement": found.agreement, "remedy": found.remedy}
 
 
 def _print(found: "Recomputed") -> None:
@@ -129,6 +129,8 @@ def _print(found: "Recomputed") -> None:
     output.print_line()
     for example in found.causes:
         output.print_line(f"likely cause: {clean_line(example.source)}: {example.cause}")
+    if found.remedy:
+        output.print_line(found.remedy)
     if not found.causes:
         output.print_line(
             f"no likely cause: no example is more than {recomputed.LIMIT:g} robust deviations "

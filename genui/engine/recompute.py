@@ -129,6 +129,7 @@ def recompute(run: RunDir, step: int, weights_alone: bool = False) -> Recomputed
         logged=_read_logged(run, step),
         examples=examples,
         norms=norms,
+        skip=getattr(recipe, "skip", ""),
         notes=_notes(task, info, described),
     )
 

@@ -21,6 +21,15 @@ MuonEvery = Annotated[
     about("every how many steps Muon changes the matrices, so many times as far"),
 ]
 
+Skip = Annotated[
+    str,
+    Meta(pattern=r"\A(\d{1,15}(-\d{1,15})?(,\d{1,15}(-\d{1,15})?)*)?\Z"),
+    about(
+        "places in the training data that no step reads, as `genui why RUN --step N` names them: "
+        "17,204 or 512-768; a step draws other examples instead"
+    ),
+]
+
 # Augmentation of training images.
 Shift = Annotated[float, Meta(ge=0, le=16), about("most pixels to shift a training image by")]
 Zoom = Annotated[Fraction, about("largest share to enlarge or reduce a training image by")]

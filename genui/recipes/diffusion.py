@@ -16,6 +16,7 @@ from genui.recipes.base import (
     Recipe,
     Share,
     Shift,
+    Skip,
     Strength,
     Zoom,
 )
@@ -100,6 +101,7 @@ class DiffusionRecipe(EDMRecipe):
     zoom: Zoom = 0.0
     flip: Flip = False
     one_word: OneWord = 0.0
+    skip: Skip = ""
 
     # direct discriminative optimisation against images that a model generated (`genui generate
     # MODEL -n 6000 --out FOLDER`); it is best to start from that model

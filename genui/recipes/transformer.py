@@ -9,7 +9,7 @@ from msgspec import Meta
 from genui.base.errors import MisuseError
 from genui.base.numbers import parameters
 from genui.base.schema import about
-from genui.recipes.base import Count, Fraction, Pace, Positive, Rate, Recipe, Share, Size
+from genui.recipes.base import Count, Fraction, Pace, Positive, Rate, Recipe, Share, Size, Skip
 
 # Settings of all networks of tokens.
 Layers = Annotated[int, Meta(ge=1, le=96), about("blocks of the network")]
@@ -91,6 +91,7 @@ class TextRecipe(Recipe):
             "to see what is remembered; 0: none"
         ),
     ] = 0
+    skip: Skip = ""
     sample_prompt: Annotated[str, about("prompt of a sample during training")] = "\n"
     sample_tokens: SampleTokens = 300
 

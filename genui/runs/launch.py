@@ -29,6 +29,7 @@ from genui.runs.layout import (
     RunInfo,
     RunLock,
     create_run,
+    fork_step,
     format_origin,
     last_status,
     read_info,
@@ -64,9 +65,9 @@ def create(
     """Make the folder of a new run; nothing is started.
 
     `start_from` names the model whose weights it starts from: RUN, RUN@STEP, a shipped model or
-    a file. `sweep` is RunInfo.sweep, for a trial. Raises MisuseError, before anything is written,
-    for a bad name, override, model or number of processes, or settings that do not fit the weights;
-    GenuiError if it cannot be written.
+    a file, or is what `models.find_fork` found. `sweep` is RunInfo.sweep, for a trial. Raises
+    MisuseError, before anything is written, for a bad name, override, model or number of processes,
+    or settings that do not fit the weights; GenuiError if it cannot be written.
     """
     changed = override(recipe, overrides)
     check_placement(changed, where)
@@ -158,6 +159,8 @@ def retry(run: RunDir) -> RunDir:
     if info.kind == "script":
         raise GenuiError(f"run {run.id} belongs to a script: start the script again")
     recipe, origin = recipe_from_dict(info.recipe), format_origin(info.start_from)
+    if fork_step(info.start_from):
+        origin = models.find_fork(origin)
     name = summarise(run).info.name
     return launch(recipe, info.overrides, name, origin, placement_of(info))
 

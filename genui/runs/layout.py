@@ -150,7 +150,9 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     metrics: tuple[MetricDefinition, ...] = ()  # what the script defined about its metrics
     controls: tuple[str, ...] = ("stop",)  # the commands that the script takes
     scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, if known
-    start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
+    # ref, run, step, path, fingerprint of the first weights; of a fork also their "age", the steps
+    # that they were trained for before its run.
+    start_from: dict[str, Any] = {}
     # Of a trial of a sweep: name, trial, setting, metric, goal; and the step it was "pruned" at.
     sweep: dict[str, Any] = {}
 
@@ -160,6 +162,11 @@ def format_origin(start_from: Mapping[str, Any]) -> str:
     if start_from.get("run"):
         return f"{start_from['run']}@{start_from.get('step', 0)}"
     return str(start_from.get("ref", ""))
+
+
+def fork_step(start_from: Mapping[str, Any]) -> int:
+    """The step from whose state a fork continues its run; 0 if the run is no fork."""
+    return int(start_from["step"]) if "age" in start_from else 0
 
 
 class Status(Struct, frozen=True, kw_only=True, rename=_STATUS_KEYS):

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,15 @@ from msgspec import Meta, Struct
 from genui.base import numbers
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_read, cannot_use, cannot_write, read_json, sanitize, show
+from genui.base.files import (
+    cannot_read,
+    cannot_use,
+    cannot_write,
+    read_json,
+    sanitize,
+    show,
+    writing,
+)
 from genui.base.late import late_imports
 from genui.hub.catalogue import CATALOGUE
 from genui.hub.find import FRESH_FOR, LocalModel, find_local, list_recent
@@ -37,8 +45,8 @@ from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol import kinds
 from genui.protocol.kinds import KINDS, Kind, first_models, list_families, list_media
-from genui.runs import facts
-from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
+from genui.runs import control, facts
+from genui.runs.layout import RunDir, checkpoint_steps, read_info, state_steps, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
 with late_imports():  # with the first header, so that the app paints sooner
@@ -635,6 +643,9 @@ class Origin:
     state: Path | None  # with the raw weights, if a run still has them
     run: str  # the id of the run it is a checkpoint of, or ""
     is_base: bool = False  # whether others made it; the recipe then names it
+    keeps_state: bool = (
+        False  # whether step, optimiser and schedule continue too: a fork of the run
+    )
 
     def describe(self) -> str:
         """Its name in a message: "run plays-… at step 400", or as the user named it."""
@@ -671,6 +682,21 @@ def find_origin(ref: str) -> Origin:
     )
 
 
+def find_fork(ref: str) -> Origin:
+    """The state that a fork of a run continues from: RUN@STEP, or RUN for its newest one.
+
+    Raises MisuseError if there is no such run, or with the steps whose states it keeps.
+    """
+    name, _, step = ref.partition("@")
+    run = find_run(name)
+    kept = [str(each) for each in state_steps(run)]
+    if not kept or (step and step not in kept):
+        what = f"state of step {sanitize(step, 20)}" if step else "state"
+        steps = f"only those of {', '.join(kept)}" if kept else "none"
+        raise MisuseError(f"--keep-state: run {run.id} keeps no {what}: it has {steps}")
+    return replace(find_origin(f"{run.id}@{step or kept[-1]}"), keeps_state=True)
+
+
 def _fine_tuning(model: ModelInfo) -> "recipes.Recipe":
     """The recipe that trains on from somebody else's model. Raises MisuseError if none does."""
     own = KINDS[model.family, model.medium].recipes
@@ -691,6 +717,11 @@ def check_fits(recipe: "recipes.Recipe", origin: Origin) -> None:
         raise MisuseError(
             f"{origin.describe()} is of the family {origin.recipe.family} and recipe {recipe.name} "
             f"of {recipe.family}: leave RECIPE out, or start from another model"
+        )
+    if origin.keeps_state and recipe.steps <= origin.step:
+        raise MisuseError(
+            f"{origin.describe()} has done {origin.step} of {recipe.steps} steps: give more, "
+            f"--steps {2 * origin.step}"
         )
     if origin.is_base:
         return
@@ -722,7 +753,11 @@ def install_weights(run: RunDir, origin: Origin) -> None:
     Raises GenuiError if they are missing or cannot be written.
     """
     weights, _ = start_files(run)
-    link_weights(run, origin)
+    if origin.keeps_state:
+        weights = run.checkpoint(origin.step)
+        _install_state(run, origin)
+    else:
+        link_weights(run, origin)
     if origin.is_base:
         digest = str(getattr(origin.recipe, "base_fingerprint", ""))
     else:
@@ -737,7 +772,27 @@ def install_weights(run: RunDir, origin: Origin) -> None:
         "path": str(origin.weights),
         "fingerprint": digest,
     }
-    write_info(run, msgspec.structs.replace(read_info(run), start_from=start_from))
+    info = read_info(run)
+    if origin.keeps_state:
+        parent = read_info(RunDir(origin.weights.parent.parent))
+        before = parent.start_from
+        start_from["age"] = before.get("age", before.get("step", 0))
+        if not info.overrides.keys() & {"device", "precision", "threads"}:
+            info = msgspec.structs.replace(info, machine=parent.machine)  # the same bits
+    write_info(run, msgspec.structs.replace(info, start_from=start_from))
+
+
+def _install_state(run: RunDir, origin: Origin) -> None:
+    """Puts the state into the folder of a fork as its first checkpoint, with the changes of the
+    number of steps before it. Raises GenuiError if it is missing or cannot be written."""
+    assert origin.state is not None
+    with writing(run.checkpoints):
+        run.checkpoints.mkdir(exist_ok=True)
+    _link(origin.state, run.checkpoint_state(origin.step))
+    _link(origin.weights, run.checkpoint(origin.step))
+    for event in control.read_events(RunDir(origin.weights.parent.parent)):
+        if event.event == control.PLANNED and event.step <= origin.step:
+            control.record(run, event.step, event.event, event.text)
 
 
 def link_weights(run: RunDir, origin: Origin) -> None:

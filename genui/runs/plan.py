@@ -31,7 +31,7 @@ MAX_AGE = 7 * 24 * 3600.0
 _IRRELEVANT_TO_SPEED = frozenset(
     {"name", "summary", "steps", "until", "minutes", "seed", "warmup", "decay_from", "ema"}
     | {"learning_rate", "muon_rate", "beta1", "beta2", "weight_decay", "grad_clip", "dropout"}
-    | {"ngram_dropout", "sample_prompt", *LOGGING_FIELDS}
+    | {"ngram_dropout", "sample_prompt", "skip", *LOGGING_FIELDS}
 )
 """Settings that hardly change how long a step takes."""
 

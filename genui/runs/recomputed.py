@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count
-from genui.runs.layout import RunDir, RunInfo, last_status, read_info, state_steps
+from genui.runs.layout import RunDir, RunInfo, fork_step, last_status, read_info, state_steps
 from genui.runs.models import start_files
 
 Floats = NDArray[np.float64]
@@ -117,6 +117,7 @@ class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
     metrics: Mapping[str, Number] = {}  # losses and gradient norms
     logged: Mapping[str, Number] = {}  # those that the run logged at this step
     examples: tuple[Example, ...] = ()  # the most unusual first
+    skip: str = ""  # the recipe's
     norms: Mapping[int, Mapping[str, float]] = {}
     """Of the last steps the norms of gradients, updates, weights and activations by layer, named as
     in `genui.runs.norms`."""
@@ -125,6 +126,18 @@ class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
     @property
     def causes(self) -> tuple[Example, ...]:
         return tuple(each for each in self.examples if each.cause)
+
+    @property
+    def remedy(self) -> str:
+        """How to train on from the state before without the likely causes; "" if there are none, or
+        their places are not known."""
+        places = [each.place for each in self.causes if each.place]
+        if not places:
+            return ""
+        skip = f"--set skip={','.join([*filter(None, [self.skip]), *places])}"
+        if not self.began:
+            return f"without them: train again with {skip}"
+        return f"without them: genui train --from {self.run}@{self.began} --keep-state {skip}"
 
     @property
     def difference(self) -> float:
@@ -181,8 +194,9 @@ def plan_replay(run: RunDir, step: int) -> Replay:
             f"run {run.id} belongs to a script: genui cannot compute its steps again; "
             "run.log_batch keeps its newest batches"
         )
-    if not 1 <= step <= status.step:
-        raise MisuseError(f"--step {step}: run {run.id} has done steps 1 to {status.step}")
+    first = fork_step(info.start_from) + 1
+    if not first <= step <= status.step:
+        raise MisuseError(f"--step {step}: run {run.id} has done steps {first} to {status.step}")
     kept = [each for each in state_steps(run) if each < step]
     if not kept and not _has_start(run, info):
         raise GenuiError(

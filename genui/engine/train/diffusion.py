@@ -23,7 +23,7 @@ from genui.engine.models.denoisers import EDMDenoiser, build_image_denoiser
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.diffusion import IMAGES, DiffusionGenerator, DiffusionParts
 from genui.engine.sample.media import to_rgb
-from genui.engine.train.batches import augment
+from genui.engine.train.batches import IndexSkip, augment
 from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.task import WHOLE, PerStep, Player, Sample, Share, png
 from genui.formats import image
@@ -439,6 +439,7 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         self._images = load_images(recipe.dataset, recipe.data, True, preparation)
         corpus = image_corpus(recipe, recipe.caption_words, self._images, extra)
         super().__init__(recipe, device, corpus, IMAGES)
+        self._skip = IndexSkip(recipe.skip, self._images.train)
         if recipe.border and recipe.data:
             self.notes += (
                 f"the outer {recipe.border} pixels of every image are left black; "
@@ -455,9 +456,9 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         return (Player("", self.model, self.loss, metrics),)
 
     def _training_batch(self, rng: np.random.Generator) -> Batch:
-        indices = rng.choice(self._images.train, self._recipe.batch)
-        batch = self._examples(self._images, indices, rng)
-        shortened = self._shorten(batch.captions, indices, rng)
+        drawn = rng.choice(self._images.train, self._recipe.batch)
+        batch = self._examples(self._images, self._skip.replace(drawn, rng), rng)
+        shortened = self._shorten(batch.captions, drawn, rng)
         return replace(batch, captions=shortened, whole_captions=batch.captions)
 
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
@@ -477,7 +478,8 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
     def _shorten(
         self, captions: list[str], indices: np.ndarray, rng: np.random.Generator
     ) -> list[str]:
-        """Replace the name in some of these images' captions by one of its words."""
+        """Replace the name in some of these images' captions by one of its words; an image that
+        stands in for one that is left out keeps its name."""
         if not self._recipe.one_word:
             return captions
         names = [self._images.captions[i] for i in indices]
@@ -501,9 +503,9 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
             drawn = self._examples(images, rng.choice(images.train, self._recipe.batch), rng)
             more = more._replace(generated=(self._clean(drawn), self._drop_captions(drawn, rng)))
         if self._recipe.canvas_batch:
-            indices = rng.choice(self._images.train, self._recipe.canvas_batch)
-            names, canvas = self._images.canvas_batch(indices)
-            more = more._replace(captions=self._shorten(names, indices, rng), canvas=canvas)
+            drawn = rng.choice(self._images.train, self._recipe.canvas_batch)
+            names, canvas = self._images.canvas_batch(self._skip.replace(drawn, rng))
+            more = more._replace(captions=self._shorten(names, drawn, rng), canvas=canvas)
         return more
 
     def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:

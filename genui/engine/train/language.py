@@ -40,6 +40,7 @@ from genui.engine.kinds import build_network
 from genui.engine.metrics.exposure import exposure, rank_canaries
 from genui.engine.models.language_model import LanguageModel, TokenNetwork
 from genui.engine.sample.text import TextGenerator
+from genui.engine.train.batches import WindowSkip
 from genui.engine.train.schedule import Schedule
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share
 from genui.protocol import TextSettings
@@ -251,6 +252,7 @@ class TextTask:
             "licence": data.licence,
         }
         self.schedule = Schedule(recipe)
+        self._skip = WindowSkip(recipe.skip, len(self._train), recipe.context)
         self._batch = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
         self.model = build_network(recipe, tokenizer.size).to(device)
@@ -272,7 +274,7 @@ class TextTask:
             Example(
                 row=number,
                 source=self._source(start),
-                place=f"{start}-{start + len(row)}",
+                place=f"{start}-{start + len(row) - 1}",
                 text=self._tokenizer.decode(row.tolist()),
             )
             for number, (row, start) in enumerate(zip(rows, starts.tolist(), strict=True))
@@ -309,7 +311,9 @@ class TextTask:
         begins = ((self.schedule.step_at(stage.first), stage) for stage in reversed(recipe.stages))
         begin, (first, context, count) = next(each for each in begins if each[0] <= step)
         seed = (recipe.seed, first) if first else (recipe.seed,)
-        return windows(step - begin, count, len(self._train), context, *seed), context
+        starts = windows(step - begin, count, len(self._train), context, *seed)
+        rng = np.random.default_rng((recipe.seed, step))
+        return self._skip.replace(starts, context, rng), context
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
         """The windows of a step, int64 [B, context + 1], and the weights of their targets,

@@ -48,7 +48,7 @@ from genui.runs.alerts import Divergence
 from genui.runs.energy import EnergyMeter
 from genui.runs.facts import at_step
 from genui.runs.launch import check_processes
-from genui.runs.layout import RunDir, last_status
+from genui.runs.layout import RunDir, fork_step, last_status
 from genui.runs.norms import append_norms, rewind_norms
 from genui.runs.plan import has_time_for
 from genui.runs.ranks import QuietWriter, RankFile
@@ -69,7 +69,7 @@ class Trainer:
 
     `start_from` is the field of run.json. If the run starts from weights that were trained for
     `step` steps, the EMA continues with the decay of that step; for new weights it starts with a
-    low one.
+    low one. The first checkpoint of a fork is the one it continues from.
     """
 
     def __init__(
@@ -110,7 +110,8 @@ class Trainer:
         decay = recipe.ema if shard or world.rank == 0 else 0.0
         self._ema = EMA(task.model, decay, self._weights.average)
         self._start_from = start_from
-        self._age = int(start_from.get("step", 0))  # steps that the start weights were trained for
+        # Steps that the start weights were trained for.
+        self._age = int(start_from.get("age", start_from.get("step", 0)))
         self._step = 0  # steps done
         self._saved = -1  # step of the newest checkpoint
         self._signalled = 0  # the signal that asked this process to stop
@@ -129,6 +130,8 @@ class Trainer:
         self._own_loss = math.nan  # of this rank's part of the last batch
         self._spikes, self._divergence = SpikeFinder(), Divergence()
         self._alerts: list[int] = []  # the steps at which they began: the states before are kept
+        if fork := fork_step(start_from):
+            self._alerts.append(fork + 1)
         self._norms = self._record_norms() if isinstance(writer, RunWriter) else None
 
     def _record_norms(self) -> NormRecorder | None:
@@ -211,11 +214,17 @@ class Trainer:
         if self._world.rank == 0:
             remove_partial_files(self._run.checkpoints)  # of a trainer that was killed
         step = self._world.broadcast(lambda: checkpoint.newest_whole(self._run))
-        if step is None and self._world.broadcast(lambda: _has_records(self._run)):
+        has_records = self._world.broadcast(lambda: _has_records(self._run))
+        if step is None and has_records:
             self._rewind(0)  # it was killed before its first checkpoint
             self._writer.write_line("started again: there was no checkpoint")
             self._mark(control.RESUMED, "started again without a checkpoint")
-        if step is not None:
+        if step is not None and step == fork_step(self._start_from) and not has_records:
+            self._load_state(step)
+            text = f"continues from the state of {self._start_from['run']} at step {step:,}"
+            self._writer.write_line(text)
+            self._mark("started", text)
+        elif step is not None:
             self._load_state(step)
             self._rewind(step)
             self._look_back()
@@ -246,13 +255,16 @@ class Trainer:
         self._optimizers.learning_rate = value
 
     def _load_state(self, step: int) -> None:
-        averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
+        averaged, raw, optimizers, described = checkpoint.load_state(self._run, step)
         path = self._run.checkpoint_state(step)
         self._load(path, averaged, raw)
         try:
             self._optimizers.load(optimizers)
         except (KeyError, ValueError) as error:
             raise _misfit(path, error) from None
+        rate = self._recipe.learning_rate
+        if described["recipe"].get("learning_rate") != rate:  # of the run that this one forks
+            self._optimizers.learning_rate = rate
         self._step = self._saved = step
 
     def _load_start(self, start: tuple[dict[str, Tensor], dict[str, Tensor]]) -> None:

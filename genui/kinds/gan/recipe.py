@@ -15,6 +15,7 @@ from genui.recipes.base import (
     Rate,
     Recipe,
     Share,
+    Skip,
     Strength,
 )
 
@@ -52,6 +53,7 @@ class GanRecipe(Recipe):
         float, Meta(ge=0, le=1e6), about("γ of the gradient penalties R₁ and R₂")
     ] = 1.0
     penalty_batch: Annotated[Positive, about("pairs of images to compute the penalties on")] = 16
+    skip: Skip = ""
     sample_captions: Annotated[
         tuple[str, ...], about("captions of the samples during training")
     ] = ()

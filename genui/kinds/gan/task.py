@@ -13,6 +13,7 @@ from genui.engine.data.images import Batch
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.sample.media import to_rgb
+from genui.engine.train.batches import IndexSkip
 from genui.engine.train.diffusion import CaptionedTask, image_corpus
 from genui.engine.train.task import WHOLE, PerStep, Player, Sample, Share, png
 from genui.formats.image import sheet
@@ -85,6 +86,7 @@ class GanTask(CaptionedTask[GanRecipe]):
         self._images = load_images(recipe.dataset, recipe.data, True, preparation)
         corpus = image_corpus(recipe, recipe.caption_words, self._images, extra)
         super().__init__(recipe, device, corpus)
+        self._skip = IndexSkip(recipe.skip, self._images.train)
         self._real = PerStep(self._draw)
         self._metrics: dict[str, float] = {}
         torch.manual_seed(recipe.seed)
@@ -178,14 +180,17 @@ class GanTask(CaptionedTask[GanRecipe]):
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor]:
         """The images and token ids of a step, the same for both players."""
+        return self._tensors(self._draw_images(step)[1])
+
+    def _draw_images(self, step: int) -> tuple[NDArray[np.int64], Batch]:
+        """The indices of a step's images, and the images in random colours."""
         rng = np.random.default_rng((self._recipe.seed, step))
-        indices = rng.choice(self._images.train, self._recipe.batch)
-        return self._tensors(self._images.batch(indices, rng))
+        drawn = rng.choice(self._images.train, self._recipe.batch)
+        indices = self._skip.replace(drawn, rng)
+        return indices, self._images.batch(indices, rng)
 
     def examples(self, step: int) -> list[Example]:
-        rng = np.random.default_rng((self._recipe.seed, step))
-        indices = rng.choice(self._images.train, self._recipe.batch)
-        captions = self._images.batch(indices, rng).captions
+        indices, batch = self._draw_images(step)
         pictures = to_rgb(self._real(step)[0])
         return [
             Example(
@@ -196,7 +201,7 @@ class GanTask(CaptionedTask[GanRecipe]):
                 image=png(picture),
             )
             for row, (index, caption, picture) in enumerate(
-                zip(indices.tolist(), captions, pictures, strict=True)
+                zip(indices.tolist(), batch.captions, pictures, strict=True)
             )
         ]
 

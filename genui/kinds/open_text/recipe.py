@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from genui.base.errors import MisuseError
 from genui.base.schema import about
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Skip, Strength
 
 TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
 """The linear layers of a block that may have adapters."""
@@ -35,6 +35,7 @@ class FineTuneRecipe(Recipe):
     context: Annotated[
         int, Meta(ge=8, le=131_072), about("longest example, in tokens; the rest is cut off")
     ] = 512
+    skip: Skip = ""
 
     steps: Annotated[Positive, about("training steps")] = 100
     batch: Annotated[Positive, about("examples per step")] = 4

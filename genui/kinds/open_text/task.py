@@ -20,7 +20,7 @@ from genui.engine.metrics.copying import TracedText, index_texts
 from genui.engine.models.language_model import TokenNetwork, nats_in_pieces
 from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
 from genui.engine.sample.text import TextGenerator
-from genui.engine.train.batches import examples_of
+from genui.engine.train.batches import IndexSkip, examples_of
 from genui.engine.train.task import WHOLE, Sample, Share
 from genui.kinds.open_text.adapter import write_folder
 from genui.kinds.open_text.data import (
@@ -257,6 +257,7 @@ class FineTuneTask:
                 f"{rows.name}: no answer begins within context={context} tokens; "
                 f"give a larger one: --set context={2 * context}"
             )
+        self._skip = IndexSkip(recipe.skip, np.arange(len(self.train)))
         self._prompts = self._sample_prompts(rows.held)
         torch.manual_seed(recipe.seed)
         self.model: Any = network.requires_grad_(True) if full else adapt(network, recipe)
@@ -307,16 +308,21 @@ class FineTuneTask:
         room = self._encoder.context - 1
         return [(text, ids[-room:]) for text, ids in prompts]
 
-    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+    def _indices(self, step: int) -> NDArray[np.int64]:
+        """The indices of a step's examples, [B]."""
         recipe = self._recipe
-        indices = examples_of(step, recipe.batch, len(self.train), recipe.seed)
+        drawn = examples_of(step, recipe.batch, len(self.train), recipe.seed)
+        return self._skip.replace(drawn, np.random.default_rng((recipe.seed, step)))
+
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        indices = self._indices(step)
         examples = [self.train[i] for i in indices]
         learned = sum(int((each.targets != IGNORED).sum()) for each in examples)
         tokens, targets = to_tensors(examples[share.rows(len(examples))], self._device)
         return total_nats(self.model, tokens, targets) / learned
 
     def examples(self, step: int) -> list[recomputed.Example]:
-        indices = examples_of(step, self._recipe.batch, len(self.train), self._recipe.seed)
+        indices = self._indices(step)
         return [
             recomputed.Example(
                 row=row,
@@ -329,7 +335,7 @@ class FineTuneTask:
 
     def measure_examples(self, step: int) -> dict[str, NDArray[np.float64]]:
         """The mean loss of each example's learned tokens."""
-        indices = examples_of(step, self._recipe.batch, len(self.train), self._recipe.seed)
+        indices = self._indices(step)
         losses = []
         for index in indices:
             tokens, targets = to_tensors([self.train[index]], self._device)

@@ -161,6 +161,7 @@ class WhyScreen(Window[None]):
         lines = [" · ".join([*metrics, found.agreement]), *found.notes]
         if found.causes:
             lines += [f"likely cause: {each.source}: {each.cause}" for each in found.causes[:3]]
+            lines += [found.remedy] if found.remedy else []
         elif found.examples:
             lines.append("No example is a likely cause: none is far from those of other batches.")
         self._say("\n".join(lines))
