@@ -12,7 +12,7 @@ from genui.base.numbers import size
 from genui.base.text import clean_line
 from genui.runs import labels
 from genui.runs.labels import Labels
-from genui.runs.layout import RunDir, RunInfo, format_origin
+from genui.runs.layout import RunDir, RunInfo, fork_step, format_origin
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
 from genui.ui.lifecycle import is_usable
@@ -149,12 +149,13 @@ def train_command(info: RunInfo) -> str:
     """`genui train …` that trains a run with the same recipe, settings, name and first weights."""
     name = str(info.recipe["name"])
     words = ["genui", "train"]
-    if not info.recipe.get("base"):  # else the model that it starts from has the recipe
+    is_fork = fork_step(info.start_from) > 0
+    if not (info.recipe.get("base") or is_fork):  # else what it starts from has the recipe
         words.append(command.quote(name))
     for key, value in info.overrides.items():
         words += ["--set", command.quote(f"{key}={value}")]
     if origin := format_origin(info.start_from):
-        words += ["--from", command.quote(origin)]
+        words += ["--from", command.quote(origin), *(["--keep-state"] if is_fork else [])]
     if info.name != name:
         words += ["--name", command.quote(info.name)]
     return " ".join(words)

@@ -51,6 +51,7 @@ def test_a_table_names_the_likely_cause(run: RunDir, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr()
     assert "equal to the bit" in printed.out
     assert "likely cause: plays.txt, line 12: far harder than others (+21" in printed.out
+    assert "genui train --from plays@4 --keep-state --set skip=90-123" in printed.out
     assert "\x1b" not in printed.out
     assert printed.out.index("line 12") < printed.out.index("line 3")
     assert "computing 7 steps again, from step 0: about 12 minutes" in printed.err

@@ -29,12 +29,14 @@ FOUND = Recomputed(
     replayed=40,
     seconds=1.5,
     metrics={"loss": 1.6138},
+    skip="3",
     norms={1240: {"gradients/head": 0.5}},
     logged={"loss": 1.6138},
     examples=(
         Example(
             row=2,
             source="icons 17",
+            place="17",
             text="blue \x1b[31mfish",
             image=red_png(),
             measures={"loss": 4.5, "sigma": 0.5},
@@ -77,6 +79,7 @@ async def test_the_step_at_the_cursor_shows_its_examples_and_one_alone(
         screen = seen(pilot)
         assert asked == [(1240, False)]
         assert "likely cause: icons 17: far harder than others at its σ" in screen
+        assert "genui train --from plays@1200 --keep-state --set skip=3,17" in screen
         assert "red heart" in screen
         assert screen.index("icons 17 ·") < screen.index("icons 3 ·")
         await pilot.press("enter")  # the example alone
