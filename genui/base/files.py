@@ -158,12 +158,19 @@ def drop_torn_line(path: Path) -> None:
 
 def last_record(path: Path) -> dict[str, Any]:
     """The last JSON object in a file with one a line; empty if there is none near its end."""
-    with suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 2 * SMALL))
-        for line in reversed(file.read().splitlines()):
+    with suppress(OSError):
+        for line in reversed(read_end(path, 2 * SMALL).splitlines()):
             with suppress(msgspec.DecodeError, RecursionError):
                 return msgspec.json.decode(line, type=dict[str, Any])
     return {}
+
+
+def read_end(path: Path, octets: int, begin: int = 0) -> bytes:
+    """The last bytes of a file, at most so many, and none before `begin`. Raises OSError."""
+    with open_unblocked(path) as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - octets, begin if begin <= end else 0))
+        return file.read(octets) or b""
 
 
 def append_whole(fd: int, data: bytes) -> None:

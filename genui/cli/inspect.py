@@ -356,10 +356,8 @@ def summary_dict(summary: "RunSummary") -> dict[str, Any]:
     points = {name: series.points for name, series in tail.series.items()}
     system: dict[str, float] = {}
     if summary.native:
-        system_tail = native.MetricsTail(summary.run.system)
-        while system_tail.read():
-            pass
-        system = {name: float(s.values[-1]) for name, s in system_tail.series.items()}
+        measured = native.read_records(summary.run.system)
+        system = {name: float(series.values[-1]) for name, series in measured.items()}
     return {
         "log": title(summary),
         "format": summary.format,
@@ -417,10 +415,8 @@ def show_summary(summary: "RunSummary") -> None:
 def norms_dict(summary: "RunSummary", kind: "run_norms.NormKind") -> dict[str, Any]:
     """The norms of each layer of a run, and the layer that moved first. Raises GenuiError if it has
     none, or the file cannot be read."""
-    tail = native.MetricsTail(summary.run.norms)
-    while tail.read():
-        pass
-    points = {name: series.points for name, series in tail.series.items()}
+    measured = native.read_records(summary.run.norms)
+    points = {name: series.points for name, series in measured.items()}
     layers = run_norms.norms_of_kind(points, kind)
     if not any(len(steps) for steps, _, _ in layers.values()):
         raise GenuiError(f"{title(summary)} has no norms of {kind}: {run_norms.NOT_MEASURED}")

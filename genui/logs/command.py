@@ -21,6 +21,7 @@ from genui.logs.printed import CHUNK, Recorder, choice_key, record_input
 from genui.logs.printed_choice import recall
 from genui.runs import control
 from genui.runs.api import Run, plain_data
+from genui.runs.endings import signal_name
 from genui.runs.layout import RunDir, create_script_run, read_info
 
 SIGNALS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -79,11 +80,7 @@ def record(folder: RunDir, command: Sequence[str], echo: int | None = None) -> i
 
 
 def _describe(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    with suppress(ValueError):
-        return f"killed by {signal.Signals(-code).name}"
-    return f"killed by signal {-code}"
+    return f"exit code {code}" if code >= 0 else f"killed by {signal_name(-code)}"
 
 
 def _read(recorder: Recorder, process: "subprocess.Popen[bytes]") -> None:

@@ -347,7 +347,12 @@ def training_minutes(info: ModelInfo) -> float | None:
 
 def read_series(run: RunDir) -> Mapping[str, Series]:
     """All metrics of a run. Raises GenuiError if the file cannot be read."""
-    tail = MetricsTail(run.metrics)
+    return read_records(run.metrics)
+
+
+def read_records(path: Path) -> Mapping[str, Series]:
+    """All of a file with records as in metrics.jsonl. Raises GenuiError if it cannot be read."""
+    tail = MetricsTail(path)
     while tail.read():
         pass
     return tail.series

@@ -531,9 +531,9 @@ class Run:
         known = control.ALERTS.get(_text(level).lower(), control.ALERTS["info"])
         line = clean_line(": ".join(filter(None, (name, _text(text)))), _LONGEST_ALERT)
         control.record(writer.run, self._newest, known, line)
-        if self._batches is not None and known != control.ALERTS["info"]:
+        if (ring := self._batches) is not None and known != control.ALERTS["info"]:
             with self._guard:
-                self._batches.freeze()
+                self._safely("batch", lambda _: ring.freeze())
         from genui.runs import webhook  # late: few runs send alerts
 
         values = {"name": self._info.name, "alert": line, "step": str(self._newest)}

@@ -4,7 +4,6 @@ A training writes its stack when it gets a signal (`genui.runs.stack_signal`). T
 processes are read by py-spy (https://github.com/benfred/py-spy), where the system allows it.
 """
 
-import os
 import shlex
 import shutil
 import socket
@@ -15,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genui.base.errors import GenuiError
-from genui.base.files import last_record
+from genui.base.files import last_record, read_end
 from genui.base.text import clean_line
 from genui.runs.layout import LIVE, RunDir, read_info
 from genui.runs.listing import RunSummary
@@ -82,9 +81,7 @@ def _read_answer(
 
 
 def _read_stack(run: RunDir, rank: int) -> tuple[Frame, ...]:
-    with stack_file(run, rank).open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST))
-        return parse_stack(file.read().decode(errors="replace"))
+    return parse_stack(read_end(stack_file(run, rank), _LONGEST).decode(errors="replace"))
 
 
 def _last_step(run: RunDir, rank: int) -> int | None:

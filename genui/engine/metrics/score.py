@@ -29,8 +29,6 @@ class Score:
     characters: int
     left_out: str
     """The characters that the model does not know, each once."""
-    least_read: int
-    """Tokens before each token that the model reads at least, if there are as many."""
 
 
 def score_text(model: str, text: str, progress: Callable[[int, int], None]) -> Score:
@@ -70,5 +68,4 @@ def score_text(model: str, text: str, progress: Callable[[int, int], None]) -> S
         np.concatenate(nats),
         len(known),
         "".join(sorted(unknown)),
-        window - window // 2,
     )
