@@ -160,8 +160,9 @@ class ModelsPane(Pane, can_focus=False):
         self.show_card()
 
     def set_curves(self, rows: "Sequence[TableRow]") -> None:
-        """Show the sparklines of these runs."""
-        curves = {RUN + row.run.run.id: row.curve for row in rows}
+        """Show the sparklines of those runs that are listed: the table has the rows of all."""
+        listed = {run.run.id for run in list_newest([*self._runs.values()])}
+        curves = {RUN + id: row.curve for row in rows if (id := row.run.run.id) in listed}
         if curves != self._curves:
             self._curves = curves
             self._fill()
