@@ -198,8 +198,8 @@ def _wait(run: RunDir, agent: Agent, others: Sequence[Remote]) -> None:
         if signals and not is_asked:  # by a file: a trainer that imports torch would die of it
             is_asked = True
             with suppress(GenuiError):
-                control.record_signal(run, signals[0])
                 control.send(run, "stop")
+                control.record_signal(run, signals[0])
         has_failed = agent.codes or agent.error or any(each.process.poll() for each in others)
         if has_failed and deadline == float("inf"):
             deadline = time.monotonic() + 2 * GRACE
