@@ -143,6 +143,11 @@ exit "$code"
 """
 
 
+CLOCK_LAG = 1.0
+"""Seconds by which the times of files may be behind: the kernel counts in ticks, NFS has its own
+clock."""
+
+
 class Exit(Struct, frozen=True):
     """How the processes of a run have ended, as the shell that waited for them wrote it."""
 
@@ -172,10 +177,11 @@ def write_exit(run: RunDir, code: int) -> None:
 
 
 def read_exit(run: RunDir, since: float = 0.0) -> Exit | None:
-    """How the run has ended; None if nobody could write it, or not since that unix time."""
+    """How the run has ended; None if nobody could write it, or not since that unix time, less
+    CLOCK_LAG."""
     try:
         found = read_json(run.exit, Exit, "remove it")
-        return found if run.exit.stat().st_mtime >= since else None
+        return found if run.exit.stat().st_mtime >= since - CLOCK_LAG else None
     except (GenuiError, OSError):
         return None
 

@@ -4,7 +4,6 @@
 kernel's log and Slurm. `find_ending_of` reads the files of other people's runs.
 """
 
-import os
 import re
 import signal
 import socket
@@ -18,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import free_space, open_unblocked, stamp_of
+from genui.base.files import files_below, free_space, read_end, stamp_of
 from genui.base.numbers import size
 from genui.base.text import clean
 from genui.runs import slurm
@@ -33,7 +32,7 @@ from genui.runs.layout import (
     read_info,
     read_status,
 )
-from genui.runs.processes import LOST, Exit, read_exit, read_failures
+from genui.runs.processes import CLOCK_LAG, LOST, Exit, read_exit, read_failures
 
 LAST_LINES = 200
 """The lines at the end of each file that are searched."""
@@ -44,7 +43,7 @@ SHOWN_LINES = 3
 _LITTLE = 1 << 30  # bytes of free space: a disk with less counts as full
 _TAIL, _LONGEST = 128 << 10, 1000  # bytes, and characters of a line
 _MOST_FILES = 256  # of a folder, and of the ranks of a run
-_PRINTED = re.compile(r".+\.(?:log|out|err|txt)|std(?:out|err)|stdout\.log|stderr\.log")
+_PRINTED = (".log", ".out", ".err", ".txt", "stdout", "stderr")  # how names end
 _RANK = re.compile(r"rank[-_]?(\d{1,6})\b|/attempt_\d+/(\d{1,6})/")
 _JOB = re.compile(r"slurm-(\d+)(?:_\d+)?\.(?:out|err)$")
 
@@ -97,7 +96,7 @@ def find_ending(
 def find_ending_of(path: Path) -> Ending:
     """Why a training of another tool has ended, from a file that it has printed to, or a folder of
     such files. Raises MisuseError if there are none."""
-    files = [path] if path.is_file() else sorted(_printed_below(path))[:_MOST_FILES]
+    files = [path] if path.is_file() else files_below(path, _PRINTED, _MOST_FILES)
     outputs = [output for file in files if (output := _read_output(file, path)) is not None]
     if not outputs:
         raise MisuseError(f"{path}: has no file of printed lines (.log, .out, .err, .txt)")
@@ -170,8 +169,8 @@ def _stopped_by(run: RunDir) -> int:
 
 
 def _read_own(run: RunDir, status: Status, kept: Exit | None) -> list[Output]:
-    """What the processes of a run have printed since they were started last, and what others have
-    written of them."""
+    """What the processes of a run have printed since they were started last, less CLOCK_LAG, and
+    what others have written of them."""
     outputs: list[Output] = []
     if status.error:
         outputs.append(Output(run.status.name, (status.error,)))
@@ -181,21 +180,13 @@ def _read_own(run: RunDir, status: Status, kept: Exit | None) -> list[Output]:
     for path in (run.path / "slurm.log", run.console, *ranks):
         begin = kept.console if kept is not None and path == run.console else 0
         output = _read_output(path, run.path, begin)
-        if output is not None and output.written >= status.started:  # not of an earlier start
+        if output is not None and output.written >= status.started - CLOCK_LAG:
             starts = [at for at, line in enumerate(output.lines) if line.startswith(slurm.START)]
             outputs.append(output._replace(lines=output.lines[starts[-1] + 1 if starts else 0 :]))
     for path in sorted(run.path.glob("metrics-rank*.jsonl"))[:_MOST_FILES]:
         with suppress(OSError):  # when a rank trained last
             outputs.append(Output(path.name, (), _rank_in(path.name), path.stat().st_mtime))
     return outputs
-
-
-def _printed_below(folder: Path) -> Iterator[Path]:
-    """The files of printed lines in a folder, at most four levels below it."""
-    for path, folders, names in os.walk(folder):
-        if path.count(os.sep) - str(folder).count(os.sep) >= 4:
-            folders.clear()
-        yield from (Path(path, name) for name in names if _PRINTED.fullmatch(name))
 
 
 def _read_output(path: Path, folder: Path, begin: int = 0) -> Output | None:
@@ -215,10 +206,8 @@ def _rank_in(name: str) -> int | None:
 
 def _read_tail(path: Path, begin: int = 0) -> list[str]:
     """The lines at the end of a file without control characters, also of one that grows."""
-    with suppress(OSError), open_unblocked(path) as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - _TAIL, begin if begin <= end else 0))
-        text = (file.read(_TAIL) or b"").decode(errors="replace")
+    with suppress(OSError):
+        text = read_end(path, _TAIL, begin).decode(errors="replace")
         lines = (clean(line.rpartition("\r")[2][:_LONGEST]).rstrip() for line in text.split("\n"))
         return [line for line in lines if line]
     return []
