@@ -20,6 +20,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count
 from genui.runs.layout import RunDir, RunInfo, fork_step, last_status, read_info, state_steps
 from genui.runs.models import start_files
+from genui.runs.spikes import MAD_TO_SIGMA
 
 Floats = NDArray[np.float64]
 
@@ -229,7 +230,7 @@ def deviations(values: ArrayLike, others: ArrayLike) -> Floats:
     if not len(known):
         return np.zeros(np.shape(values))
     middle = np.median(known)
-    spread = max(1.4826 * float(np.median(np.abs(known - middle))), SMALLEST_SPREAD)
+    spread = max(MAD_TO_SIGMA * float(np.median(np.abs(known - middle))), SMALLEST_SPREAD)
     return np.nan_to_num(
         (np.asarray(values, np.float64) - middle) / spread, nan=HIGHEST, posinf=HIGHEST
     )

@@ -65,7 +65,7 @@ class SpikeFinder:
         known = self._sorted
         if len(known) == WINDOW:
             if not self._quiet and logarithm > known[-1]:
-                z, median = deviations(logarithm, known, LEAST)
+                z, median = _deviations(logarithm, known)
                 spike = Spike(value, math.exp(median), z) if z > LIMIT else None
             del known[bisect_left(known, self._last[0])]
         self._quiet = WINDOW if spike else max(0, self._quiet - 1)
@@ -74,15 +74,15 @@ class SpikeFinder:
         return spike
 
 
-def deviations(value: float, known: Sequence[float], least: float) -> tuple[float, float]:
+def _deviations(value: float, known: Sequence[float]) -> tuple[float, float]:
     """By how many robust standard deviations a value is above the median of sorted values, and
-    that median; a deviation is at least `least`."""
-    median = median_of(known)
-    spread = median_of(sorted(abs(one - median) for one in known))
-    return (value - median) / max(MAD_TO_SIGMA * spread, least), median
+    that median."""
+    median = _median(known)
+    spread = _median(sorted(abs(one - median) for one in known))
+    return (value - median) / max(MAD_TO_SIGMA * spread, LEAST), median
 
 
-def median_of(ordered: Sequence[float]) -> float:
+def _median(ordered: Sequence[float]) -> float:
     """The median of sorted values."""
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -609,8 +609,10 @@ def list_newest(runs: Sequence[RunSummary]) -> list[RunSummary]:
 
 
 def _visible(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:
-    """The parts of the runs that a list shows: not the heartbeats, which change every second."""
+    """The parts of the runs that a list shows: not the heartbeats, which change every second. Of a
+    run in the queue also the reason for which it waits."""
     return [
         (s.run.id, s.labels, s.state, s.status.step, s.status.steps, s.status.error, s.fault)
+        + ((s.status.doing,) if s.state == "queued" else ())
         for s in runs
     ]
