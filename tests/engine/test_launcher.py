@@ -176,7 +176,9 @@ def test_ranks_that_wait_for_a_stopped_one_are_told(tiny_run: Callable[..., RunD
     try:
         os.kill(pids[1], signal.SIGSTOP)
         wait_for(lambda: stopped_ranks(run))
-        wait_for(lambda: "rank 0 waits in " in explain_standstill(summarise(run)))
+        # Ranks add their gradients in `backward`, and read commands together between two steps.
+        waits = "rank 0 waits in ", "rank 0 is in backward"
+        wait_for(lambda: any(each in explain_standstill(summarise(run)) for each in waits))
         assert "rank 1 is stopped (SIGSTOP)" in explain_standstill(summarise(run))
     finally:
         os.kill(pids[1], signal.SIGCONT)
