@@ -170,3 +170,12 @@ def test_an_image_is_left_out(tmp_path: Path) -> None:
             else:
                 assert without[row].image == example.image
                 assert without[row].measures["sigma"] == example.measures["sigma"]
+
+
+def test_a_fork_that_is_killed_begins_again_from_its_state(planted: RunDir) -> None:
+    whole, killed = (fork(f"{planted.id}@20", grad_clip="0.5", steps="40") for _ in range(2))
+    assert trainer.train(whole) == 0
+    forks.train_until_killed(killed, 6)
+    assert trainer.train(killed) == 0
+    assert "resumed from the checkpoint at step 20" in killed.console.read_text()
+    assert losses(killed) == losses(whole)

@@ -28,6 +28,7 @@ from genui.kinds.gan.walk import LatentSettings
 from genui.logs.native import MetricsTail
 from genui.protocol import ImageFrame, Start
 from genui.recipes import find_recipe, override
+from genui.runs import launch, models
 from genui.runs.layout import RunDir, create_run, read_status
 from genui.runs.writer import RunWriter
 
@@ -324,3 +325,20 @@ def test_a_step_is_computed_again_with_each_loss_in_both_networks(tiny_gan: Make
         assert example.measures.keys() == {"generator_loss", "discriminator_loss"}
         assert example.image.startswith(b"\x89PNG")
         assert "tile" in example.text
+
+
+def test_a_fork_leaves_an_image_out(tiny_gan: MakeRun) -> None:
+    run = tiny_gan()
+    assert trainer.train(run) == 0
+    place = recompute(run, 3).examples[0].place
+    origin = models.find_fork(f"{run.id}@2")
+    fork = launch.create(origin.recipe, {"skip": place}, "fork", origin)
+    assert trainer.train(fork) == 0, fork.console.read_text()
+    for step in range(3, 7):
+        drawn, kept = ({e.row: e.image for e in recompute(of, step).examples} for of in (run, fork))
+        places = {each.row: each.place for each in recompute(fork, step).examples}
+        before = {each.row: each.place for each in recompute(run, step).examples}
+        assert place not in places.values()
+        same = [row for row in before if before[row] != place]
+        assert [kept[row] for row in same] == [drawn[row] for row in same]
+    assert series(fork)["generator_loss"].keys() == {3, 4, 5, 6}

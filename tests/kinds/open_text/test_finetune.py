@@ -34,7 +34,7 @@ from genui.protocol import Start, TextSettings
 from genui.recipes import override
 from genui.runs import launch
 from genui.runs.layout import RunDir, read_info
-from genui.runs.models import find_model, find_origin
+from genui.runs.models import find_fork, find_model, find_origin
 from genui.ui.organise import train_command
 
 pytestmark = pytest.mark.usefixtures("signals")
@@ -301,3 +301,21 @@ def test_a_step_is_computed_again_with_the_loss_of_the_answers(
         losses = [each.measures["loss"] or 0.0 for each in found.examples]
         assert sum(losses) / len(losses) == pytest.approx(found.logged["loss"], rel=0.01)
         assert all("Paris" in each.text for each in found.examples)
+
+
+def test_a_fork_leaves_a_chat_out_and_keeps_the_state(start: Callable[..., RunDir]) -> None:
+    run = start(checkpoint_every="4")
+    assert trainer.train(run) == 0
+    place = recompute(run, 6).examples[0].place
+    origin = find_fork(f"{run.id}@4")
+    same = launch.create(origin.recipe, {}, "same", origin)
+    fork = launch.create(origin.recipe, {"skip": place}, "fork", origin)
+    for each in (same, fork):
+        assert trainer.train(each) == 0, each.console.read_text()
+    before, after = series(run, "loss"), series(fork, "loss")
+    assert series(same, "loss") == {step: before[step] for step in range(5, 13)}
+    assert after[6] != before[6]
+    assert place not in {e.place for step in range(5, 13) for e in recompute(fork, step).examples}
+    _, *words = shlex.split(train_command(read_info(fork)))
+    assert words[1:4] == ["--set", f"skip={place}", "--set"]
+    assert words[words.index("--from") + 1 :][:2] == [f"{run.id}@4", "--keep-state"]
