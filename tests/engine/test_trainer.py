@@ -24,7 +24,15 @@ from genui.recipes import recipe_from_dict
 from genui.runs import control
 from genui.runs.facts import describe_cause
 from genui.runs.launch import launch
-from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, read_status, write_info
+from genui.runs.layout import (
+    RunDir,
+    RunLock,
+    checkpoint_steps,
+    is_locked,
+    read_info,
+    read_status,
+    write_info,
+)
 from genui.runs.listing import summarise
 
 pytestmark = pytest.mark.usefixtures("signals")
@@ -162,7 +170,7 @@ def test_pause_resume_checkpoint_and_stop_from_outside(
     control.send(run, "resume")
     wait_for(lambda: run.metrics.read_bytes().count(b"\n") > lines)
     control.send(run, "stop")
-    wait_for(lambda: not summarise(run).alive)
+    wait_for(lambda: not is_locked(run))
     stopped = read_status(run)
     assert stopped.state == "stopped"
     assert run.checkpoint(stopped.step).exists()
