@@ -60,7 +60,6 @@ class TextDiffusionRecipe(TextRecipe):
             raise MisuseError(f"{name}: a model that sees both sides has none; leave it out")
 
 
-# Without Muon: torch computes its product in bf16, which a processor without it does slowly.
 _MASKED = TextDiffusionRecipe(
     name="masked-shakespeare",
     dataset="shakespeare",
