@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, install
 from genui.base.files import last_record, read_end
 from genui.base.text import clean_line
 from genui.runs.layout import LIVE, RunDir, read_info
@@ -142,7 +142,7 @@ def _spy_on(rank: int, pid: int) -> RankStack:
     beside = Path(sys.executable).with_name("py-spy")
     program = shutil.which("py-spy") or (str(beside) if beside.exists() else "")
     if not program:
-        note = "not recorded yet, and py-spy is not installed (pip install 'genui[stacks]')"
+        note = f"not recorded yet, and py-spy is not installed: {install('stacks')}"
         return RankStack(rank, note=note, remedy=shlex.join(command))
     try:
         done = subprocess.run(

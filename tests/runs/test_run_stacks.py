@@ -178,7 +178,7 @@ def test_a_system_that_tells_no_signals_is_left_alone(
     genui_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = a_run()
-    monkeypatch.setattr(Path, "read_text", lambda path: "Name:\tpython\n")
+    monkeypatch.setattr(Path, "read_text", lambda path, **how: "Name:\tpython\n")
     answer_requests(run)()
     assert not list(run.path.glob("stack-*"))
 

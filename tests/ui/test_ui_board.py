@@ -10,7 +10,7 @@ from board_acting import chosen, log, many, span, titles
 from genui.ui.training.curves import CurveGrid, curve_settings
 
 
-async def test_a_run_is_shown_with_all_its_curves_and_four_panels(open_watch: Opener) -> None:
+async def test_a_run_is_shown_with_all_its_curves_and_its_panels(open_watch: Opener) -> None:
     run = stage.make_run(name="plays", step=1240, steps=4000)
     run.console.write_text("12:00:00 [red]no markup[/red] \x1b[31mno code\n")
     async with open_watch() as pilot:
@@ -28,7 +28,7 @@ async def test_a_run_is_shown_with_all_its_curves_and_four_panels(open_watch: Op
         await until_seen(pilot, "[red]no markup[/red] no code")
         await pilot.press("tab")
         await until_seen(pilot, "shakespeare")
-        await pilot.press("tab", "tab")
+        await pilot.press("tab", "tab", "tab")
         await until_seen(pilot, "KING RICHARD")
 
 
@@ -98,7 +98,7 @@ async def test_80_by_24_shows_curves_or_the_side(open_watch: Opener) -> None:
         await pilot.press("tab")
         await until_seen(pilot, "KING RICHARD")
         assert "━ train" not in seen(pilot)
-        await pilot.press("tab", "tab", "tab", "tab")
+        await pilot.press(*("tab",) * 5)
         await until_seen(pilot, "loss  ━ train")
         await pilot.press("tab", "escape")
         await until_seen(pilot, "loss  ━ train")

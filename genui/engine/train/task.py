@@ -186,7 +186,7 @@ class MeasuresExamples(ShowsExamples, Protocol):
 
 
 @runtime_checkable
-class MeasuresAgain(MeasuresExamples, Protocol):
+class MeasuresAgain(Protocol):
     """A task whose measures depend on random noise."""
 
     def measure_again(self, step: int, rows: list[int]) -> Iterator[dict[str, NDArray[np.float64]]]:
