@@ -109,4 +109,4 @@ def test_formatted_every_number_says_what_it_is(evaluator: Evaluator) -> None:
 
 def test_data_without_a_judge_cannot_be_measured() -> None:
     with pytest.raises(GenuiError, match="icons: no shipped classifier"):
-        measure_distribution(lambda captions, seeds: levels(1, 0)[0], "icons", 10)
+        measure_distribution(lambda captions: levels(1, 0)[0], "icons", 10)
