@@ -25,7 +25,7 @@ from genui.base.files import read_regular, show
 from genui.engine.data import icons
 from genui.engine.data.captions import STOP_WORDS, Vocabulary, open_folder, split_words
 from genui.engine.data.download import MAX_BYTES, check_reachable, fetch, is_downloaded, shared
-from genui.engine.data.image_datasets import ImageDataset, load_images
+from genui.engine.data.image_datasets import IMAGE_DATASETS, ImageDataset, load_images
 from genui.engine.data.images import BEFORE_COLOUR, CaptionedImages, RawImages, shuffle_key
 from genui.engine.data.preparation import QUIET, Preparation, Report
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
@@ -407,10 +407,21 @@ def load_sets(
     recipe: AutoencoderRecipe, preparation: Preparation = QUIET
 ) -> tuple[CaptionedImages, ...]:
     """The datasets of a recipe; `data` is that of the first. Raises what `load_images` raises."""
-    return tuple(
-        load_images(name, "" if at else recipe.data, preparation=preparation, side=SIDE)
-        for at, name in enumerate(recipe.datasets)
-    )
+    return tuple(load_set(recipe, name, preparation) for name in recipe.datasets)
+
+
+def load_set(
+    recipe: AutoencoderRecipe, name: str, preparation: Preparation = QUIET
+) -> CaptionedImages:
+    """Load one of the datasets of a recipe."""
+    data = recipe.data if name == recipe.dataset else ""
+    return load_images(name, data, preparation=preparation, side=SIDE)
+
+
+def has_to_come(name: str) -> bool:
+    """Whether a dataset is not always here."""
+    row = IMAGE_DATASETS.get(name)
+    return row is not None and row.check is not None
 
 
 def check_sets(recipe: AutoencoderRecipe, preparation: Preparation = QUIET) -> str:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from genui.engine.data.images import CaptionedImages, as_pixels
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.media import check_image, read_image, sheet, to_rgb, to_tensor
-from genui.kinds.latent.data import load_sets
+from genui.kinds.latent.data import has_to_come, load_set
 from genui.kinds.latent.network import Autoencoder, autoencoder_config
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
 from genui.kinds.latent.walk import AutoencoderSettings
@@ -56,10 +55,7 @@ class AutoencoderGenerator:
 
     def __init__(self, model: Autoencoder, machine: Machine, recipe: AutoencoderRecipe) -> None:
         self.model, self.machine, self._recipe = model.eval(), machine, recipe
-
-    @cached_property
-    def _sets(self) -> tuple[CaptionedImages, ...]:
-        return load_sets(self._recipe)
+        self._sets: dict[str, CaptionedImages] = {}  # that were searched, by name
 
     def begin(self, request: Start) -> tuple[BlendState, Started]:
         settings = _check_settings(request.settings)
@@ -134,9 +130,12 @@ class AutoencoderGenerator:
         return read_image(Path(os.path.expanduser(init)), SIDE)
 
     def _find(self, caption: str) -> Tensor:
-        """The image of a caption in the training data, [1, 3, 128, 128]."""
-        for images in self._sets:
-            if (rgb := images.compose(caption)) is not None:
+        """The image of a caption in the training data, [1, 3, 128, 128]. Data that is always here
+        is searched first: other data may need a download or a package."""
+        for name in sorted(self._recipe.datasets, key=has_to_come):
+            if name not in self._sets:
+                self._sets[name] = load_set(self._recipe, name)
+            if (rgb := self._sets[name].compose(caption)) is not None:
                 return torch.from_numpy(rgb)[None].to(self.model.mean.device)
         raise MisuseError(
             f"no image of {', '.join(self._recipe.datasets)} is captioned {clean_line(caption)!r}; "

@@ -1,15 +1,18 @@
 """An autoencoder trains by the ordinary loop, walks between two images, and is measured."""
 
+import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from shares import assert_shares_add_up
 
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.engine import trainer
+from genui.engine.data.image_datasets import IMAGE_DATASETS
 from genui.engine.device import Machine
 from genui.engine.load import open_trace
 from genui.kinds.latent.metrics import measure_autoencoder, similarity
@@ -83,6 +86,26 @@ def test_a_caption_that_no_image_has_is_refused_in_one_line(shapes: tuple[str, s
         generator.begin(
             Start(trace=1, model="it", prompt="green cat", seed=0, settings=AutoencoderSettings())
         )
+
+
+def test_data_that_is_not_here_is_asked_for_by_its_own_captions_alone(
+    shapes: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> int:
+        raise GenuiError("styled needs a package")
+
+    recipe = override(_recipe(shapes), {"dataset": shapes[1], "also": shapes[0]})
+    assert isinstance(recipe, AutoencoderRecipe)
+    generator = AutoencoderGenerator(_task(shapes).model, CPU, recipe)
+    row = dataclasses.replace(IMAGE_DATASETS["styled"], check=fail, load=fail)
+    monkeypatch.setitem(IMAGE_DATASETS.built_in, "styled", row)
+    start = Start(
+        trace=1, model="it", prompt="red square on black", seed=0, settings=AutoencoderSettings()
+    )
+    state, _ = generator.begin(start)
+    assert state.first.shape == (1, 3, 128, 128)
+    with pytest.raises(GenuiError, match="styled needs a package"):
+        generator.begin(replace(start, prompt="noto octopus"))
 
 
 def test_the_shares_of_a_step_add_up(shapes: tuple[str, str]) -> None:
