@@ -75,6 +75,11 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="R", type=float, help="steps per second of an animation")
     add_json(parser, "one JSON line per sample")
     _add_looks(parser)
+    _add_image_files(parser)
+
+
+def _add_image_files(parser: argparse.ArgumentParser) -> None:
+    """Add the options for files of images."""
     image = parser.add_argument_group("files of image models")
     image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
     image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
