@@ -29,9 +29,9 @@ async def test_layers_are_rows_and_the_one_that_moved_first_is_named() -> None:
     async with opened(panel, (70, 14)) as pilot:
         app_of(pilot).show(measured(), cursor=1520)
         await until_seen(pilot, "moved first: step 1,510")
-        assert "blocks.2.attention moved first" in seen(pilot)
-        assert "█" in seen(pilot)
-        assert "blocks.0.attention step 1,520:" in seen(pilot)
+        await until_seen(pilot, "blocks.2.attention moved first")
+        await until_seen(pilot, "█")
+        await until_seen(pilot, "blocks.0.attention step 1,520:")
         panel.enter()
         await until_seen(pilot, "↑↓ layer")
         await pilot.press("down", "down")
@@ -63,4 +63,4 @@ async def test_without_norms_the_panel_says_how_to_measure_them() -> None:
     async with opened(NormsPanel(), (60, 12)) as pilot:
         app_of(pilot).show(look(stage.make_run(step=10)))
         await until_seen(pilot, "norms=auto")
-        assert "genui.watch(model)" in seen(pilot)
+        await until_seen(pilot, "genui.watch(model)")
