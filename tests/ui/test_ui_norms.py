@@ -2,7 +2,7 @@
 
 import numpy as np
 import stage
-from acting import seen, until_seen
+from acting import until_seen
 from panel_stage import app_of, look, opened, points
 
 from genui.ui.training.norms import NormsPanel
