@@ -13,7 +13,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,12 +81,13 @@ def _record_file(run: RunDir, rank: int) -> Path:
     return run.path / f"stack-rank{rank}.json"
 
 
-@cache
 def _unused_signal() -> int:
-    """A signal that nobody uses in this process, the same at each call; 0 if there is none."""
+    """A signal that nobody uses in this process; 0 if there is none. Each run of a process has one
+    of its own. One that is ignored was that of an earlier run."""
     taken = _caught(os.getpid())
     for number in _usable_signals():
-        if signal.getsignal(number) == signal.SIG_DFL and not taken >> (number - 1) & 1:
+        is_free = signal.getsignal(number) in (signal.SIG_DFL, signal.SIG_IGN)
+        if is_free and not taken >> (number - 1) & 1:
             return number
     return 0
 

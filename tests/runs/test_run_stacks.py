@@ -28,7 +28,14 @@ from genui.runs.stack_groups import (
     list_groups,
     parse_stack,
 )
-from genui.runs.stack_signal import Answerer, answer_requests, observe_process, stopped_ranks
+from genui.runs.stack_signal import (
+    Answerer,
+    answer_requests,
+    answerers,
+    observe_process,
+    request_stack,
+    stopped_ranks,
+)
 from genui.runs.stacks import collect_stacks, explain_standstill
 
 LOADER = "/v/lib/python3.11/site-packages/torch/utils/data/dataloader.py"
@@ -181,6 +188,25 @@ def test_a_system_that_tells_no_signals_is_left_alone(
     monkeypatch.setattr(Path, "read_text", lambda path, **how: "Name:\tpython\n")
     answer_requests(run)()
     assert not list(run.path.glob("stack-*"))
+
+
+def test_each_run_of_a_process_answers_also_after_another_has_ended(genui_home: Path) -> None:
+    def answers(run: RunDir) -> list[int | str]:
+        return [request_stack(run, rank, one) for rank, one, _ in answerers(run)]
+
+    first, second = a_run(), a_run()
+    undo_first, undo_second = answer_requests(first), answer_requests(second)
+    assert answers(first) == answers(second) == [0]
+    undo_first()
+    assert answers(first) == []
+    assert all(isinstance(answer, int) for answer in answers(second))
+    undo_second()
+    for _ in range(64):  # more often than there are such signals
+        answer_requests(first)()
+    undo = answer_requests(first)
+    assert all(isinstance(answer, int) for answer in answers(first))
+    assert answers(first)
+    undo()
 
 
 def test_a_script_says_where_it_is_and_goes_on(script: subprocess.Popen[str]) -> None:
