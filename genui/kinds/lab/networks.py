@@ -243,13 +243,16 @@ class FieldFamily(SingleNetwork):
         level = noise * self._turns
         return self._net(weights, torch.cat([fourier_features(x), level.sin(), level.cos()], dim=1))
 
-    @abstractmethod
     def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        """dx / d(noise level) at positions [N, 2] and a level above 0."""
+        """dx / d(noise level) at positions [N, 2] and a level above 0; by default the network
+        predicts it, towards the data."""
+        level = torch.full((len(x), 1), noise)
+        return -SPREAD * self.predict(weights, x, level)
 
-    @abstractmethod
     def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        """The clean points predicted from positions [N, 2] at a level."""
+        """The clean points predicted from positions [N, 2] at a level; by default the end of a
+        straight path."""
+        return x - noise * self.velocity(weights, x, noise)
 
     def look(self, learned: Learned, rng: Rng, count: int, noise: float) -> Sight:
         """The particles at a level, their density, and the field there."""
@@ -424,13 +427,6 @@ class FlowMatching(FieldFamily):
         output = self.predict(weights, x_t, level)
         return (output - (x - noise) / SPREAD).square().sum(dim=1).mean()
 
-    def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        level = torch.full((len(x), 1), noise)
-        return -SPREAD * self.predict(weights, x, level)
-
-    def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        return x - noise * self.velocity(weights, x, noise)
-
 
 # --- Mean flow (Geng et al. 2025): the average velocity over a whole step -----------------------
 
@@ -471,13 +467,6 @@ class MeanFlow(FieldFamily):
             change = (self.predict(weights, *higher) - output) / NEAR
             target = velocity - (level - end) * change
         return ((output - target).square().sum(dim=1) + ADAPTED).sqrt().mean()
-
-    def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        level = torch.full((len(x), 1), noise)
-        return -SPREAD * self.predict(weights, x, level)
-
-    def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        return x - noise * self.velocity(weights, x, noise)
 
     def reach(self, weights: Tensor, x: Tensor, noise: float, end: float) -> Tensor:
         """Positions [N, 2] at a noise level, after one step to a lower level."""
