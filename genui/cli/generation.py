@@ -40,7 +40,7 @@ from genui.protocol import (
     Started,
     remaining_suffix,
 )
-from genui.protocol.edits import add_edit, sample_step
+from genui.protocol.edits import add_edit, draft_step, sample_step
 from genui.protocol.kinds import Kind
 from genui.protocol.messages import LogitBase
 
@@ -283,7 +283,7 @@ def find_stop(args: argparse.Namespace, request: Request) -> int | None:
     if not isinstance(settings, ImageSettings):
         raise MisuseError(f"--drafts: {request.model.ref} {request.kind.ability}; leave it out")
     last = settings.steps - 1
-    stop_at = max(1, settings.steps // 3) if args.stop_at is None else args.stop_at
+    stop_at = draft_step(settings.steps) if args.stop_at is None else args.stop_at
     if not 1 <= stop_at <= last:
         raise MisuseError(f"--stop-at {stop_at}: expected a step before the last, 1 to {last}")
     if args.out is None:

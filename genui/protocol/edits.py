@@ -72,6 +72,11 @@ def init_step(strength: float, steps: int) -> int:
     return min(round((1 - strength) * steps), steps - 1)
 
 
+def draft_step(steps: int) -> int:
+    """The step at which drafts stop unless the user names another: a third of all."""
+    return max(1, steps // 3)
+
+
 def schedule_step(request: Start, step: int) -> int:
     """The step of a plain schedule, 0 for pure noise, with the noise level of `step` here."""
     steps = steps_at(request, step)

@@ -4,6 +4,7 @@ import json
 import string
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -153,7 +154,7 @@ def write_diffused_text(weights: Path) -> None:
 
     torch.manual_seed(0)
     small = {"layers": "1", "width": "32", "heads": "2", "context": "64", "ngram_rows": "256"}
-    recipe = override(find_recipe("masked-shakespeare"), small)
+    recipe: Any = override(find_recipe("masked-shakespeare"), small)
     tokenizer = CharTokenizer("\n" + string.printable[:95])
     model = build_text_denoiser(recipe, tokenizer.size)
     extra = {"tokenizer": tokenizer.to_dict()}

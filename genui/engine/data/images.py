@@ -91,6 +91,13 @@ class CaptionedImages:
     def __len__(self) -> int:
         return len(self.captions)
 
+    @property
+    def line(self) -> str:
+        """The dataset in one line: `shapes: 1,200 images to train on, 60 held out`."""
+        return (
+            f"{self.name}: {len(self.train):,} images to train on, {len(self.held_out):,} held out"
+        )
+
     def batch(
         self, indices: NDArray[np.int64], rng: np.random.Generator, held_pairs: bool = False
     ) -> Batch:

@@ -98,10 +98,7 @@ def image_corpus(
         vocabulary=vocabulary,
         words=words,
         captions=own or tuple(captions[i] for i in images.train[:8]),
-        data_line=(
-            f"{images.name}: {len(images.train):,} images to train on, "
-            f"{len(images.held_out):,} held out, {len(vocabulary.words):,} words"
-        ),
+        data_line=f"{images.line}, {len(vocabulary.words):,} words",
         examples=len(images.train),
         notes=images.notes + (_unknown_words(vocabulary, captions) if extra else ()),
     )

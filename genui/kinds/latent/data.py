@@ -426,15 +426,7 @@ def has_to_come(name: str) -> bool:
 
 def check_sets(recipe: AutoencoderRecipe, preparation: Preparation = QUIET) -> str:
     """Load the images of a recipe and describe them in one line."""
-    return "; ".join(map(describe_set, load_sets(recipe, preparation)))
-
-
-def describe_set(images: CaptionedImages) -> str:
-    """One line."""
-    return (
-        f"{images.name}: {len(images.train):,} images to train on, {len(images.held_out):,} held "
-        "out"
-    )
+    return "; ".join(images.line for images in load_sets(recipe, preparation))
 
 
 # --- New images made of the parts -------------------------------------------------------------

@@ -13,7 +13,7 @@ from genui.engine.device import Machine, autocast, to_device
 from genui.engine.sample.media import to_rgb
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.formats.image import sheet
-from genui.kinds.latent.data import describe_set, load_sets, vary
+from genui.kinds.latent.data import load_sets, vary
 from genui.kinds.latent.network import LATENT_SIDE, Autoencoder, autoencoder_config
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
 
@@ -49,7 +49,7 @@ class AutoencoderTask:
         self.notes = tuple(note for images in self._sets for note in images.notes)
         self.units_per_step = recipe.batch
         self.units_per_epoch = sum(len(images.train) for images in self._sets)
-        self.data_line = "; ".join(map(describe_set, self._sets))
+        self.data_line = "; ".join(images.line for images in self._sets)
         prints = "".join(images.fingerprint for images in self._sets)
         self.extra: dict[str, Any] = {
             "dataset": " + ".join(images.name for images in self._sets),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genui.engine.models.config import config_from
 from genui.engine.models.transformer import NgramEmbedding, Transformer, TransformerConfig
+from genui.recipes.transformer import TextRecipe
 
 
 class TextDenoiser(Transformer):
@@ -61,9 +62,10 @@ class TextDenoiser(Transformer):
         return self.read_out(self.denoise_states(token_ids, first)[-1])[..., :-1]
 
 
-def build_text_denoiser(recipe: object, vocab_size: int) -> TextDenoiser:
+def build_text_denoiser(recipe: TextRecipe, vocab_size: int) -> TextDenoiser:
     """Build the network of a recipe with new weights, for one token more than its context: the one
     before the first."""
-    context = int(getattr(recipe, "context")) + 1  # noqa: B009
-    config = config_from(recipe, TransformerConfig, vocab_size=vocab_size + 1, context=context)
+    config = config_from(
+        recipe, TransformerConfig, vocab_size=vocab_size + 1, context=recipe.context + 1
+    )
     return TextDenoiser(config)

@@ -18,7 +18,7 @@ from genui.base import numbers
 from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol import FROM_DATA, SAMPLERS, Axis, Failed, ImageFrame, Nearest, Neighbours
-from genui.protocol.edits import inputs_at
+from genui.protocol.edits import draft_step, inputs_at
 from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_axes
 from genui.ui import keys
 from genui.ui.generate.actions import Actions, SoundActions
@@ -585,7 +585,7 @@ class CanvasActions(Actions):
         controller.pause()
         inputs = replace(controller.request(), seed=0)
         if self._drafts is None or self._drafts[0] != inputs:
-            stop_at = max(1, controller.total_steps // 3)
+            stop_at = draft_step(controller.total_steps)
             if trace is not None and 0 < trace.position < controller.total_steps:
                 stop_at = trace.position
             count = drafts.count_fitting(*pane.app.size)

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def network(noise: str, seed: int = 0) -> TextDenoiser:
     """A small network with random weights."""
     torch.manual_seed(seed)
     small = {"layers": "2", "width": "32", "heads": "2", "context": "32", "noise": noise}
-    model = build_text_denoiser(override(find_recipe("masked-shakespeare"), small), 28)
+    recipe: Any = override(find_recipe("masked-shakespeare"), small)
+    model = build_text_denoiser(recipe, 28)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()

@@ -1,7 +1,7 @@
 """The Page: what is decided at a step, how surely and in which order; words pinned and erased."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import stage
@@ -36,7 +36,8 @@ def make_generator() -> TextDiffusionGenerator:
     torch.manual_seed(0)
     small = {"layers": "1", "width": "32", "heads": "2", "context": "64"}
     tokenizer = CharTokenizer("\n :EMOR" + "aeinorst")
-    model = build_text_denoiser(override(find_recipe("masked-shakespeare"), small), tokenizer.size)
+    recipe: Any = override(find_recipe("masked-shakespeare"), small)
+    model = build_text_denoiser(recipe, tokenizer.size)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return TextDiffusionGenerator(model, tokenizer, Machine("cpu", "fp32", 1), "mask")
