@@ -44,7 +44,7 @@ from genui.engine.utilization import Utilization
 from genui.logs.native import read_series
 from genui.recipes import Recipe
 from genui.runs import control, models
-from genui.runs.alerts import Divergence
+from genui.runs.alerts import BLOCK, Divergence
 from genui.runs.energy import EnergyMeter
 from genui.runs.facts import at_step
 from genui.runs.launch import check_processes
@@ -52,6 +52,7 @@ from genui.runs.layout import RunDir, fork_step, last_status
 from genui.runs.norms import append_norms, rewind_norms
 from genui.runs.plan import has_time_for
 from genui.runs.ranks import QuietWriter, RankFile
+from genui.runs.series import Floats, Steps
 from genui.runs.spikes import SpikeFinder
 from genui.runs.writer import RunWriter
 
@@ -281,14 +282,16 @@ class Trainer:
         """Find the alerts of a run that resumes, from the losses that it has logged."""
         name = self._players[0].metric("loss")
         if self._world.rank == 0 and name in (series := read_series(self._run)):
-            for step, value in zip(series[name].steps, series[name].values, strict=True):
-                self._look_for_alert(int(step), float(value))
+            steps, values = series[name].steps, series[name].values
+            for at in range(0, len(steps), BLOCK):  # no block hides the alert of another
+                self._look_for_alerts(steps[at : at + BLOCK], values[at : at + BLOCK])
 
-    def _look_for_alert(self, step: int, loss: float) -> None:
-        """Note the step if the loss jumps or begins to diverge there."""
-        if self._spikes.add(loss) is not None:
-            self._alerts.append(step)
-        if change := self._divergence.take(np.array([step]), np.array([loss])):
+    def _look_for_alerts(self, steps: Steps, losses: Floats) -> None:
+        """Note the steps [N] of at most a block at which the loss jumps or begins to diverge."""
+        for step, loss in zip(steps.tolist(), losses.tolist(), strict=True):
+            if self._spikes.add(loss) is not None:
+                self._alerts.append(step)
+        if change := self._divergence.take(steps, losses):
             self._alerts.append(change.began)
 
     def _resume_plan(self) -> None:
@@ -441,7 +444,7 @@ class Trainer:
             self._read_energy()
         self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
         loss = metrics[self._players[0].metric("loss")]
-        self._look_for_alert(self._step, loss)
+        self._look_for_alerts(np.array([self._step]), np.array([loss]))
         self._writer.update(
             step=self._step,
             loss=loss,
