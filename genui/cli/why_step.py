@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 SHOWN_TEXT = 60
 """Characters of an example in the table."""
 
-COLUMNS = ("loss", "generator_loss", "discriminator_loss", "sigma", "without_caption")
-"""The measures in the table, if the examples have them."""
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -56,7 +53,7 @@ def show_step(args: argparse.Namespace) -> int:
     with output.ProgressLine() as progress:
         for line in _read_lines(command):
             if isinstance(line, recomputed.Progress):
-                progress.show(_describe_progress(line))
+                progress.show(line.text)
             else:
                 found = line
     if found is None:
@@ -70,13 +67,6 @@ def show_step(args: argparse.Namespace) -> int:
 
 def _duration(plan: "recomputed.Replay") -> str:
     return f": about {about(plan.seconds, True)}" if plan.seconds >= 0 else ""
-
-
-def _describe_progress(line: "Progress") -> str:
-    if line.doing:
-        return line.doing
-    left = f", {about(line.seconds)} left" if line.seconds >= 0 else ""
-    return f"{line.done:,} of {line.steps:,} steps{left}"
 
 
 def _read_lines(command: list[str]) -> "Iterator[Progress | Recomputed]":
@@ -127,17 +117,10 @@ def _print(found: "Recomputed") -> None:
     if not found.examples:
         return
     output.print_line()
-    for example in found.causes:
-        output.print_line(f"likely cause: {clean_line(example.source)}: {example.cause}")
-    if found.remedy:
-        output.print_line(found.remedy)
-    if not found.causes:
-        output.print_line(
-            f"no likely cause: no example is more than {recomputed.LIMIT:g} robust deviations "
-            "from those of the next batches"
-        )
+    for line in found.conclude():
+        output.print_line(line)
     output.print_line()
-    names = [name for name in COLUMNS if name in found.examples[0].measures]
+    names = [name for name in recomputed.SHOWN if name in found.examples[0].measures]
     heads = ["unusual", *(name.replace("_", " ") for name in names), "source", "example"]
     rows = [_cells(example, names) for example in found.examples]
     output.print_table(heads, rows, right=range(len(names) + 1))

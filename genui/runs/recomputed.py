@@ -17,7 +17,8 @@ from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.numbers import count
+from genui.base.numbers import about, count, quantity
+from genui.base.text import clean_line
 from genui.runs.layout import RunDir, RunInfo, fork_step, last_status, read_info, state_steps
 from genui.runs.models import start_files
 from genui.runs.spikes import MAD_TO_SIGMA
@@ -66,6 +67,15 @@ MEASURES = {
 """The measures by which an example may be unusual, and what the low and the high end mean; "" is an
 end that means nothing."""
 
+SHOWN = {
+    "loss": "loss",
+    "generator_loss": "generator",
+    "discriminator_loss": "discriminator",
+    "sigma": "σ",
+    "without_caption": "without caption",
+}
+"""The measures that are shown of an example, and their short names."""
+
 
 class Example(Struct, frozen=True, kw_only=True):
     """An example of a step's batch."""
@@ -105,6 +115,12 @@ class Progress(Struct, frozen=True, tag="progress"):
     seconds: float  # that are left, about; -1: not known
     doing: str = ""  # if the data are still prepared
 
+    @property
+    def text(self) -> str:
+        """The progress in words: `37 of 120 steps, 2 s left`."""
+        left = f", {about(self.seconds)} left" if self.seconds >= 0 else ""
+        return self.doing or f"{self.done:,} of {quantity(self.steps, 'step')}{left}"
+
 
 class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
     """The result, the last line."""
@@ -139,6 +155,15 @@ class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
         if not self.began:
             return f"without them: train again with {skip}"
         return f"without them: genui train --from {self.run}@{self.began} --keep-state {skip}"
+
+    def conclude(self, most: int | None = None) -> list[str]:
+        """The likely causes, at most so many, and what to do: a line each; [] without examples."""
+        if not self.examples:
+            return []
+        lines = [f"likely cause: {clean_line(each.source)}: {each.cause}" for each in self.causes]
+        if not lines:
+            return ["No example is a likely cause: none is far from those of other batches."]
+        return [*lines[:most], *filter(None, [self.remedy])]
 
     @property
     def difference(self) -> float:

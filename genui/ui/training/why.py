@@ -26,14 +26,9 @@ with late_imports():
     from genui.formats import image
     from genui.runs import recomputed
 
-SHOWN = {
-    "loss": "loss",
-    "generator_loss": "generator",
-    "discriminator_loss": "discriminator",
-    "sigma": "σ",
-    "without_caption": "without caption",
-}
-"""The measures in the rows, and how they are called there."""
+
+MOST_CAUSES = 3
+"""The likely causes that are named above the rows."""
 
 
 class WhyScreen(Window[None]):
@@ -117,11 +112,8 @@ class WhyScreen(Window[None]):
         if isinstance(line, recomputed.Recomputed):
             self.found = line
             self._show_found(line)
-        elif line.doing:
-            self._say(line.doing)
         else:
-            left = f", {about(line.seconds)} left" if line.seconds >= 0 else ""
-            self._say(f"{line.done:,} of {quantity(line.steps, 'step')}{left}")
+            self._say(line.text)
 
     def _say(self, text: str) -> None:
         if is_usable(self):
@@ -158,13 +150,8 @@ class WhyScreen(Window[None]):
         if not is_usable(self):
             return
         metrics = [f"{name} {value(number)}" for name, number in found.metrics.items() if number]
-        lines = [" · ".join([*metrics, found.agreement]), *found.notes]
-        if found.causes:
-            lines += [f"likely cause: {each.source}: {each.cause}" for each in found.causes[:3]]
-            lines += [found.remedy] if found.remedy else []
-        elif found.examples:
-            lines.append("No example is a likely cause: none is far from those of other batches.")
-        self._say("\n".join(lines))
+        head = " · ".join([*metrics, found.agreement])
+        self._say("\n".join([head, *found.notes, *found.conclude(MOST_CAUSES)]))
         rows = [_row(example) for example in found.examples]
         self.query_one(RowList).set_rows(rows)
         self.set_titles(
@@ -190,9 +177,8 @@ class WhyScreen(Window[None]):
 
 
 def _row(example: "recomputed.Example") -> ListRow:
-    known = [
-        (word, example.measures[name]) for name, word in SHOWN.items() if name in example.measures
-    ]
+    measures, words = example.measures, recomputed.SHOWN
+    known = [(word, measures[name]) for name, word in words.items() if name in measures]
     numbers = [f"{word} {'NaN' if number is None else value(number)}" for word, number in known]
     return ListRow(
         key=str(example.row),
