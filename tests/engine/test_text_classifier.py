@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from shares import assert_shares_add_up
+from shown import show_step
 
 from genui.base.errors import MisuseError
 from genui.engine.data.text import HELD_OUT, load_labelled_text, speeches
@@ -172,8 +173,15 @@ def test_a_step_is_the_same_whenever_it_is_taken(jsonl: Path) -> None:
 
 def test_an_epoch_sees_every_text_once(jsonl: Path) -> None:
     task = TextClassifierTask(recipe(jsonl), CPU)
-    seen = np.concatenate([task._indices(step) for step in range(4)])
-    assert sorted(seen) == sorted(range(64))
+    seen = {example.source for step in range(4) for example in task.examples(step)}
+    assert len(seen) == 64
+
+
+def test_the_texts_of_a_step_are_shown_with_their_labels(jsonl: Path) -> None:
+    texts = {"colour": COLOURS, "sound": SOUNDS}
+    for example in show_step(TextClassifierTask(recipe(jsonl), CPU)):
+        label, _, text = example.text.partition(": ")
+        assert text.startswith(texts[label])
 
 
 def test_evaluation_and_sample_tell_what_is_right(jsonl: Path) -> None:

@@ -18,13 +18,15 @@ from genui.engine.data.tokenizer import bag
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models.classifiers import ClassifierNetwork, ConvNet, NGramClassifier
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
+from genui.engine.sample.media import to_rgb
 from genui.engine.train.batches import augment, examples_of
-from genui.engine.train.task import WHOLE, PerStep, Sample, Share
+from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.recipes.classifier import (
     ClassifierRecipe,
     ImageClassifierRecipe,
     TextClassifierRecipe,
 )
+from genui.runs import recomputed
 
 R = TypeVar("R", bound=ClassifierRecipe)
 Extra = Mapping[str, Any] | None  # metadata of the checkpoint that a training resumes from
@@ -83,31 +85,55 @@ class ClassifierTask(Generic[R]):
             "fingerprint": data.fingerprint,
             "licence": data.licence,
         }
-        self._batch = PerStep(
-            lambda step: self._training_batch(step, np.random.default_rng((recipe.seed, step)))
-        )
+        self._batch = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
         self.model = self.network.of(recipe, len(labels)).to(device)
 
     @abstractmethod
-    def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Any, Indices]:
-        """The network's inputs for a step, and their labels [B]."""
+    def _inputs(self, indices: Indices, rng: np.random.Generator) -> tuple[Any, Indices]:
+        """The network's inputs for training examples, and their labels [B]."""
 
     @abstractmethod
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
         """p(label | example) without augmentation, float32 [N, labels]."""
 
     def loss(self, step: int, share: Share = WHOLE) -> Tensor:
-        inputs, targets = self._batch(step)
+        _, inputs, targets = self._batch(step)
         rows = share.rows(len(targets))
         logits = self.model(inputs[rows]).float()
         labels = to_device(targets[rows], self._device)
         loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.smoothing)
         return share.scale(loss, len(labels), len(targets))
 
-    def _indices(self, step: int) -> Indices:
+    def _draw(self, step: int) -> tuple[Indices, Any, Indices]:
+        rng = np.random.default_rng((self._recipe.seed, step))
+        indices = self._draw_indices(step, rng)
+        return indices, *self._inputs(indices, rng)
+
+    def _draw_indices(self, step: int, rng: np.random.Generator) -> Indices:
         """The training examples of a step, each once per epoch."""
         return examples_of(step, self._recipe.batch, self.units_per_epoch, self._recipe.seed)
+
+    @abstractmethod
+    def _show(self, index: int, given: Any) -> tuple[str, bytes]:
+        """A training example and what the network is given of it, as text and as PNG; "" and b""
+        are neither."""
+
+    def examples(self, step: int) -> list[recomputed.Example]:
+        examples = []
+        indices, inputs, targets = self._batch(step)
+        for row, (index, target) in enumerate(zip(indices, targets, strict=True)):
+            text, image = self._show(index, inputs[row])
+            label = self._labels[target]
+            examples.append(
+                recomputed.Example(
+                    row=row,
+                    source=f"{self.extra['dataset']} {index}",
+                    text=f"{label}: {text}" if text else label,
+                    image=image,
+                )
+            )
+        return examples
 
     def _evaluation_indices(self, whole: bool) -> Indices:
         return self.held_out
@@ -181,14 +207,17 @@ class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
         line, count = describe_labelled(data), len(data.train)
         super().__init__(recipe, device, data.images, data.labels, line, count, extra)
 
-    def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Indices]:
+    def _inputs(self, indices: Indices, rng: np.random.Generator) -> tuple[Tensor, Indices]:
         recipe = self._recipe
-        rgb, targets = self._data.batch(self._indices(step), rng)
+        rgb, targets = self._data.batch(indices, rng)
         x = torch.from_numpy(rgb).to(self._device)
         return augment(x, rng, recipe.shift, recipe.zoom, recipe.flip), targets
 
-    def _indices(self, step: int) -> Indices:
-        return self._data.train[super()._indices(step)]
+    def _draw_indices(self, step: int, rng: np.random.Generator) -> Indices:
+        return self._data.train[super()._draw_indices(step, rng)]
+
+    def _show(self, index: int, given: Tensor) -> tuple[str, bytes]:
+        return "", png(to_rgb(given[None])[0])
 
     def _evaluation_indices(self, whole: bool) -> Indices:
         held = self.held_out
@@ -227,18 +256,21 @@ class TextClassifierTask(ClassifierTask[TextClassifierRecipe]):
         preparation: Preparation = QUIET,
     ) -> None:
         data = load_labelled_text(recipe.dataset, recipe.data, preparation)
+        self._texts = [text for text, _ in data.train]
         self._train, self._train_targets = bags_of(data.train, recipe.buckets)
         self._held, self.targets = bags_of(data.validation, recipe.buckets)
         self.held_out = np.arange(len(self._held))
         line, count = data.describe(), len(self._train)
         super().__init__(recipe, device, data, data.labels, line, count, extra)
 
-    def _training_batch(
-        self, step: int, rng: np.random.Generator
+    def _inputs(
+        self, indices: Indices, rng: np.random.Generator
     ) -> tuple[list[np.ndarray], Indices]:
-        indices = self._indices(step)
         bags = [thin(self._train[index], self._recipe.left_out, rng) for index in indices]
         return bags, self._train_targets[indices]
+
+    def _show(self, index: int, given: np.ndarray) -> tuple[str, bytes]:
+        return self._texts[index], b""
 
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
         return model([self._held[i] for i in indices]).float().softmax(dim=1).cpu().numpy()

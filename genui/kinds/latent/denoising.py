@@ -117,6 +117,9 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         loss = super()._objective(batch, noisy, more, share)
         return loss + self._canvas_loss(batch, more, share) if self._recipe.canvas else loss
 
+    def _picture(self, clean: Tensor) -> bytes:
+        return png(to_rgb(self._latent_medium.decode(clean[None]))[0])
+
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
         images = to_rgb(self._latent_medium.decode(arrays))
         return (Sample(".png", png(image.sheet(list(images), COLUMNS))),)

@@ -16,6 +16,7 @@ from genui.formats.image import sheet
 from genui.kinds.latent.data import load_sets, vary
 from genui.kinds.latent.network import LATENT_SIDE, Autoencoder, autoencoder_config
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
+from genui.runs.recomputed import Example
 
 EVALUATED = 32  # held-out images of each dataset; eight times as many on all held-out data
 BATCH = 16  # images that are reconstructed at once
@@ -67,6 +68,11 @@ class AutoencoderTask:
         images, noise = (each[share.rows(self._recipe.batch)] for each in self._step(step))
         loss = reconstruction_loss(self.model(images, noise), images, self._recipe.edge)
         return share.scale(loss, len(images), self._recipe.batch)
+
+    def examples(self, step: int) -> list[Example]:
+        pictures = to_rgb(self._step(step)[0])
+        name = self.extra["dataset"]
+        return [Example(row=i, source=name, image=png(each)) for i, each in enumerate(pictures)]
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:

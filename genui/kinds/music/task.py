@@ -1,7 +1,7 @@
 """The training of models of four-voice music."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from genui.kinds.music.piano_roll import draw_roll_image
 from genui.kinds.music.recipe import MusicRecipe
 from genui.kinds.music.sample import MusicGenerator
 from genui.protocol import Start, TextSettings
+from genui.runs.recomputed import Example
 
 
 def write_piece(
@@ -47,6 +48,7 @@ def write_piece(
 
 
 NO_LEADS: frozenset[int] = frozenset()
+HEAD = 2  # tokens of a row before its notes: the key and the leading voices
 KEY_UNKNOWN = 0.1  # share of rows with an unknown key
 LEADING = (0.3, 0.65, 0.8)
 """Cumulative shares of the rows in which no voice leads, the soprano does, the bass does; in the
@@ -91,15 +93,23 @@ class MusicTask:
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, int64 [B, context] each."""
+        rows = [_row_of(window, self._recipe.context) for window in self._draw_windows(step)]
+        tokens, targets = (torch.from_numpy(np.stack(each)) for each in zip(*rows, strict=True))
+        return tokens, targets
+
+    def _draw_windows(self, step: int) -> list["_Window"]:
         recipe = self._recipe
-        rows = []
+        windows = []
         indices = examples_of(step, recipe.batch, len(self._windows), recipe.seed)
         for number, index in enumerate(indices, step * recipe.batch):
             piece, part, parts = self._windows[index]
             rng = np.random.default_rng((recipe.seed, 1, number))
-            rows.append(_window(self._train[piece], part, parts, recipe.context, rng))
-        tokens, targets = (torch.from_numpy(np.stack(each)) for each in zip(*rows, strict=True))
-        return tokens, targets
+            windows.append(_draw_window(self._train[piece], part, parts, recipe.context, rng))
+        return windows
+
+    def examples(self, step: int) -> list[Example]:
+        windows, context = self._draw_windows(step), self._recipe.context
+        return [_show(row, window, context) for row, window in enumerate(windows)]
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats per token, and `val_note` in nats per onset of a note."""
@@ -123,22 +133,59 @@ class MusicTask:
         return Sample(".png", png(image)), Sample(".mid", encode_midi(notes, opening.bar))
 
 
-def _window(
-    piece: Chorale, part: int, parts: int, context: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Inputs and targets [context] of about the `part`-th of `parts` of a piece.
+class _Window(NamedTuple):
+    """A part of a piece as it is trained on."""
 
-    Transposition, leading voices and position are random. If the piece is shorter the targets are
-    padded with -100.
-    """
+    piece: Chorale
+    leads: frozenset[int]
+    shift: int  # semitones up
+    key_known: bool
+    first: int  # token of the piece's row
+
+
+def _draw_window(
+    piece: Chorale, part: int, parts: int, context: int, rng: np.random.Generator
+) -> _Window:
+    """About the `part`-th of `parts` of a piece: transposition, leading voices and position are
+    random."""
     shift = int(rng.choice(np.array(piece.shifts)))
-    tokens, targets = row(piece, _draw_leads(rng), shift, bool(rng.random() >= KEY_UNKNOWN))
-    room = max(0, len(tokens) - context)
+    leads, key_known = _draw_leads(rng), bool(rng.random() >= KEY_UNKNOWN)
+    room = max(0, row_length(piece) - context)
     first = round(part * room / max(1, parts - 1)) + int(rng.integers(-context // 4, context // 4))
-    first = min(max(0, first), room)
-    tokens, targets = tokens[first : first + context], targets[first : first + context]
+    return _Window(piece, leads, shift, key_known, min(max(0, first), room))
+
+
+def _row_of(window: _Window, context: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Inputs and targets [context]; if the piece is shorter the targets are padded with -100."""
+    part = slice(window.first, window.first + context)
+    whole = row(window.piece, window.leads, window.shift, window.key_known)
+    tokens, targets = (each[part] for each in whole)
     missing = context - len(tokens)
     return np.pad(tokens, (0, missing)), np.pad(targets, (0, missing), constant_values=-100)
+
+
+def _show(number: int, window: _Window, context: int) -> Example:
+    """The sixteenths that a window begins and ends in, as a piano roll."""
+    piece, opening = window.piece, window.piece.opening
+    slots = chorale.slot_order(window.leads, len(piece.pitch))
+    begin = max(0, window.first - HEAD)
+    times = [slot.sixteenth for slot in slots[begin : begin + context]]
+    first, last = min(times), min(max(times) + 1, len(piece.pitch))
+    grid = piece.tokens[first:last]
+    grid = np.where(grid >= chorale.FIRST_NOTE, grid + window.shift, grid)
+    notes = [
+        note
+        for voice, tokens in enumerate(grid.T.tolist())
+        for note in score.notes_of_voice(voice, tokens)
+    ]
+    begins = (opening.begins + first) % opening.bar
+    leads = [name for voice, name in enumerate(chorale.VOICES) if voice in window.leads]
+    return Example(
+        row=number,
+        source=f"BWV {piece.bwv}, sixteenths {first + 1} to {last}",
+        text=f"{window.shift:+d} semitones, {' and '.join(leads) or 'no voice'} given",
+        image=png(draw_roll_image(notes, last - first, opening.bar, begins)),
+    )
 
 
 def _draw_leads(rng: np.random.Generator) -> frozenset[int]:

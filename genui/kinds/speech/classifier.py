@@ -17,6 +17,7 @@ from genui.engine.metrics.classifiers import Classifier, report
 from genui.engine.models.classifiers import ClassifierNetwork, Residual
 from genui.engine.models.linear import fit_logistic
 from genui.engine.train.classifier import ClassifierTask, Extra, Indices
+from genui.engine.train.task import png
 from genui.kinds.speech.data import (
     MELS,
     SAMPLE_RATE,
@@ -27,6 +28,7 @@ from genui.kinds.speech.data import (
     pad_take,
     prepare,
 )
+from genui.kinds.speech.medium import draw_mels
 from genui.kinds.speech.recipe import SoundClassifierRecipe
 from genui.runs.models import ModelInfo
 
@@ -99,10 +101,15 @@ class SoundClassifierTask(ClassifierTask[SoundClassifierRecipe]):
         )
         super().__init__(recipe, device, speech, data.labels, line, len(speech.train), extra)
 
-    def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Indices]:
-        indices = rng.choice(self._speech.train, self._recipe.batch)
+    def _draw_indices(self, step: int, rng: np.random.Generator) -> Indices:
+        return rng.choice(self._speech.train, self._recipe.batch)
+
+    def _inputs(self, indices: Indices, rng: np.random.Generator) -> tuple[Tensor, Indices]:
         mels = vary(self._speech.batch(indices, rng).mels, rng)
         return to_device(mels, self._device), self.targets[indices]
+
+    def _show(self, index: int, given: Tensor) -> tuple[str, bytes]:
+        return self._speech.takes[index].caption, png(draw_mels(given[None], 1))
 
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
         mels = torch.from_numpy(self._speech.mels(indices))[:, None].to(self._device)

@@ -18,6 +18,7 @@ from genui.engine.sample.diffusion import DiffusionParts
 from genui.engine.sample.diffusion_state import DiffusionState, ImageInputs, read_mask
 from genui.engine.sample.media import InitialImage, check_bytes, scale_for_display
 from genui.formats.audio import to_pcm
+from genui.formats.image import sheet
 from genui.kinds.speech.data import (
     DIGITS,
     HOP,
@@ -202,6 +203,11 @@ def _trim(samples: Samples, mels: Mels) -> Samples:
     return word
 
 
+def draw_mels(x: Tensor, columns: int) -> NDArray[np.uint8]:
+    """Spectrograms [N, 1, MELS, MEL_FRAMES] as a sheet, low frequencies below."""
+    return sheet(list(apply_colour_map(_to_mels(x)[:, ::-1])), columns)
+
+
 def _to_mels(x: Tensor) -> Mels:
     """[B, 1, MELS, FRAMES] as [B, MELS, FRAMES]."""
     return x[:, 0].float().cpu().numpy()
@@ -214,11 +220,11 @@ def _mel_sheet(mels: Mels, cells: Sequence[slice], columns: int) -> NDArray[np.u
     """
     most = max(cell.stop - cell.start for cell in cells)
     rows = len(cells) // columns
-    sheet = np.full((rows, MELS, columns, most, MEL_FRAMES), -1, np.float32)
+    picture = np.full((rows, MELS, columns, most, MEL_FRAMES), -1, np.float32)
     for i, cell in enumerate(cells):
         for part, mel in enumerate(mels[cell]):
-            sheet[i // columns, :, i % columns, part] = mel[::-1]
-    return apply_colour_map(sheet.reshape(rows * MELS, columns * most * MEL_FRAMES))
+            picture[i // columns, :, i % columns, part] = mel[::-1]
+    return apply_colour_map(picture.reshape(rows * MELS, columns * most * MEL_FRAMES))
 
 
 SPEECH = DiffusionParts(

@@ -10,12 +10,10 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.train.diffusion import Batch, Corpus, DiffusionTask
 from genui.engine.train.task import Sample, png
-from genui.formats import image
 from genui.formats.audio import encode_wav, to_pcm
 from genui.kinds.speech.data import SAMPLE_RATE, load_speech
-from genui.kinds.speech.medium import FINAL_ROUNDS, SPEECH, find_voices, sound_of
+from genui.kinds.speech.medium import FINAL_ROUNDS, SPEECH, draw_mels, find_voices, sound_of
 from genui.kinds.speech.recipe import VoiceRecipe
-from genui.render.image import apply_colour_map
 
 
 class VoiceTask(DiffusionTask[VoiceRecipe]):
@@ -63,10 +61,12 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
         batch = self._speech.batch(rng.choice(indices, count), rng)
         return Batch(captions=batch.captions, arrays=batch.mels)
 
+    def _picture(self, clean: Tensor) -> bytes:
+        return png(draw_mels(clean[None], 1))
+
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
         """The spectrograms as a sheet, and one recording of all of them."""
         mels = arrays[:, 0].cpu().numpy()
-        sheet = image.sheet(list(apply_colour_map(mels[:, ::-1])), columns=max(parts))
         sound = sound_of(mels, [slice(i, i + 1) for i in range(len(mels))], FINAL_ROUNDS)
         wav = encode_wav(to_pcm(sound), SAMPLE_RATE, "")
-        return Sample(".png", png(sheet)), Sample(".wav", wav)
+        return Sample(".png", png(draw_mels(arrays, max(parts)))), Sample(".wav", wav)

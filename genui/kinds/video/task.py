@@ -116,6 +116,9 @@ class VideoTask(DiffusionTask[VideoRecipe]):
             "canvas_error": float((prediction.canvas.float() - canvas).square().mean().sqrt()),
         }
 
+    def _picture(self, clean: Tensor) -> bytes:
+        return clip_sheet(to_clips(clean[None]))
+
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
         """Four frames of each clip as a sheet, and an animation."""
         clips = to_clips(arrays)

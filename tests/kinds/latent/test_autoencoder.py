@@ -9,6 +9,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 from shares import assert_shares_add_up
+from shown import PNG, show_step
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine import trainer
@@ -118,6 +119,10 @@ def test_its_card_states_each_dataset(shapes: tuple[str, str]) -> None:
     for name in shapes:
         assert "dB" in measured[f"{name} PSNR"]
         assert "between halves of the originals" in measured[f"{name} Fréchet distance"]
+
+
+def test_the_parts_of_images_of_a_step_are_shown(shapes: tuple[str, str]) -> None:
+    assert all(example.image.startswith(PNG) for example in show_step(_task(shapes)))
 
 
 def test_an_image_is_most_similar_to_itself() -> None:

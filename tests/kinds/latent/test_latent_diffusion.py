@@ -11,6 +11,7 @@ import torch
 from msgspec.structs import replace
 from PIL import Image
 from shares import assert_shares_add_up
+from shown import PNG, show_step
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.paths import runs_dir
@@ -196,6 +197,16 @@ def test_shares_of_a_batch_add_up(make: Callable[..., RunDir], shapes: tuple[str
     }  # fmt: skip
     task = LatentTask(override(find_recipe("icons-128"), small), torch.device("cpu"))  # type: ignore[arg-type]
     assert_shares_add_up(task)
+
+
+def test_the_images_of_a_step_are_shown_as_the_autoencoder_keeps_them(
+    make: Callable[..., RunDir], shapes: tuple[str, str]
+) -> None:
+    small = {"dataset": shapes[0], "autoencoder": "coder", "examples": "8", "batch": "4"}
+    recipe: Any = override(find_recipe("icons-128"), small | {"layers": "1", "width": "16"})
+    for example in show_step(LatentTask(recipe, torch.device("cpu"))):
+        assert example.image.startswith(PNG)
+        assert example.text
 
 
 def test_its_metrics_say_what_is_copied_and_what_the_canvas_adds(

@@ -1,5 +1,6 @@
 """Four-voice music: the data, the training, and writing it note by note."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from music_makers import small_generator, small_model, small_recipe
 from shares import assert_shares_add_up
+from shown import PNG, show_step
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine
@@ -111,6 +113,14 @@ def test_a_step_of_training_is_drawn_from_its_number_alone() -> None:
     assert float(one.loss(7).detach()) == float(other.loss(7).detach())
     assert_shares_add_up(one)
     assert one.units_per_step == 3 * 64
+
+
+def test_the_windows_of_a_step_are_shown_as_they_are_trained() -> None:
+    task = MusicTask(small_recipe(batch="3"), torch.device("cpu"))
+    for example in show_step(task):
+        assert example.source.startswith("BWV ")
+        assert re.fullmatch(r"[+-]\d+ semitones, .+ given", example.text)
+        assert example.image.startswith(PNG)
 
 
 def test_training_lowers_the_loss() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from shown import PNG, show_step
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine
@@ -59,6 +60,13 @@ def recipe_of(folder: Path, name: str = "voice-digits") -> SoundClassifierRecipe
     made = override(find_recipe(name), {"data": str(folder), "batch": "12", "width": "8"})
     assert isinstance(made, SoundClassifierRecipe)
     return made
+
+
+def test_the_takes_of_a_step_are_shown_with_their_labels(recordings: Path) -> None:
+    for example in show_step(SoundClassifierTask(recipe_of(recordings), torch.device("cpu"))):
+        label, _, caption = example.text.partition(": ")
+        assert caption.split()[0] == label
+        assert example.image.startswith(PNG)
 
 
 def test_labels_are_the_word_that_the_recipe_asks_for(recordings: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 from shares import assert_shares_add_up
+from shown import PNG, show_step
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
@@ -276,6 +277,12 @@ def test_it_learns_its_takes(recordings: Path) -> None:
     assert float(task.loss(3).detach()) == float(task.loss(3).detach())
     found = task.evaluate(task.model, MACHINE, False)
     assert set(found) == {"seen_loss"}  # so few takes are all trained
+
+
+def test_the_takes_of_a_step_are_shown_as_spectrograms(recordings: Path) -> None:
+    for example in show_step(VoiceTask(recipe_of(recordings), torch.device("cpu"))):
+        assert example.text.split()[0] in ("four", "seven", "two")
+        assert example.image.startswith(PNG)
 
 
 def test_its_samples_are_an_image_and_a_sound(recordings: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from shares import assert_shares_add_up
+from shown import show_step
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
@@ -233,6 +234,12 @@ def test_the_loss_of_a_step_is_the_same_again_and_teaches_every_weight(clips: Cl
     assert_shares_add_up(task)
     one.backward()
     assert all(parameter.grad is not None for parameter in task.model.parameters())
+
+
+def test_the_clips_of_a_step_are_shown_by_their_frames(clips: Clips) -> None:
+    for example in show_step(VideoTask(small_recipe(), torch.device("cpu"))):
+        with Image.open(io.BytesIO(example.image)) as image:
+            assert image.size == (4 * 32, 32)
 
 
 def test_a_sample_is_a_sheet_and_an_animation(clips: Clips) -> None:
