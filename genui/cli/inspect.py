@@ -25,7 +25,7 @@ with late_imports():
     from genui.logs import records as log_records
     from genui.render import shades
     from genui.runs import alerts as run_alerts
-    from genui.runs import batches, control, layout
+    from genui.runs import batches, control, layout, waste
     from genui.runs import norms as run_norms
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def list_facts(summary: "RunSummary") -> list[tuple[str, str]]:
         ("step", _progress(status.step, status.steps)),
         ("left", facts.time_left(summary.eta)),
         ("speed", ", ".join(filter(None, (facts.speed(status), facts.share_of_peak(status))))),
+        ("time", facts.time_spent(status)),
         *facts.energy(status, info.scale),
         ("loss", facts.figure(status.loss)),
         ("val", facts.figure(status.val)),
@@ -354,10 +355,7 @@ def summary_dict(summary: "RunSummary") -> dict[str, Any]:
     tail = read_whole(summary)
     summary = _now(summary, tail)
     points = {name: series.points for name, series in tail.series.items()}
-    system: dict[str, float] = {}
-    if summary.native:
-        measured = native.read_records(summary.run.system)
-        system = {name: float(series.values[-1]) for name, series in measured.items()}
+    measured = native.read_records(summary.run.system) if summary.native else tail.extras.system
     return {
         "log": title(summary),
         "format": summary.format,
@@ -368,7 +366,9 @@ def summary_dict(summary: "RunSummary") -> dict[str, Any]:
         "age": summary.age,
         "error": summary.error,
         "metrics": {name: _statistics(series) for name, series in tail.series.items()},
-        "system": system,
+        "system": {name: float(series.values[-1]) for name, series in measured.items()},
+        "spent": dict(summary.status.spent),
+        "waste": [asdict(one) for one in waste.find_waste(summary.status, tail.series, measured)],
         "alerts": [
             asdict(alert) for alert in run_alerts.Alerts().look(summary, points, whole=True)
         ],
@@ -388,6 +388,7 @@ def show_summary(summary: "RunSummary") -> None:
             ("state", f"{fields['state']}{error}"),
             ("step", _progress(fields["step"], fields["steps"])),
             ("left", facts.time_left(fields["eta"])),
+            ("time", facts.time_spent(summary.status)),
             ("written", f"{clock(fields['age'])} ago"),
             ("system", ", ".join(f"{name} {short(x)}" for name, x in fields["system"].items())),
             ("damaged", _several(fields["bad_lines"], "record")),
@@ -407,6 +408,8 @@ def show_summary(summary: "RunSummary") -> None:
             output.print_line(f"and {count(len(metrics) - MAX_METRICS)} more: --json has them all")
     for alert in fields["alerts"]:
         output.print_line(f"{alert['kind']}: {alert['line']}")
+    for one in fields["waste"]:
+        output.print_line(f"waste: {one['text']} ({one['remedy']})")
 
 
 # --- `--norms`: gradients, updates, weights or activations by layer -----------------------------

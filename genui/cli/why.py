@@ -15,14 +15,15 @@ from genui.cli.parser import add_json
 from genui.cli.runs import find_path
 
 with late_imports():
-    from genui.logs import queue
-    from genui.runs import layout, listing, stack_groups, stacks
+    from genui.logs import native, queue
+    from genui.runs import layout, listing, stack_groups, stacks, waste
     from genui.runs import why as run_why_ended
 
 if TYPE_CHECKING:
     from genui.runs.endings import Ending
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
+    from genui.runs.waste import Waste
 
 
 def configure_why(parser: argparse.ArgumentParser) -> None:
@@ -62,10 +63,12 @@ def run_why(args: argparse.Namespace) -> int:
             jobs = queue.JobQueue(lambda: [summary])
             jobs.ask()
             ending = msgspec.structs.replace(ending, cause=jobs.list_all()[0].status.doing)
+    wasted = [] if run is None else _find_waste(run)
     if args.json:
-        output.print_json(msgspec.to_builtins(ending))
+        fields = msgspec.to_builtins(ending)
+        output.print_json(fields | {"waste": msgspec.to_builtins(wasted)})
     else:
-        describe(ending)
+        describe(ending, wasted)
     return 0
 
 
@@ -79,21 +82,29 @@ def _find(word: str) -> "tuple[Path, RunDir | None]":
     return path, run if run.run_json.is_file() else None
 
 
+def _find_waste(run: "RunDir") -> "list[Waste]":
+    metrics, system = native.read_series(run), native.read_records(run.system)
+    return waste.find_waste(layout.read_status(run), metrics, system)
+
+
 def _describe_live(summary: "RunSummary", as_json: bool) -> int:
     """Print what each process of a run does now."""
     found = stacks.collect_stacks(summary)
     groups = stack_groups.group_stacks(found)
     line = stack_groups.describe_groups(groups)
+    wasted = _find_waste(summary.run)
     if as_json:
         ranks = [
             {"rank": one.rank, "step": one.step, "note": one.note, "remedy": one.remedy,
              "frames": [frame._asdict() for frame in one.frames]}
             for one in found
         ]  # fmt: skip
-        output.print_json({"name": summary.state, "cause": line, "ranks": ranks})
+        lost = msgspec.to_builtins(wasted)
+        output.print_json({"name": summary.state, "cause": line, "ranks": ranks, "waste": lost})
         return 0
     state = f"{summary.state}, last written {about(summary.age)} ago"
-    output.print_facts([("state", state), ("now", line or "no process of it is known")])
+    now = line or "no process of it is known"
+    output.print_facts([("state", state), ("now", now), *_waste_facts(wasted)])
     if groups:
         output.print_line()
     for text in stack_groups.list_groups(groups):
@@ -101,14 +112,19 @@ def _describe_live(summary: "RunSummary", as_json: bool) -> int:
     return 0
 
 
-def describe(ending: "Ending") -> None:
-    """Print the cause, what to do, and the evidence."""
+def _waste_facts(wasted: "list[Waste]") -> list[tuple[str, str]]:
+    return [("waste", f"{each.text} ({each.remedy})") for each in wasted]
+
+
+def describe(ending: "Ending", wasted: "list[Waste]") -> None:
+    """Print the cause, what to do, the evidence, and what took time from the steps."""
     output.print_facts(
         [
             ("cause", ending.cause),
             ("rank", "" if ending.rank is None else str(ending.rank)),
             ("your code", ending.frame),
             ("to do", ending.remedy),
+            *_waste_facts(wasted),
         ]
     )
     if ending.evidence:

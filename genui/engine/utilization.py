@@ -10,7 +10,7 @@ import functools
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -198,15 +198,27 @@ def _kind_of(event: Any) -> str:
     return ATTENTION if name in _ATTENTION or "scaled_dot_product" in name else ELEMENTWISE
 
 
+class DataTimer:
+    """Measures the seconds from the start of its block to the first layer: of the batch and its
+    augmentation."""
+
+    def __enter__(self) -> Self:
+        self.seconds = 0.0
+        self._begin = time.perf_counter()
+        self._hook = register_module_forward_pre_hook(self._note)
+        return self
+
+    def _note(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._begin
+        self._hook.remove()
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
+
+
 def _time_step(train_step: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of a step, and until its first layer: of the batch and its augmentation."""
-    first = 0.0
-
-    def note(*_: object) -> None:
-        nonlocal first
-        first = first or time.perf_counter()
-
+    """Seconds of a step, and of its data."""
     begin = time.perf_counter()
-    with register_module_forward_pre_hook(note):
+    with DataTimer() as data:
         train_step()
-    return time.perf_counter() - begin, (first or begin) - begin
+    return time.perf_counter() - begin, data.seconds

@@ -97,6 +97,14 @@ def energy(status: "Status", scale: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def time_spent(status: "Status") -> str:
+    """`88 % steps, 9 % evaluation, 3 % checkpoint`, the largest first; "" if it is not known."""
+    whole = sum(status.spent.values())
+    parts = sorted(status.spent.items(), key=lambda part: -part[1])
+    shares = [(name, round(100 * seconds / whole)) for name, seconds in parts] if whole else []
+    return ", ".join(f"{share} % {name}" for name, share in shares if share)
+
+
 def time_left(eta: float) -> str:
     """`~4 min`; "" if it is not known, which is negative then."""
     return f"~{about(eta)}" if eta >= 0 else ""

@@ -190,6 +190,9 @@ class Status(Struct, frozen=True, kw_only=True, rename=_STATUS_KEYS):
     energy: Energy = Energy()  # of all its starts
     samples: int = 0  # that it has drawn
     sample_joules: float = 0.0  # of these, part of its energy
+    spent: Mapping[str, float] = {}
+    """Seconds of all its starts by part: "steps", "data" (until the first layer of each step),
+    "evaluation", "sample" and "checkpoint"."""
     doing: str = ""  # the task that a starting run waits for: "downloading images.zip, 8 of 16 MB"
 
 

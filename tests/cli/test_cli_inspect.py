@@ -19,7 +19,14 @@ from genui.cli.inspect import follow
 from genui.cli.main import main
 from genui.logs.find import find_logs
 from genui.runs import control
-from genui.runs.layout import RunDir, create_script_run, read_info, write_info
+from genui.runs.layout import (
+    RunDir,
+    create_script_run,
+    read_info,
+    read_status,
+    write_info,
+    write_status,
+)
 from genui.runs.writer import RunWriter
 
 Capture = pytest.CaptureFixture[str]
@@ -97,6 +104,21 @@ def test_the_summary_as_json(finished: RunDir, capsys: Capture) -> None:
     assert (loss["count"], loss["first"], loss["last"]) == (41, 4.0, 2.0)
     assert (loss["lowest"], loss["lowest_step"]) == (1.5, 39)
     assert [alert["kind"] for alert in found["alerts"]] == ["finish"]
+
+
+def test_checkpoints_that_take_long_are_told_with_their_share(
+    finished: RunDir, capsys: Capture
+) -> None:
+    spent = {"steps": 60.0, "checkpoint": 40.0}
+    write_status(finished, msgspec.structs.replace(read_status(finished), spent=spent))
+    told = "checkpoints take 40 % of the time (a larger checkpoint_every)"
+    for command in (["inspect", "last", "--summary"], ["why", "last"]):
+        assert main(command) == 0
+        assert told in capsys.readouterr().out
+    assert main(["inspect", "last"]) == 0
+    assert "60 % steps, 40 % checkpoint" in capsys.readouterr().out
+    assert main(["why", "last", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["waste"][0]["share"] == 0.4
 
 
 def test_the_summary_tells_of_steps_written_again_and_of_damage(

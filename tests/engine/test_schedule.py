@@ -85,7 +85,7 @@ def test_a_budget_of_time_holds_whatever_a_step_takes(
         seconds = before if now[0] - begin < 30 else after
         now[0] += seconds
         step += 1
-        timing.add_step(seconds)
+        timing.add_step(seconds, 0.0)
     if planned > 1:
         assert 0.8 * whole < now[0] - begin < 1.1 * whole
     assert plan.place(plan.steps) == pytest.approx(planned)
@@ -94,7 +94,7 @@ def test_a_budget_of_time_holds_whatever_a_step_takes(
 def test_the_rest_of_a_training_counts_what_is_not_a_step() -> None:
     timing = Timing(RECIPE)
     for seconds in (9.0, 1.0, 1.0, 1.0):  # the first step allocates memory
-        timing.add_step(seconds)
+        timing.add_step(seconds, 0.0)
     assert timing.speed.step == 1
     with timing.measuring("sample"):
         pass

@@ -58,6 +58,8 @@ def test_a_run_trains_evaluates_samples_and_can_generate(tiny_run: MakeRun) -> N
     assert found[30] < found[1] - 0.3
     assert status.val is not None
     assert status.val < found[1]
+    assert status.spent.keys() == {"steps", "data", "evaluation", "sample", "checkpoint"}
+    assert min(status.spent.values()) > 0
     machine = read_info(run).machine
     assert (machine["device"], machine["precision"], machine["threads"]) == ("cpu", "fp32", 1)
     text = 120 * len("to be or not to be that is the question\n")

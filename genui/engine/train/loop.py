@@ -40,7 +40,7 @@ from genui.engine.train.task import (
     players_of,
 )
 from genui.engine.train.world import AgreedError, World
-from genui.engine.utilization import Utilization
+from genui.engine.utilization import DataTimer, Utilization
 from genui.logs.native import read_series
 from genui.recipes import Recipe
 from genui.runs import control, models
@@ -165,7 +165,8 @@ class Trainer:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self._earlier = last_status(self._run).energy
+        before = last_status(self._run)
+        self._earlier, self._timing.spent = before.energy, before.spent
         self._load_weights()
         self._resume_plan()
         if self._step == 0:
@@ -203,7 +204,7 @@ class Trainer:
                 name = signal.Signals(self._signalled).name if self._signalled else "stopped"
                 self._mark(control.SIGNALLED, name)
         self._read_energy()
-        self._writer.update(state=state, step=self._step, eta=0.0)
+        self._writer.update(state=state, step=self._step, eta=0.0, spent=self._timing.spent)
         self._writer.write_line(f"{at_step(state, self._step)} of {self._schedule.steps:,}{why}")
         return state
 
@@ -427,15 +428,16 @@ class Trainer:
         metrics: dict[str, float] = {}
         if self._norms is not None:
             self._norms.begin(step + 1)
-        for player in self._players:
-            metrics |= self._optimize(player)
+        with DataTimer() as data:
+            for player in self._players:
+                metrics |= self._optimize(player)
         rate = self._optimizers.due(step)
         self._ema.update(step + self._age)
         self._step = step + 1
         seconds = time.perf_counter() - begin
         if self._norms is not None:
             self._norms.finish(step + 1, seconds)
-        self._timing.add_step(seconds)
+        self._timing.add_step(seconds, data.seconds)
         times, schedule = self._timing.speed, self._schedule
         if self.utilization.counter is not None:
             self._writer.write_line(self.utilization.finish())
@@ -451,6 +453,7 @@ class Trainer:
             steps_per_s=1 / times.step,
             units_per_s=speed,
             mfu=self.utilization.share(times.step),
+            spent=self._timing.spent,
             eta=(schedule.steps - self._step) * times.step
             + times.pauses(self._recipe, schedule.place(self._step)),
         )

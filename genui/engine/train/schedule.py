@@ -9,7 +9,7 @@ before it, which are recorded in the run's events.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -71,14 +71,21 @@ class Timing:
         self._whole = 1.0  # how many times as long an evaluation of all held-out data takes
         self._count, self._steps, self._seconds = 0, 0.0, 0.0
         self.speed = Speed(start=0.0, step=0.0)
+        self.spent: Mapping[str, float] = {}
+        """Seconds of all of each part so far, as `Status.spent` names them."""
         kept = read_speed(recipe)
         if kept is not None:  # at the share of a core that this process got while it started
             self.speed = kept.slowed(Load(training=1 / own_share()))
             if kept.thorough and kept.evaluation > 0:
                 self._whole = kept.whole / kept.evaluation
 
-    def add_step(self, seconds: float) -> None:
-        """Count a step, the first one only until there are others: it also allocates memory."""
+    def add_step(self, seconds: float, data: float) -> None:
+        """Count a step, the first one only until there are others: it also allocates memory.
+
+        `data` are the seconds of it in which the batch was made.
+        """
+        self._add("data", data)
+        self._add("steps", seconds - data)
         self._count += 1
         fading = 0.0 if self._count == 2 else math.exp(-seconds / self._window)
         self._steps = fading * self._steps + 1
@@ -91,9 +98,13 @@ class Timing:
         begin = time.perf_counter()
         yield
         taken = {part: time.perf_counter() - begin}
+        self._add({"whole": "evaluation"}.get(part, part), taken[part])
         if part == "evaluation":
             taken["whole"] = self._whole * taken[part]
         self.speed = msgspec.structs.replace(self.speed, **taken)
+
+    def _add(self, part: str, seconds: float) -> None:
+        self.spent = {**self.spent, part: self.spent.get(part, 0.0) + seconds}
 
 
 class Budget:
