@@ -437,6 +437,12 @@ class Run:
             self._batches = ring = self._batches or BatchRing(folder)
             self._safely("batch", lambda _: ring.add(examples, losses))
 
+    def watch(self, models: Any, *args: Any, **options: Any) -> None:
+        """`genui.watch`, which measures in the run that `init` started last."""
+        import genui  # late: this module is a part of it, and the function imports torch
+
+        genui.watch(models, *args, **options)
+
     def add_norms(self, norms: Mapping[str, float]) -> None:
         """Adds norms by `KIND/LAYER`, which are written with the step of the next record."""
         self._norms.update(norms)

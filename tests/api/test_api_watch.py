@@ -72,7 +72,7 @@ def test_what_cannot_be_watched_raises_nothing(arguments: dict[str, Any]) -> Non
 
 def test_a_run_that_has_ended_is_measured_no_more() -> None:
     run, model = genui.init(project="watched"), nn.Linear(4, 1)
-    genui.watch(model, log_freq=1)
+    run.watch(model, log_freq=1)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     train(run, model, optimizer, steps=4)
     run.finish()
