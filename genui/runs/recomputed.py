@@ -21,6 +21,7 @@ from genui.base.numbers import about, count, quantity
 from genui.base.text import clean_line
 from genui.runs.layout import RunDir, RunInfo, fork_step, last_status, read_info, state_steps
 from genui.runs.models import start_files
+from genui.runs.norms import NormKind, Points, norms_of_kind
 from genui.runs.spikes import MAD_TO_SIGMA
 
 Floats = NDArray[np.float64]
@@ -56,6 +57,9 @@ processes add in another order."""
 
 LONG = 60.0
 """Seconds from which the user is asked before a step is computed again."""
+
+MOST_LAYERS = 4
+"""The layers that are named."""
 
 MEASURES = {
     "loss": ("far easier than others", "far harder than others"),
@@ -164,6 +168,28 @@ class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
         if not lines:
             return ["No example is a likely cause: none is far from those of other batches."]
         return [*lines[:most], *filter(None, [self.remedy])]
+
+    def layers(self, kind: NormKind) -> dict[str, Points]:
+        """The norms of each layer at the last steps, of one kind."""
+        series = {}
+        for name in dict.fromkeys(name for norms in self.norms.values() for name in norms):
+            known = [(step, norms[name]) for step, norms in self.norms.items() if name in norms]
+            steps, values = (np.array(each) for each in zip(*known, strict=True))
+            series[name] = steps, values, np.zeros(len(steps))
+        return norms_of_kind(series, kind)
+
+    def describe_layers(self, kind: NormKind) -> str:
+        """The layers whose norm at this step is furthest from their median of the steps before."""
+        ratios = {
+            layer: float(values[-1] / np.median(values[:-1]))
+            for layer, (steps, values, _) in self.layers(kind).items()
+            if len(steps) > 1 and steps[-1] == self.step
+        }
+        if not ratios:
+            return "Muon rests at this step, or no step before it was computed."
+        furthest = sorted(ratios, key=lambda layer: -abs(math.log(ratios[layer])))[:MOST_LAYERS]
+        moved = ", ".join(f"{clean_line(layer)} {ratios[layer]:.2g} ×" for layer in furthest)
+        return f"at this step, against the median of those before: {moved}"
 
     @property
     def difference(self) -> float:

@@ -30,8 +30,8 @@ from genui.base.schema import Setting, settings_of
 from genui.base.text import clean_line
 from genui.recipes import FIXED, RECIPES, Recipe, override, parse_settings
 from genui.runs.launch import launch
-from genui.runs.layout import RunDir, check_name
-from genui.runs.models import find_origin
+from genui.runs.layout import RunDir, check_name, state_steps
+from genui.runs.models import Origin, find_fork, find_origin
 from genui.runs.plan import Plan
 from genui.ui.lifecycle import is_usable
 from genui.ui.processes import running
@@ -63,13 +63,29 @@ _SIZES = frozenset({"layers", "width", "context", "batch", "tokenizer", "patch"}
 """Settings that the description of a recipe shows."""
 
 
+class Beginning(NamedTuple):
+    """What `genui train --from` takes; with `keeps_state` the new run is a fork."""
+
+    ref: str
+    keeps_state: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The arguments of the shell."""
+        return ("--from", self.ref, *(["--keep-state"] if self.keeps_state else []))
+
+    def find(self) -> Origin:
+        """Raises MisuseError if there is no such model or state."""
+        return find_fork(self.ref) if self.keeps_state else find_origin(self.ref)
+
+
 class Source(NamedTuple):
     """The start of a training: one of several rows, such as the checkpoints of a run."""
 
     name: str
     recipe: Recipe
     rows: tuple[ListRow, ...]
-    origins: Mapping[str, str]  # the key of a row to what `genui train --from` takes
+    origins: Mapping[str, Beginning]  # by the key of a row
     chosen: str  # the key of the row that is chosen at first
     label: str  # of the list
     about: str
@@ -79,20 +95,27 @@ class Source(NamedTuple):
 def source_of_run(
     run: RunDir, name: str, recipe: Recipe, steps: Sequence[int], chosen: int
 ) -> Source:
-    """The checkpoints of a run; `chosen` is the step that is chosen at first."""
-    newest = steps[-1]
+    """The checkpoints of a run, those with a state also to fork it; `chosen` is the step that is
+    chosen at first."""
+    rows: list[ListRow] = []
+    origins: dict[str, Beginning] = {}
+    states = set(state_steps(run))
+    for step in reversed(steps):
+        key, label = str(step), f"step {step:,}"
+        origins[key] = Beginning(str(run.checkpoint(step)))
+        rows.append(ListRow(key, label, "newest" if step == steps[-1] else ""))
+        if step in states:
+            origins[f"{key}+"] = Beginning(f"{run.id}@{step}", keeps_state=True)
+            rows.append(ListRow(f"{key}+", f"{label} with its state", "a fork of the run"))
     return Source(
         name=name,
         recipe=recipe,
-        rows=tuple(
-            ListRow(str(step), f"step {step:,}", "newest" if step == newest else "")
-            for step in reversed(steps)
-        ),
-        origins={str(step): str(run.checkpoint(step)) for step in steps},
+        rows=tuple(rows),
+        origins=origins,
         chosen=str(chosen),
         label="step",
-        about=f"Fixed by the weights: {', '.join(recipe.ARCHITECTURE)}. "
-        "All other settings may be changed.",
+        about=f"Fixed by the weights: {', '.join(recipe.ARCHITECTURE)}. All other settings may be "
+        "changed. A fork goes on with the optimiser and the schedule.",
         data_hint=DATA_HINT,
     )
 
@@ -105,7 +128,7 @@ def source_of_model(ref: str) -> Source:
         name=name,
         recipe=origin.recipe,
         rows=(ListRow(ref, name, "fine-tuned"),),
-        origins={ref: ref},
+        origins={ref: Beginning(ref)},
         chosen=ref,
         label="model",
         about="Adapters are trained (LoRA), or with mode=full the whole model. Give data.",
@@ -392,7 +415,7 @@ class NewRunScreen(Form[RunDir | None]):
             pairs += ["--minutes", f"{minutes:g}"]
         if self._source is None:
             return (self.recipe.name, *pairs)
-        return ("--from", self._source.origins[self.query_one(RowList).chosen], *pairs)
+        return (*self._source.origins[self.query_one(RowList).chosen].words, *pairs)
 
     def _ask_plan(self) -> None:
         """Show the known part of the plan, and measure it once it is unchanged."""
@@ -490,7 +513,7 @@ class NewRunScreen(Form[RunDir | None]):
         if not self._is_answered(command):  # now, so that the next key reaches no field
             self._wait(True)
             self._show_plan(self._plans.get(command, Plan(measuring=True)))
-        start_from = ""
+        start_from = None
         if self._source is not None:
             start_from = self._source.origins[self.query_one(RowList).chosen]
         self._launch(self.recipe, self.settings(), self._value("name"), start_from)
@@ -502,7 +525,7 @@ class NewRunScreen(Form[RunDir | None]):
 
     @work(group="launch", exit_on_error=False)
     async def _launch(
-        self, recipe: Recipe, settings: dict[str, str], name: str, start_from: str
+        self, recipe: Recipe, settings: dict[str, str], name: str, start_from: Beginning | None
     ) -> None:
         command, minutes = self._command(), self._minutes
         try:
@@ -522,7 +545,8 @@ class NewRunScreen(Form[RunDir | None]):
                 self.query_one("#plan").scroll_visible(animate=False)
             return
         try:
-            run = await asyncio.to_thread(launch, recipe, settings, name, start_from)
+            origin = "" if start_from is None else await asyncio.to_thread(start_from.find)
+            run = await asyncio.to_thread(launch, recipe, settings, name, origin)
         except GenuiError as error:
             self._show_error("set", error)
         else:

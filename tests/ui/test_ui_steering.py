@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from genui.runs import control
 from genui.runs.control import Control
 from genui.runs.layout import RunDir, RunLock
+from genui.runs.models import Origin
 from genui.ui import new_run
 from genui.ui.new_run import NewRunScreen
 from genui.ui.training.screen import TrainingScreen
@@ -78,7 +79,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
 async def test_another_run_starts_from_the_checkpoint_before_the_cursor_if_it_fits_the_weights(
     open_watch: Opener, run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[dict[str, str], str, str]] = []
+    asked: list[tuple[dict[str, str], str, Origin]] = []
 
     def launch(recipe, overrides, name, start_from):
         asked.append((overrides, name, start_from))
@@ -106,5 +107,31 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor_if_it_fi
         await pilot.press("enter", *"mine", "enter", "enter", "enter")
         await pilot.press(*"batch=8", "enter")
         await until(pilot, lambda: bool(asked))
-        assert asked == [({"batch": "8"}, "mine", str(run.checkpoint(40)))]
+        (overrides, name, start), *_ = asked
+        assert (overrides, name, start.weights) == ({"batch": "8"}, "mine", run.checkpoint(40))
+        assert not start.keeps_state
         await until(pilot, lambda: screen.board.runs.listed[0].info.name == "mine")
+
+
+async def test_a_run_is_forked_at_a_step_whose_state_it_keeps(
+    open_watch: Opener, run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[dict[str, str], Origin]] = []
+
+    def launch(recipe, overrides, name, start_from):
+        asked.append((overrides, start_from))
+        return stage.make_run(recipe.name, name, step=1)
+
+    monkeypatch.setattr(new_run, "launch", launch)
+    for path in (run.checkpoint(40), run.checkpoint_state(40)):
+        path.write_bytes(stage.safetensors("shakespeare", 40))
+    async with open_watch() as pilot:
+        screen = await board(pilot)
+        screen.change(cursor=79.0)
+        await pilot.press("n")
+        await until_seen(pilot, "step 40 with its state")
+        await pilot.press("down", "enter", "enter", "enter", "enter", *"grad_clip=0.5", "ctrl+s")
+        await until(pilot, lambda: bool(asked))
+        ((overrides, start),) = asked
+        assert overrides == {"grad_clip": "0.5"}
+        assert (start.keeps_state, start.step, start.run) == (True, 40, run.id)

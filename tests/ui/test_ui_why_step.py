@@ -30,7 +30,10 @@ FOUND = Recomputed(
     seconds=1.5,
     metrics={"loss": 1.6138},
     skip="3",
-    norms={1240: {"gradients/head": 0.5}},
+    norms={
+        1239: {"gradients/head": 0.5, "gradients/blocks.0": 2.0, "updates/head": 0.0},
+        1240: {"gradients/head": 0.5, "gradients/blocks.0": 9.0, "updates/head": 0.0},
+    },
     logged={"loss": 1.6138},
     examples=(
         Example(
@@ -88,6 +91,15 @@ async def test_the_step_at_the_cursor_shows_its_examples_and_one_alone(
         await pilot.press("enter")  # the example alone
         await until(pilot, lambda: "icons 3 ·" not in seen(pilot))
         await until_seen(pilot, "blue fish")
+        await pilot.press("escape")
+        await until_seen(pilot, "icons 3 ·")
+        await pilot.press("l")  # the layers
+        await until_seen(pilot, "gradients by layer, steps 1,239 to 1,240")
+        await until_seen(pilot, "blocks.0 4.5 ×, head 1 ×")
+        assert "icons 3 ·" not in seen(pilot)
+        await pilot.press("l")
+        await until_seen(pilot, "updates by layer")
+        await until_seen(pilot, "Muon rests at this step")
         await pilot.press("escape")
         await until_seen(pilot, "icons 3 ·")
         await pilot.press("escape")

@@ -16,8 +16,11 @@ from genui.base.late import late_imports
 from genui.base.numbers import about, count, quantity, value
 from genui.base.text import clean, clean_line
 from genui.runs.layout import RunDir
+from genui.runs.norms import NORM_KINDS, NormKind
 from genui.ui.lifecycle import is_usable
 from genui.ui.processes import read_lines
+from genui.ui.training.norms import SCALE, relative_levels
+from genui.ui.training.system import HeatMap
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.image import ImageView
 from genui.ui.widgets.lists import ListRow, RowList
@@ -46,12 +49,17 @@ class WhyScreen(Window[None]):
         & ImageView { display: none; width: 40%; }
         & .example.-image ImageView { display: block; }
         & .window.-alone RowList { display: none; }
+        & HeatMap, & .layers { display: none; }
+        & HeatMap { height: 1fr; margin-top: 1; }
+        & .window.-layers RowList, & .window.-layers .example { display: none; }
+        & .window.-layers HeatMap, & .window.-layers .layers { display: block; }
         & .window.-alone ImageView { width: 70%; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,z", "open", "Compute the steps, or open the example", show=False),
         Binding("w", "weights", "With the weights alone", show=False),
+        Binding("l", "layers", "Norms by layer, or the examples", show=False),
         Binding("escape,q", "close", "Cancel, or close", show=False),
     ]
 
@@ -59,6 +67,7 @@ class WhyScreen(Window[None]):
         super().__init__()
         self._run, self._name, self._step = run, name, step
         self._waits = False  # for the user to say whether the steps are computed
+        self._norm: NormKind | None = None  # that is shown in place of the examples
         self.found: recomputed.Recomputed | None = None
 
     def compose(self) -> ComposeResult:
@@ -69,6 +78,8 @@ class WhyScreen(Window[None]):
                 yield ImageView(" ")
                 with VerticalScroll(can_focus=False):
                     yield Static(classes="text", markup=False)
+            yield Static(classes="layers", markup=False)
+            yield HeatMap()
 
     def on_mount(self) -> None:
         self.set_titles(f"Step {count(self._step)} of {clean_line(self._name, 40)}", "esc cancel")
@@ -133,9 +144,17 @@ class WhyScreen(Window[None]):
         if self.found is None or self.found.replayed:
             self._compute(True)
 
+    def action_layers(self) -> None:
+        """Show the norms by layer, one kind after the other, and then the examples again."""
+        if self.found is not None and self.found.norms:
+            kinds = (None, *NORM_KINDS, None)
+            self._show_layers(self.found, kinds[kinds.index(self._norm) + 1])
+
     def action_close(self) -> None:
-        """Go back from the example to the list, or close."""
-        if self.query_one(".window").has_class("-alone"):
+        """Go back from the layers or an example to the list, or close."""
+        if self.found is not None and self._norm:
+            self._show_layers(self.found, None)
+        elif self.query_one(".window").has_class("-alone"):
             self.action_open()
         else:
             self.leave()
@@ -156,8 +175,22 @@ class WhyScreen(Window[None]):
         self.query_one(RowList).set_rows(rows)
         self.set_titles(
             f"Step {count(self._step)} of {clean_line(self._name, 40)}",
-            "↑↓ choose · ⏎ the example alone · esc close",
+            "↑↓ choose · ⏎ the example alone · l layers · esc close",
         )
+
+    def _show_layers(self, found: "recomputed.Recomputed", kind: "NormKind | None") -> None:
+        """Show a kind of norms of the steps that were computed; None: the examples again."""
+        self._norm = kind
+        self.query_one(".window").set_class(kind is not None, "-layers")
+        if kind is None:
+            return
+        layers = {layer: points for layer, points in found.layers(kind).items() if len(points[0])}
+        rows = {layer: relative_levels(points) for layer, points in layers.items()}
+        first = min((float(steps[0]) for steps, _ in rows.values()), default=0.0)
+        self.query_one(HeatMap).show(rows, (first, max(first + 1, found.step)), found.step)
+        steps = f"{kind} by layer, steps {count(int(first))} to {count(found.step)} · {SCALE}"
+        text = "\n".join([steps, found.describe_layers(kind)])
+        self.query_one(".layers", Static).update(clean(text))
 
     @on(RowList.Chosen)
     def _show_example(self, event: RowList.Chosen) -> None:
