@@ -1,12 +1,12 @@
 """The user's jobs in Slurm as rows of the table of runs.
 
-A job of a run of genui is that run; another one is the log that it prints to. Without Slurm on this
-machine nothing is asked.
+A job of a run of genui is that run; another one is the log that it prints to. Without Slurm nothing
+is asked.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,14 +27,32 @@ EVERY = 30.0
 _FIRST_WAIT = 1.0  # seconds: the first list has the jobs, where Slurm answers as fast
 
 
+class Jobs:
+    """The user's jobs as Slurm has described them last, and the files that they print to."""
+
+    def __init__(self) -> None:
+        self.known: Sequence[Job] = ()
+        self.outputs: dict[str, str] = {}
+
+    def ask(self, ask: slurm.Ask = slurm.ask_slurm) -> None:
+        """Ask Slurm now. What it does not answer stays as it was."""
+        with suppress(GenuiError):
+            jobs = slurm.list_jobs(ask)
+            for job in jobs:
+                # A task that waits has the file of its array.
+                if job.id not in self.outputs and "[" not in job.id:
+                    with suppress(GenuiError):
+                        self.outputs[job.id] = slurm.find_output(job.id, ask)
+            self.known = jobs
+
+
 class JobQueue:
     """Lists runs, and after them the user's jobs."""
 
     def __init__(self, list_runs: Callable[[], list[RunSummary]]) -> None:
         self._list_runs = list_runs
         self._exists = slurm.has_slurm()
-        self._jobs: Sequence[Job] = ()
-        self._outputs: dict[str, str] = {}  # the files that jobs print to
+        self._jobs = Jobs()
         self._asking: threading.Thread | None = None
         self._due = 0.0  # on the monotonic clock
 
@@ -50,30 +68,26 @@ class JobQueue:
         return self.list_all()
 
     def ask(self) -> None:
-        """Ask Slurm now. What it does not answer stays as it was."""
-        if not self._exists:
-            return
-        with suppress(GenuiError):
-            jobs = slurm.list_jobs()
-            for job in jobs:
-                # A task that waits has the file of its array.
-                if job.id not in self._outputs and "[" not in job.id:
-                    with suppress(GenuiError):
-                        self._outputs[job.id] = slurm.find_output(job.id)
-            self._jobs = jobs
+        """Ask Slurm now."""
+        if self._exists:
+            self._jobs.ask()
 
     def list_all(self) -> list[RunSummary]:
         """The runs, and the jobs that are known."""
-        return join_jobs(self._list_runs(), self._jobs, self._outputs)
+        return join_jobs(self._list_runs(), self._jobs.known, self._jobs.outputs)
 
 
 def join_jobs(
-    runs: Sequence[RunSummary], jobs: Sequence[Job], outputs: dict[str, str]
+    runs: Sequence[RunSummary], jobs: Sequence[Job], outputs: Mapping[str, str]
 ) -> list[RunSummary]:
-    """The runs, those that wait with the reason, and after them a row for each other job."""
+    """The runs, those that wait with the reason, and after them a row for each other job, also in
+    place of the log that it prints to."""
     by_id = {job.id: job for job in jobs}
+    printed = {Path(outputs[job.id]) for job in jobs if outputs.get(job.id)}
     rows: list[RunSummary] = []
     for run in runs:
+        if not run.native and run.run.path in printed:
+            continue
         job = by_id.pop(run.info.slurm.get("job", ""), None)
         if job is not None and run.state == "queued":
             doing = f"waits in Slurm's queue: {job.note}"

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from calendar import timegm
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,8 +31,10 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write, cannot_write, write_all, writing
 from genui.base.text import clean_line
+from genui.logs import queue
 from genui.logs.formats import FORMATS
 from genui.runs.hosts import ssh_command
+from genui.runs.listing import RunSummary
 
 POLL = 1.0  # seconds between two looks at the files that grow
 SEARCH = 10.0  # seconds between two searches for new files
@@ -43,6 +45,7 @@ MAX_POLLED = 200  # files that are looked at each second, those that changed las
 LARGEST = 8 << 30  # bytes of a file
 _SMALL = 4 << 20  # bytes of a file that is not appended to
 _LONGEST_NAME, _LONGEST_PART = 2_000, 200  # bytes of a copy's name, and between its slashes
+_LONGEST_QUEUE = 4 << 20  # bytes of what Slurm says
 _LONGEST_REPLY = 128 << 20  # bytes; a listing of 20,000 long paths is 80 MB
 _PATIENCE = 20.0  # seconds without a byte
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to connect again
@@ -273,6 +276,11 @@ class Copy:
         """Lets another process update the copy."""
         os.close(self._lock)
 
+    def path_of(self, there: str) -> Path:
+        """Where the copy of a file of the other host is, or would be if it were below the place."""
+        below = there.removeprefix(f"{self._there}/") if self._there else os.path.basename(there)
+        return self.root / (below if below != there else f".elsewhere{there}")
+
     def search(self, shell: Shell) -> None:
         """Looks for all log files below the place. Raises LinkLostError and GenuiError."""
         where = quote(self.place.path)
@@ -462,6 +470,7 @@ class Follower:
         self.copy = Copy(place)
         self.line = ""  # the fault of the link; "" while it works
         self.updated = 0.0  # monotonic: all that was there then is here
+        self._jobs = queue.Jobs()  # in Slurm's queue there
         self._shell: Shell | None = None
         self._stopping = threading.Event()
         if self.copy.own():
@@ -489,6 +498,7 @@ class Follower:
 
     def _follow(self) -> None:
         attempt, searched, looked = 0, time.monotonic(), 0.0
+        asked = -queue.EVERY  # Slurm, by the monotonic clock
         while not self._stopping.is_set():
             if not self.copy.own():  # until the other process ends
                 self.updated = time.monotonic() - 2 * POLL  # by the other process
@@ -508,6 +518,9 @@ class Follower:
                 else:
                     self.copy.look(self._shell)
                 self.line, attempt = "", 0
+                if looked - asked >= queue.EVERY:
+                    self._ask_slurm(self._shell)
+                    asked = looked
                 if whole:
                     self._stopping.wait(POLL)
             except LinkLostError as error:
@@ -520,6 +533,21 @@ class Follower:
                 # Removed there, or a full disk here: it may come right again.
                 self.line = clean_line(str(error))
                 self._stopping.wait(SEARCH)
+
+    def _ask_slurm(self, shell: Shell) -> None:
+        """Ask for the user's jobs, if Slurm is there. Raises LinkLostError."""
+
+        def ask(command: Sequence[str]) -> str:
+            reply = shell.run(shlex.join(command), limit=_LONGEST_QUEUE)
+            return reply.decode(errors="replace")
+
+        if shell.run("command -v squeue").strip():
+            self._jobs.ask(ask)
+
+    def add_jobs(self, runs: Sequence[RunSummary]) -> list[RunSummary]:
+        """The runs, and after them the user's jobs on the other host, as `queue.join_jobs`."""
+        outputs = {job: str(self.copy.path_of(path)) for job, path in self._jobs.outputs.items()}
+        return queue.join_jobs(runs, self._jobs.known, outputs)
 
     def _close(self) -> None:
         if self._shell is not None:

@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -178,6 +178,9 @@ MOST_JOBS = 200
 _PATIENCE = 10.0  # seconds for Slurm to answer
 _UNKNOWN = ("", "N/A", "None", "Unknown", "(null)")
 
+Ask = Callable[[Sequence[str]], str]
+"""Gives the output of a command of Slurm, here or on another host. Raises GenuiError."""
+
 
 class Job(NamedTuple):
     """A job of the user's that Slurm still knows; the tasks of an array are jobs."""
@@ -196,13 +199,18 @@ class Job(NamedTuple):
         return ", ".join(filter(None, (self.reason, start, f"job {self.id}")))
 
 
-def list_jobs() -> list[Job]:
+def ask_slurm(command: Sequence[str]) -> str:
+    """The output of a command of Slurm on this machine. Raises GenuiError."""
+    return call_slurm(command, patience=_PATIENCE)
+
+
+def list_jobs(ask: Ask = ask_slurm) -> list[Job]:
     """The user's jobs, also those that have ended some minutes ago, at most MOST_JOBS. Raises
     GenuiError if Slurm does not answer."""
     form = "--format=%i|%T|%r|%S|%j"  # a name may hold anything
     command = ["squeue", "--me", "--noheader", "--states=all", form]
     jobs: list[Job] = []
-    for line in call_slurm(command, patience=_PATIENCE).splitlines()[:MOST_JOBS]:
+    for line in ask(command).splitlines()[:MOST_JOBS]:
         fields = [clean_line(field.strip(), 200) for field in line.split("|", 4)]
         if len(fields) == 5:
             id, state, *rest = fields
@@ -211,16 +219,15 @@ def list_jobs() -> list[Job]:
     return jobs
 
 
-def find_output(job: str) -> str:
+def find_output(job: str, ask: Ask = ask_slurm) -> str:
     """The file that a job prints to; "" if Slurm does not say. Raises GenuiError."""
-    match = re.search(r"\bStdOut=(.*?)\s*(?= [A-Z]\w+=|$)", _describe_job(job))
+    match = re.search(r"\bStdOut=(.*?)\s*(?= [A-Z]\w+=|$)", _describe_job(job, ask))
     return "" if match is None or match[1] in _UNKNOWN else match[1]
 
 
-def _describe_job(job: str) -> str:
+def _describe_job(job: str, ask: Ask = ask_slurm) -> str:
     """What Slurm says of a job, in one line. Raises GenuiError."""
-    command = ["scontrol", "show", "job", "--oneliner", job]
-    return call_slurm(command, patience=_PATIENCE).partition("\n")[0]
+    return ask(["scontrol", "show", "job", "--oneliner", job]).partition("\n")[0]
 
 
 def has_slurm() -> bool:

@@ -56,6 +56,7 @@ from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
 from genui.ui.widgets.dialogs import ThemeScreen, Window, ask
 
 with late_imports():
+    from genui.logs import remote
     from genui.runs import models
     from genui.ui import demo, home, jump
     from genui.ui import tour as guided_tour
@@ -813,7 +814,8 @@ def run_watch(
     `links` keep copies of other hosts' logs, among `paths`, up to date.
     Raises GenuiError if a path cannot be read, MisuseError if it is a file without a log.
     """
-    target = watch_target(paths, run)
+    queues = [link.add_jobs for link in links if isinstance(link, remote.Follower)]
+    target = watch_target(paths, run, queues)
     gc.freeze()  # imported modules need no collection
     app = WatchApp(target, links)
     app.run()

@@ -154,8 +154,15 @@ class WatchTarget(NamedTuple):
     note: str = ""  # which files were left out
 
 
-def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarget:
-    """The target for one run of genui, for the logs in `paths`, or else for all runs of genui.
+AddJobs = Callable[[Sequence[RunSummary]], list[RunSummary]]
+"""Adds the user's jobs of another host to a list of logs."""
+
+
+def watch_target(
+    paths: Sequence[Path] | None, run: RunDir | None, queues: Sequence[AddJobs] = ()
+) -> WatchTarget:
+    """The target for one run of genui, for the logs in `paths` and the jobs of `queues`, or else
+    for all runs of genui.
 
     Raises GenuiError if a path cannot be read, MisuseError if it is a file without a log.
     """
@@ -163,16 +170,16 @@ def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarge
         return WatchTarget(run.id, [summarise(run)], JobQueue(list_runs), listing=False)
     if paths:
         key = "\n".join(str(path.absolute()) for path in paths)
-        find = partial(_list_logs, tuple(paths))
+        find = partial(_list_logs, tuple(paths), tuple(queues))
         logs = find()
         return WatchTarget(key, logs, find, len(logs) > 1, logs.note)
     runs = list_runs()
     return WatchTarget("", runs, JobQueue(list_runs), len(runs) > 1)
 
 
-def _list_logs(paths: Sequence[Path]) -> LogList:
-    """The logs in these files and folders, newest first. A folder without logs may get one later,
-    so it is not an error."""
+def _list_logs(paths: Sequence[Path], queues: Sequence[AddJobs]) -> LogList:
+    """The logs in these files and folders, newest first, and the jobs of the queues. A folder
+    without logs may get one later, so it is not an error."""
     logs, notes = LogList(), []
     for path in paths:
         try:
@@ -185,6 +192,8 @@ def _list_logs(paths: Sequence[Path]) -> LogList:
         if matches.note:
             notes.append(f"{clean_line(str(path))}: {matches.note}")
     logs.sort(key=lambda one: one.age)
+    for add_jobs in queues:
+        logs[:] = add_jobs(logs)
     logs.note = "; ".join(notes)
     return logs
 

@@ -16,10 +16,13 @@ from genui.base.errors import MisuseError
 from genui.cli.main import main
 from genui.logs import queue
 from genui.logs.queue import JobQueue, join_jobs
+from genui.logs.remote import Follower, Place
+from genui.runs.hosts import SSH
 from genui.runs.labels import Labels
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 from genui.runs.slurm import Job
+from genui.ui.watcher import watch_target
 
 Submit = Callable[..., str]
 
@@ -119,6 +122,35 @@ def test_jobs_are_rows_with_their_logs_and_are_stopped(
     assert main(["stop", held, "--yes"]) == 0
     assert f"job {held}: ended by scancel" in capsys.readouterr().out
     wait_for_row(held, "cancelled")
+
+
+@real
+def test_the_jobs_of_another_host_are_rows_beside_its_logs(
+    submit: Submit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell of the other host is one of this machine. The link: test_tty_remote."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nexec sh\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv(SSH, str(ssh))
+    there = tmp_path / "there"
+    there.mkdir()
+    out = ("--job-name", "llama", "--output", str(there / "out-%j.log"))
+    running = submit("echo step 1 loss 2.0; echo step 2 loss 1.5; sleep 600", *out)
+    held = submit("sleep 600", "--hold", "--job-name", "later", "--output", "/elsewhere/out.log")
+    wait_for(lambda: "loss 1.5" in "".join(log.read_text() for log in there.glob("out-*")))
+    follower = Follower(Place("host", str(there)))
+    try:
+        find = watch_target([follower.root], None, [follower.add_jobs]).find
+        wait_for(lambda: {running, held} <= {row.info.id for row in find()})
+        rows = {row.info.id: row for row in find()}
+    finally:
+        follower.stop()
+    log = follower.root / f"out-{running}.log"
+    assert (rows[running].run.path, rows[running].info.name) == (log, "llama")
+    assert (rows[running].state, rows[held].state) == ("running", "pending")
+    assert not rows[held].run.path.exists()
+    assert rows[held].labels.note == f"JobHeldUser, job {held}"
 
 
 @real
