@@ -7,25 +7,24 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import msgspec
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
 from genui.base.conditions import MetricConditions, parse_condition
-from genui.base.energy import Energy
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import remove_partial_files
 from genui.base.numbers import size
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
+from genui.engine.train.cost import Cost
 from genui.engine.train.norms import NormRecorder
 from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
 from genui.engine.train.schedule import Budget, Schedule, Timing
@@ -57,9 +56,6 @@ from genui.runs.spikes import SpikeFinder
 from genui.runs.writer import RunWriter
 
 PAUSE_POLL_S = 0.1
-
-ENERGY_EVERY = 1.0
-"""Seconds between two readings of the energy."""
 
 RANKS_EVERY = 1.0
 """Seconds between two records of the ranks."""
@@ -123,11 +119,7 @@ class Trainer:
         self._done = False  # all ranks know that it is met
         self._paused = False
         self.utilization = Utilization(machine)
-        self._meter = meter or EnergyMeter()
-        self._metered = 0.0  # when it was read last, by the monotonic clock
-        self._spent = self._others = Energy()  # of this rank, and of the others
-        self._earlier = Energy()  # of earlier starts of the run
-        self._drawn, self._drawn_joules = 0, 0.0  # samples, and what they cost
+        self._cost = Cost(writer, meter)
         self._own_loss = math.nan  # of this rank's part of the last batch
         self._spikes, self._divergence = SpikeFinder(), Divergence()
         self._alerts: list[int] = []  # the steps at which they began: the states before are kept
@@ -166,7 +158,7 @@ class Trainer:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         before = last_status(self._run)
-        self._earlier, self._timing.spent = before.energy, before.spent
+        self._cost.earlier, self._timing.spent = before.energy, before.spent
         self._load_weights()
         self._resume_plan()
         if self._step == 0:
@@ -203,7 +195,7 @@ class Trainer:
             else:  # by a signal to this process, or to another one
                 name = signal.Signals(self._signalled).name if self._signalled else "stopped"
                 self._mark(control.SIGNALLED, name)
-        self._read_energy()
+        self._cost.read(self._step)
         self._writer.update(state=state, step=self._step, eta=0.0, spent=self._timing.spent)
         self._writer.write_line(f"{at_step(state, self._step)} of {self._schedule.steps:,}{why}")
         return state
@@ -353,7 +345,7 @@ class Trainer:
             if due:
                 self._ranks_due = time.monotonic() + RANKS_EVERY
         # The energy follows a record of the ranks.
-        spent = msgspec.to_builtins(self._spent) if self._record_ranks and world.rank else {}
+        spent = self._cost.own if self._record_ranks and world.rank else {}
         read = control.poll(self._run, self._writer.write_line) if world.rank == 0 else []
         commands: list[tuple[control.Command, float | None]]
         commands = [(each.command, each.value) for each in read]
@@ -361,8 +353,7 @@ class Trainer:
             (self._signalled, due, bool(self._reached), self._new_steps(), commands, spent)
         )
         if self._record_ranks:
-            others = (msgspec.convert(each[-1], Energy) for each in everyone)
-            self._others = reduce(partial(Energy.plus, at_once=True), others)
+            self._cost.take_others(each[-1] for each in everyone)
         self._stop = any(signalled for signalled, *_ in everyone)
         _, self._record_ranks, self._done, steps, agreed, _ = everyone[0]
         if steps:
@@ -442,8 +433,7 @@ class Trainer:
         if self.utilization.counter is not None:
             self._writer.write_line(self.utilization.finish())
         speed = task.units_per_step / times.step
-        if time.monotonic() - self._metered >= ENERGY_EVERY:
-            self._read_energy()
+        self._cost.read_if_due(self._step)
         self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
         loss = metrics[self._players[0].metric("loss")]
         self._look_for_alerts(np.array([self._step]), np.array([loss]))
@@ -587,25 +577,10 @@ class Trainer:
         with gather_module(self._ema.model, self._world.rank) as model:
             if model is None:
                 return
-            before = self._read_energy().joules
-            with self._timing.measuring("sample"):
-                samples = self._task.sample(model, self._machine)
-                for sample in samples:
+            with self._cost.sampling(self._step) as drawn, self._timing.measuring("sample"):
+                drawn += self._task.sample(model, self._machine)
+                for sample in drawn:
                     self._writer.save_sample(self._step, sample.suffix, sample.content)
-            self._drawn += max((sample.count for sample in samples), default=0)
-            self._drawn_joules += self._read_energy().joules - before
-            self._writer.update(samples=self._drawn, sample_joules=self._drawn_joules)
-
-    def _read_energy(self) -> Energy:
-        """Read what the run has cost so far; put it into its status, and log it by a name that says
-        whether it is an estimate."""
-        self._metered = time.monotonic()
-        self._spent = self._spent.plus(self._meter.take())
-        total = self._earlier.plus(self._spent.plus(self._others, at_once=True))
-        self._writer.update(energy=total)
-        name = "joules_estimate" if total.is_estimate else "joules"
-        self._writer.log(self._step, **{name: total.joules})
-        return total
 
     def _checkpoint(self) -> None:
         self.write_checkpoint()
