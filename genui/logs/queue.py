@@ -34,15 +34,16 @@ class Jobs:
         self.known: Sequence[Job] = ()
         self.outputs: dict[str, str] = {}
 
-    def ask(self, ask: slurm.Ask = slurm.ask_slurm) -> None:
-        """Ask Slurm now. What it does not answer stays as it was."""
+    def ask(self, ask: slurm.Ask = slurm.ask_slurm, most: int = slurm.MOST_JOBS) -> None:
+        """Ask Slurm now, for the files of at most so many jobs. What it does not answer stays as it
+        was."""
         with suppress(GenuiError):
             jobs = slurm.list_jobs(ask)
-            for job in jobs:
-                # A task that waits has the file of its array.
-                if job.id not in self.outputs and "[" not in job.id:
-                    with suppress(GenuiError):
-                        self.outputs[job.id] = slurm.find_output(job.id, ask)
+            # A task that waits has the file of its array.
+            new = [job.id for job in jobs if job.id not in self.outputs and "[" not in job.id]
+            for job in new[:most]:
+                with suppress(GenuiError):
+                    self.outputs[job] = slurm.find_output(job, ask)
             self.known = jobs
 
 

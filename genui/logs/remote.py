@@ -46,6 +46,8 @@ LARGEST = 8 << 30  # bytes of a file
 _SMALL = 4 << 20  # bytes of a file that is not appended to
 _LONGEST_NAME, _LONGEST_PART = 2_000, 200  # bytes of a copy's name, and between its slashes
 _LONGEST_QUEUE = 4 << 20  # bytes of what Slurm says
+_SLURM_PATIENCE = 5  # seconds for a command of Slurm
+_NEW_JOBS = 10  # jobs whose files are asked for at once
 _LONGEST_REPLY = 128 << 20  # bytes; a listing of 20,000 long paths is 80 MB
 _PATIENCE = 20.0  # seconds without a byte
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to connect again
@@ -535,14 +537,15 @@ class Follower:
                 self._stopping.wait(SEARCH)
 
     def _ask_slurm(self, shell: Shell) -> None:
-        """Ask for the user's jobs, if Slurm is there. Raises LinkLostError."""
+        """Ask for the user's jobs, if Slurm is there: with time limits, since the logs wait.
+        Raises LinkLostError."""
 
         def ask(command: Sequence[str]) -> str:
-            reply = shell.run(shlex.join(command), limit=_LONGEST_QUEUE)
-            return reply.decode(errors="replace")
+            words = ["timeout", f"{_SLURM_PATIENCE}", *command]
+            return shell.run(shlex.join(words), limit=_LONGEST_QUEUE).decode(errors="replace")
 
         if shell.run("command -v squeue").strip():
-            self._jobs.ask(ask)
+            self._jobs.ask(ask, _NEW_JOBS)
 
     def add_jobs(self, runs: Sequence[RunSummary]) -> list[RunSummary]:
         """The runs, and after them the user's jobs on the other host, as `queue.join_jobs`."""
