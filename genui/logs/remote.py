@@ -47,6 +47,7 @@ _SMALL = 4 << 20  # bytes of a file that is not appended to
 _LONGEST_NAME, _LONGEST_PART = 2_000, 200  # bytes of a copy's name, and between its slashes
 _LONGEST_QUEUE = 4 << 20  # bytes of what Slurm says
 _SLURM_PATIENCE = 5  # seconds for a command of Slurm
+_ANSWERED = "answered"  # after the output of a command that succeeds
 _NEW_JOBS = 10  # jobs whose files are asked for at once
 _LONGEST_REPLY = 128 << 20  # bytes; a listing of 20,000 long paths is 80 MB
 _PATIENCE = 20.0  # seconds without a byte
@@ -542,7 +543,11 @@ class Follower:
 
         def ask(command: Sequence[str]) -> str:
             words = ["timeout", f"{_SLURM_PATIENCE}", *command]
-            return shell.run(shlex.join(words), limit=_LONGEST_QUEUE).decode(errors="replace")
+            line = f"{shlex.join(words)} && printf {_ANSWERED}"
+            reply = shell.run(line, limit=_LONGEST_QUEUE).decode(errors="replace")
+            if not reply.endswith(_ANSWERED):
+                raise GenuiError(f"{clean_line(shell.host)}: {command[0]} does not answer")
+            return reply.removesuffix(_ANSWERED)
 
         if shell.run("command -v squeue").strip():
             self._jobs.ask(ask, _NEW_JOBS)
