@@ -432,7 +432,8 @@ def check_sets(recipe: AutoencoderRecipe, preparation: Preparation = QUIET) -> s
 # --- New images made of the parts -------------------------------------------------------------
 
 COMPOSED = 0.2  # share of the images that are made of several, or are small
-SMALLEST = 0.7  # of the side: a single image
+AS_DRAWN = 0.75  # share of the others that are neither shifted nor scaled
+SMALLEST = 0.7  # of the side: one that is
 SMALL = (0.3, 0.45)  # of the side: one that its caption calls small
 PART_WORDS = 3  # of a name in a composition
 
@@ -449,8 +450,9 @@ FIXED = frozenset(
 def vary(
     images: CaptionedImages, indices: NDArray[np.int64], rng: np.random.Generator
 ) -> CaptionedImages:
-    """As many new images as there are `indices`: shifted, scaled, half of them mirrored where that
-    is harmless, and some composed of several: "two hearts", "small star", "star above moon"."""
+    """As many new images as there are `indices`: some shifted and scaled, half of them mirrored
+    where that is harmless, and some composed of several: "two hearts", "small star", "star above
+    moon"."""
     drawn = [_vary(images, int(index), rng) for index in indices]
     return replace(
         images,
@@ -488,6 +490,8 @@ def _vary(
     name = images.captions[index]
     if rng.random() < COMPOSED and _is_part(name):
         name, placed = _compose(images, index, rng)
+    elif rng.random() < AS_DRAWN:
+        placed = [(index, 0.5, 0.5, 1.0)]
     else:
         size = rng.uniform(SMALLEST, 1)
         placed = [(index, *rng.uniform(size / 2, 1 - size / 2, 2), size)]
