@@ -47,7 +47,7 @@ class LatentRecipe(EDMRecipe):
     ] = 192
     canvas_dropout: Annotated[
         Fraction, about("share of the examples that are denoised without their canvas")
-    ] = 0.5
+    ] = 0.2
     sigma_data: SigmaData = 1.0  # latents are standardised
     log_sigma_mean: LogSigmaMean = -0.2
 

@@ -1,6 +1,6 @@
 """The training of diffusion models of latents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genui.engine.data import images
 from genui.engine.data.captions import use_one_word
 from genui.engine.data.image_datasets import load_images
 from genui.engine.data.preparation import QUIET, Preparation
@@ -26,14 +27,20 @@ from genui.engine.train.task import Sample, Share, png
 from genui.formats import image
 from genui.kinds.latent.data import build_vocabulary, vary
 from genui.kinds.latent.denoiser_recipe import LatentRecipe
-from genui.kinds.latent.medium import CHANNELS, LATENTS, LatentMedium, find_autoencoder
+from genui.kinds.latent.medium import (
+    CANVAS_SHAPE,
+    CHANNELS,
+    LATENTS,
+    LatentMedium,
+    find_autoencoder,
+)
 from genui.kinds.latent.network import LATENT_SIDE
 from genui.kinds.latent.recipe import SIDE
 
 HELD_OUT = 512  # examples of the held-out images
 
-Draw = Callable[[int], tuple[str, NDArray[np.float32]]]
-"""The number of an example to its caption and image [3, 128, 128] in -1 to 1."""
+Draw = Callable[[int], images.Batch]
+"""The number of an example to a batch of it alone, of 128×128."""
 
 
 class LatentExamples:
@@ -43,20 +50,27 @@ class LatentExamples:
         self._draw, self._encode = draw, encode
         self._captions = [""] * count
         self._latents = np.empty((count, CHANNELS, LATENT_SIDE, LATENT_SIDE), np.float16)
+        self._canvases = np.empty((count, *CANVAS_SHAPE), np.float16)
         self._known = np.zeros(count, bool)
 
-    def take(self, count: int, rng: np.random.Generator) -> tuple[list[str], NDArray[np.float32]]:
-        """Random examples: captions, and latents [count, 8, 16, 16]."""
+    def take(self, count: int, rng: np.random.Generator) -> Batch:
+        """Random examples, their arrays the latents [count, 8, 16, 16]."""
         numbers = rng.integers(len(self._captions), size=count)
         missing = np.unique(numbers[~self._known[numbers]])
         if len(missing):
-            captions, images = zip(*map(self._draw, missing.tolist()), strict=True)
+            drawn = [self._draw(number) for number in missing.tolist()]
+            rgb = torch.from_numpy(np.concatenate([each.rgb for each in drawn]))
             with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-                self._latents[missing] = self._encode(torch.from_numpy(np.stack(images))).numpy()
-            for number, caption in zip(missing.tolist(), captions, strict=True):
-                self._captions[number] = caption
+                self._latents[missing] = self._encode(rgb).numpy()
+            self._canvases[missing] = to_canvas(np.concatenate([each.canvas for each in drawn]))
+            for number, each in zip(missing.tolist(), drawn, strict=True):
+                (self._captions[number],) = each.captions
             self._known[missing] = True
-        return [self._captions[i] for i in numbers], self._latents[numbers].astype(np.float32)
+        return Batch(
+            captions=[self._captions[i] for i in numbers],
+            arrays=self._latents[numbers].astype(np.float32),
+            canvas=self._canvases[numbers].astype(np.float32),
+        )
 
 
 class LatentTask(DiffusionTask[LatentRecipe]):
@@ -70,13 +84,13 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         preparation: Preparation = QUIET,
     ) -> None:
         _, fingerprint = find_autoencoder(recipe.autoencoder)
-        images = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
-        words = extra or {"words": build_vocabulary(images).words}
-        corpus = image_corpus(recipe, recipe.caption_words, images, words)
+        own = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
+        words = extra or {"words": build_vocabulary(own).words}
+        corpus = image_corpus(recipe, recipe.caption_words, own, words)
         super().__init__(
             recipe, device, replace(corpus, extra={"autoencoder": fingerprint}), LATENTS
         )
-        self._images = images
+        self._images = own
         encode = self._latent_medium.encode
         self._trained = LatentExamples(recipe.examples, self._draw_trained, encode)
         self._held_out = LatentExamples(HELD_OUT, self._draw_held_out, encode)
@@ -86,32 +100,34 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         assert isinstance(self._medium, LatentMedium)
         return self._medium
 
-    def _draw_trained(self, number: int) -> tuple[str, NDArray[np.float32]]:
-        """A new image made of the training images; a share of the captions has one word of its
-        name."""
+    def _draw_trained(self, number: int) -> images.Batch:
+        """A new image made of the training images."""
         rng = np.random.default_rng((self._recipe.seed, number))
         varied = vary(self._images, rng.choice(self._images.train, 1), rng)
         batch = varied.batch(varied.train, rng)
-        share, names = self._recipe.one_word, self._images.names
-        (caption,) = use_one_word(batch.captions, varied.captions, share, rng, names)
-        return caption, batch.rgb[0]
+        return batch._replace(captions=self._shorten(batch.captions, varied.captions, rng))
 
-    def _draw_held_out(self, number: int) -> tuple[str, NDArray[np.float32]]:
+    def _draw_held_out(self, number: int) -> images.Batch:
         rng = np.random.default_rng((self._recipe.seed, number))
-        batch = self._images.batch(rng.choice(self._images.held_out, 1), rng)
-        return batch.captions[0], batch.rgb[0]
+        return self._images.batch(rng.choice(self._images.held_out, 1), rng)
+
+    def _shorten(
+        self, captions: list[str], names: Sequence[str], rng: np.random.Generator
+    ) -> list[str]:
+        """Replace the name in some of the captions by one of its words."""
+        return use_one_word(captions, names, self._recipe.one_word, rng, self._images.names)
 
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
         if held_out and not len(self._images.held_out):
             return None
-        captions, latents = (self._held_out if held_out else self._trained).take(count, rng)
-        return Batch(captions=captions, arrays=latents, canvas=to_canvas(latents))
+        return (self._held_out if held_out else self._trained).take(count, rng)
 
     def _draw_more(self, rng: np.random.Generator) -> More:
         if not self._recipe.canvas:
             return More()
-        captions, latents = self._trained.take(self._recipe.canvas_batch, rng)
-        return More(captions, to_canvas(latents))
+        drawn = rng.choice(self._images.train, self._recipe.canvas_batch)
+        names, canvas = self._images.canvas_batch(drawn)
+        return More(self._shorten(names, names, rng), to_canvas(canvas))
 
     def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
         loss = super()._objective(batch, noisy, more, share)
@@ -121,17 +137,17 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         return png(to_rgb(self._latent_medium.decode(clean[None]))[0])
 
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
-        images = to_rgb(self._latent_medium.decode(arrays))
-        return (Sample(".png", png(image.sheet(list(images), COLUMNS))),)
+        rgb = to_rgb(self._latent_medium.decode(arrays))
+        return (Sample(".png", png(image.sheet(list(rgb), COLUMNS))),)
 
 
-def to_canvas(latents: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Latents [B, 8, 16, 16] as the target of the canvas, [B, 8, 8, 8]: means of squares."""
-    return F.adaptive_avg_pool2d(torch.from_numpy(latents), LATENT_SIDE // 2).numpy()
+def to_canvas(canvas: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The canvases of images [B, 4, 16, 16] as CANVAS_SHAPE, each 2×2 folded into channels."""
+    return F.pixel_unshuffle(torch.from_numpy(canvas), images.CANVAS // CANVAS_SHAPE[-1]).numpy()
 
 
 def check_latents(recipe: LatentRecipe, preparation: Preparation = QUIET) -> str:
     """Load the autoencoder and the images of a recipe, and describe them in one line."""
     find_autoencoder(recipe.autoencoder)
-    images = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
-    return f"{images.name}: {len(images):,} images, in the latents of {recipe.autoencoder}"
+    own = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
+    return f"{own.name}: {len(own):,} images, in the latents of {recipe.autoencoder}"

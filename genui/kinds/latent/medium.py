@@ -40,6 +40,8 @@ from genui.protocol import ImageFrame, RgbImage
 from genui.render.image import signed_colours
 
 CHANNELS = 8  # of a latent
+CANVAS_SHAPE = (16, LATENT_SIDE // 2, LATENT_SIDE // 2)
+"""Of what the network predicts from the caption alone: a coarse image, each 4×4 folded."""
 MAP_SIDE, MAP_GAP, MAPS_ACROSS = 32, 8, 3
 """Of the channels in an image of 128×128, in pixels."""
 
@@ -156,7 +158,7 @@ def build_latent_denoiser(recipe: LatentRecipe, vocab_size: int) -> EDMDenoiser[
         vocab_size=vocab_size,
         side=LATENT_SIDE,
         channels=CHANNELS,
-        canvas_channels=CHANNELS,
+        canvas_channels=CANVAS_SHAPE[0],
     )
     return EDMDenoiser(DiT(config), recipe.sigma_data)
 

@@ -181,7 +181,7 @@ def test_without_its_autoencoder_one_line_says_what_is_missing(make: Callable[..
 def test_the_canvas_is_left_out_at_random_and_counts_when_drawing(run: RunDir) -> None:
     generator: Any = _trace(run).generator
     network = generator.model.network
-    assert network.config.canvas_dropout == 0.5
+    assert network.config.canvas_dropout == 0.2
     with torch.no_grad():
         network.canvas[-1].bias.fill_(5)
     drawn = [generator.draw([CAPTION], [1], SETTINGS)]
