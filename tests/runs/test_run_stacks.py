@@ -10,6 +10,7 @@ from random import Random
 
 import msgspec
 import pytest
+import run_makers
 from hypothesis import given
 from hypothesis import strategies as st
 from run_makers import a_run
@@ -31,9 +32,7 @@ from genui.runs.stack_groups import (
 from genui.runs.stack_signal import (
     Answerer,
     answer_requests,
-    answerers,
     observe_process,
-    request_stack,
     stopped_ranks,
 )
 from genui.runs.stacks import collect_stacks, explain_standstill
@@ -190,23 +189,34 @@ def test_a_system_that_tells_no_signals_is_left_alone(
     assert not list(run.path.glob("stack-*"))
 
 
-def test_each_run_of_a_process_answers_also_after_another_has_ended(genui_home: Path) -> None:
-    def answers(run: RunDir) -> list[int | str]:
-        return [request_stack(run, rank, one) for rank, one, _ in answerers(run)]
+SEVERAL_RUNS = """\
+from run_makers import a_run
+from genui.runs.stack_signal import answer_requests, answerers, request_stack
 
-    first, second = a_run(), a_run()
-    undo_first, undo_second = answer_requests(first), answer_requests(second)
-    assert answers(first) == answers(second) == [0]
-    undo_first()
-    assert answers(first) == []
-    assert all(isinstance(answer, int) for answer in answers(second))
-    undo_second()
-    for _ in range(64):  # more often than there are such signals
-        answer_requests(first)()
-    undo = answer_requests(first)
-    assert all(isinstance(answer, int) for answer in answers(first))
-    assert answers(first)
-    undo()
+def answers(run):
+    return [request_stack(run, rank, one) for rank, one, _ in answerers(run)]
+
+first, second = a_run(), a_run()
+undo_first, undo_second = answer_requests(first), answer_requests(second)
+assert answers(first) == answers(second) == [0]
+undo_first()
+assert answers(first) == []
+assert all(isinstance(answer, int) for answer in answers(second))
+undo_second()
+for _ in range(64):  # more often than there are such signals
+    answer_requests(first)()
+undo = answer_requests(first)
+assert answers(first)
+assert all(isinstance(answer, int) for answer in answers(first))
+"""
+
+
+def test_each_run_of_a_process_answers_also_after_another_has_ended(genui_home: Path) -> None:
+    """In a process of its own: runs that other tests have begun hold the signals of this one."""
+    path = os.pathsep.join([str(Path(run_makers.__file__).parent), *filter(None, sys.path)])
+    env = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", SEVERAL_RUNS], env=env, capture_output=True)
+    assert not done.returncode, done.stderr.decode()
 
 
 def test_a_script_says_where_it_is_and_goes_on(script: subprocess.Popen[str]) -> None:
