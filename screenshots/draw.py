@@ -111,7 +111,7 @@ async def prepare(pilot: object) -> None:
     await pause(6.0)
     await press("space")  # hold
     await press("escape", "1")
-    await choose(pilot, "icons")
+    await choose(pilot, "icons-128")
     await press("end")
     await pause(6.0)
     await press(*["left"] * 4)

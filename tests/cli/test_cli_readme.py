@@ -195,7 +195,7 @@ NOT_RUN = {
     "models add ~/models/": "needs a model of 4 GB",
     "alba": "needs a voice of another site",
     "LLaDA-8B": "needs a model of 16 GB",
-    "-128 --": "needs a model that is not trained yet",
+    "-128 --": "has no small stand-in",
 }
 """A part of an example, to why it is only parsed."""
 
