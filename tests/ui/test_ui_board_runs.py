@@ -169,7 +169,7 @@ async def test_a_log_that_is_replaced_is_read_anew_and_one_that_is_deleted_keeps
         await until_seen(pilot, "loss  7.250")
         shutil.rmtree(run.path)
         await until_seen(pilot, "cannot read")
-        assert "1 column =" in seen(pilot)
+        await until_seen(pilot, "1 column =")
         await pilot.press("end", "plus", "board.log_y")
         await until_seen(pilot, "loss  7.250")
 

@@ -99,6 +99,7 @@ async def test_the_mouse_sets_the_cursor_and_another_theme_the_colours_in_the_bo
 ) -> None:
     stage.make_run(name="plays", step=1000)
     async with open_watch() as pilot:
+        await until_seen(pilot, "1 column =")
         cells = board_of(pilot).query_one(CurveGrid).cells
         await pilot.click(cells[1].curve, offset=(20, 3))
         await until_seen(pilot, "cursor step")
