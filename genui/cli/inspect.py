@@ -409,7 +409,7 @@ def show_summary(summary: "RunSummary") -> None:
     for alert in fields["alerts"]:
         output.print_line(f"{alert['kind']}: {alert['line']}")
     for one in fields["waste"]:
-        output.print_line(f"waste: {one['text']} ({one['remedy']})")
+        output.print_line(f"waste: {waste.Waste(**one).line}")
 
 
 # --- `--norms`: gradients, updates, weights or activations by layer -----------------------------

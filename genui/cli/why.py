@@ -2,12 +2,13 @@
 a loss jumped at a step."""
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.late import late_imports
 from genui.base.numbers import about
 from genui.cli import output, why_step
@@ -51,7 +52,7 @@ def run_why(args: argparse.Namespace) -> int:
         raise MisuseError("--weights-alone needs a step: genui why RUN --step N --weights-alone")
     path, run = _find(args.run_ref)
     if run is None:
-        ending = run_why_ended.find_ending_of(path)
+        ending, wasted = run_why_ended.find_ending_of(path), []
     else:
         summary = listing.summarise(run)
         if summary.alive:
@@ -63,7 +64,7 @@ def run_why(args: argparse.Namespace) -> int:
             jobs = queue.JobQueue(lambda: [summary])
             jobs.ask()
             ending = msgspec.structs.replace(ending, cause=jobs.list_all()[0].status.doing)
-    wasted = [] if run is None else _find_waste(run)
+        wasted = _find_waste(summary)
     if args.json:
         fields = msgspec.to_builtins(ending)
         output.print_json(fields | {"waste": msgspec.to_builtins(wasted)})
@@ -82,9 +83,13 @@ def _find(word: str) -> "tuple[Path, RunDir | None]":
     return path, run if run.run_json.is_file() else None
 
 
-def _find_waste(run: "RunDir") -> "list[Waste]":
-    metrics, system = native.read_series(run), native.read_records(run.system)
-    return waste.find_waste(layout.read_status(run), metrics, system)
+def _find_waste(summary: "RunSummary") -> "list[Waste]":
+    """What takes time from the steps of a run; [] if its records cannot be read."""
+    run = summary.run
+    with suppress(GenuiError):
+        metrics, system = native.read_series(run), native.read_records(run.system)
+        return waste.find_waste(summary.status, metrics, system)
+    return []
 
 
 def _describe_live(summary: "RunSummary", as_json: bool) -> int:
@@ -92,7 +97,7 @@ def _describe_live(summary: "RunSummary", as_json: bool) -> int:
     found = stacks.collect_stacks(summary)
     groups = stack_groups.group_stacks(found)
     line = stack_groups.describe_groups(groups)
-    wasted = _find_waste(summary.run)
+    wasted = _find_waste(summary)
     if as_json:
         ranks = [
             {"rank": one.rank, "step": one.step, "note": one.note, "remedy": one.remedy,
@@ -113,7 +118,7 @@ def _describe_live(summary: "RunSummary", as_json: bool) -> int:
 
 
 def _waste_facts(wasted: "list[Waste]") -> list[tuple[str, str]]:
-    return [("waste", f"{each.text} ({each.remedy})") for each in wasted]
+    return [("waste", each.line) for each in wasted]
 
 
 def describe(ending: "Ending", wasted: "list[Waste]") -> None:

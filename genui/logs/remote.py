@@ -281,6 +281,7 @@ class Copy:
 
     def path_of(self, there: str) -> Path:
         """Where the copy of a file of the other host is, or would be if it were below the place."""
+        there = os.path.normpath("/" + there.lstrip("/"))  # no ".." leads out of the copy
         below = there.removeprefix(f"{self._there}/") if self._there else os.path.basename(there)
         return self.root / (below if below != there else f".elsewhere{there}")
 

@@ -178,11 +178,12 @@ class Recomputed(Struct, frozen=True, kw_only=True, tag="recomputed"):
             series[name] = steps, values, np.zeros(len(steps))
         return norms_of_kind(series, kind)
 
-    def describe_layers(self, kind: NormKind) -> str:
-        """The layers whose norm at this step is furthest from their median of the steps before."""
+    def describe_layers(self, layers: Mapping[str, Points]) -> str:
+        """The ones of `layers` whose norm at this step is furthest from their median of the steps
+        before."""
         ratios = {
             layer: float(values[-1] / np.median(values[:-1]))
-            for layer, (steps, values, _) in self.layers(kind).items()
+            for layer, (steps, values, _) in layers.items()
             if len(steps) > 1 and steps[-1] == self.step
         }
         if not ratios:

@@ -43,7 +43,7 @@ LOADERS = (
 
 IDLE = Limit(
     0.2,
-    "GPU {gpu} holds up to {gb:.1f} GB and is less than 5 % busy in {} %",
+    f"GPU {{gpu}} holds up to {{gb:.1f}} GB and is less than {BUSY:.0f} % busy in {{}} %",
     "are its batches late, or does it wait for another rank?",
 )
 STARVED = Limit(0.2, "waiting for the data loader takes {} %", "more workers, or larger files")
@@ -56,6 +56,11 @@ class Waste:
     share: float  # of the time, 0 to 1
     text: str
     remedy: str
+
+    @property
+    def line(self) -> str:
+        """What it is, and what to do."""
+        return f"{self.text} ({self.remedy})"
 
 
 def find_waste(

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genui.engine.data import images
 from genui.engine.data.captions import use_one_word
 from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import CANVAS
+from genui.engine.data.images import Batch as ImageBatch
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.sample.media import to_rgb
 from genui.engine.train.diffusion import (
@@ -39,7 +40,7 @@ from genui.kinds.latent.recipe import SIDE
 
 HELD_OUT = 512  # examples of the held-out images
 
-Draw = Callable[[int], images.Batch]
+Draw = Callable[[int], ImageBatch]
 """The number of an example to a batch of it alone, of 128×128."""
 
 
@@ -84,13 +85,13 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         preparation: Preparation = QUIET,
     ) -> None:
         _, fingerprint = find_autoencoder(recipe.autoencoder)
-        own = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
-        words = extra or {"words": build_vocabulary(own).words}
-        corpus = image_corpus(recipe, recipe.caption_words, own, words)
+        images = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
+        words = extra or {"words": build_vocabulary(images).words}
+        corpus = image_corpus(recipe, recipe.caption_words, images, words)
         super().__init__(
             recipe, device, replace(corpus, extra={"autoencoder": fingerprint}), LATENTS
         )
-        self._images = own
+        self._images = images
         encode = self._latent_medium.encode
         self._trained = LatentExamples(recipe.examples, self._draw_trained, encode)
         self._held_out = LatentExamples(HELD_OUT, self._draw_held_out, encode)
@@ -100,14 +101,14 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         assert isinstance(self._medium, LatentMedium)
         return self._medium
 
-    def _draw_trained(self, number: int) -> images.Batch:
+    def _draw_trained(self, number: int) -> ImageBatch:
         """A new image made of the training images."""
         rng = np.random.default_rng((self._recipe.seed, number))
         varied = vary(self._images, rng.choice(self._images.train, 1), rng)
         batch = varied.batch(varied.train, rng)
         return batch._replace(captions=self._shorten(batch.captions, varied.captions, rng))
 
-    def _draw_held_out(self, number: int) -> images.Batch:
+    def _draw_held_out(self, number: int) -> ImageBatch:
         rng = np.random.default_rng((self._recipe.seed, number))
         return self._images.batch(rng.choice(self._images.held_out, 1), rng)
 
@@ -143,11 +144,11 @@ class LatentTask(DiffusionTask[LatentRecipe]):
 
 def to_canvas(canvas: NDArray[np.float32]) -> NDArray[np.float32]:
     """The canvases of images [B, 4, 16, 16] as CANVAS_SHAPE, each 2×2 folded into channels."""
-    return F.pixel_unshuffle(torch.from_numpy(canvas), images.CANVAS // CANVAS_SHAPE[-1]).numpy()
+    return F.pixel_unshuffle(torch.from_numpy(canvas), CANVAS // CANVAS_SHAPE[-1]).numpy()
 
 
 def check_latents(recipe: LatentRecipe, preparation: Preparation = QUIET) -> str:
     """Load the autoencoder and the images of a recipe, and describe them in one line."""
     find_autoencoder(recipe.autoencoder)
-    own = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
-    return f"{own.name}: {len(own):,} images, in the latents of {recipe.autoencoder}"
+    images = load_images(recipe.dataset, recipe.data, preparation=preparation, side=SIDE)
+    return f"{images.name}: {len(images):,} images, in the latents of {recipe.autoencoder}"

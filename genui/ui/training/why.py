@@ -189,7 +189,7 @@ class WhyScreen(Window[None]):
         first = min((float(steps[0]) for steps, _ in rows.values()), default=0.0)
         self.query_one(HeatMap).show(rows, (first, max(first + 1, found.step)), found.step)
         steps = f"{kind} by layer, steps {count(int(first))} to {count(found.step)} · {SCALE}"
-        text = "\n".join([steps, found.describe_layers(kind)])
+        text = "\n".join([steps, found.describe_layers(layers)])
         self.query_one(".layers", Static).update(clean(text))
 
     @on(RowList.Chosen)
