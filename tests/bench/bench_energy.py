@@ -19,7 +19,7 @@ from typing import Any
 from harness import Figure, home, machine, report
 
 from genui.cli.main import main as genui
-from genui.engine.train.loop import ENERGY_EVERY
+from genui.engine.train.cost import EVERY
 from genui.runs.energy import EnergyMeter
 
 MODES = ("machine", "process")
@@ -113,7 +113,7 @@ def main() -> None:
     before = machine()
     with home() as folder:
         figures = compare(args.seconds, folder)
-        share = 100 * time_of(EnergyMeter().take) / ENERGY_EVERY
+        share = 100 * time_of(EnergyMeter().take) / EVERY
         figures.append(Figure("a reading every second, of a core", share, "%", limit=LIMIT))
     report(before, figures, args.json)
 
