@@ -28,13 +28,15 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A text longer than the model's context is read in windows: before each token the model\n"
         "reads half a window or more. The Text pane shows a file in colours: Score a file in the\n"
-        "palette.\n\n"
+        "palette. Discrete diffusion is scored in blocks of one token: only that is exact.\n\n"
         "examples:\n"
         "  genui score shakespeare sonnet.txt\n"
         "  genui score smollm2 notes.txt --json | jq .bits_per_character\n"
         "  genui score run@1200 notes.txt --tokens"
     )
-    parser.add_argument("model", metavar="MODEL", help="a model that writes text token by token")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a model that writes text, also by discrete diffusion"
+    )
     parser.add_argument("file", metavar="FILE", type=Path, help="a text in UTF-8, up to 16 MiB")
     parser.add_argument("--tokens", action="store_true", help="every token, not the 20 rarest")
     add_json(parser, "as JSON, with every token")

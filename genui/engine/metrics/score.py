@@ -2,20 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
+from genui.engine.data.tokenizer import Tokenizer
+from genui.engine.device import Machine
 from genui.engine.load import find_and_load
 from genui.engine.metrics.exposure import token_nats
-from genui.engine.sample.text import TextGenerator
-from genui.protocol import Start, TextSettings
+from genui.engine.models.language_model import LanguageModel
 
 MOST_LOGITS = 1 << 27
 """Logits that are computed at once: 512 MB of fp32."""
 
 MOST_READ = 2048  # tokens of a window
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A generator whose model predicts each token from those before it."""
+
+    model: LanguageModel
+    tokenizer: Tokenizer
+    machine: Machine
+
+    @property
+    def first_token(self) -> int:
+        """What stands before the first token of a text."""
+        ...
+
+    def text_of(self, token: int) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -34,13 +52,13 @@ class Score:
 def score_text(model: str, text: str, progress: Callable[[int, int], None]) -> Score:
     """Score a text; `progress` gets the number of tokens that are done, and of all.
 
-    The first token follows what an empty prompt is to the model: the mark of a beginning, or a new
-    line. A text longer than the context is read in windows that overlap by half. Raises
-    MisuseError for a model that does not write token by token, and for a text of which it knows no
-    character.
+    The first token follows what an empty prompt is to the model. A text longer than the context is
+    read in windows that overlap by half. Discrete diffusion is scored in blocks of one token, from
+    left to right: exactly. Raises MisuseError for a model that cannot do that, and for a text of
+    which it knows no character.
     """
     generator = find_and_load(model)
-    if not isinstance(generator, TextGenerator):
+    if not isinstance(generator, Scores):
         raise MisuseError(
             f"{model}: gives no probability of the next token; name a model on this machine that "
             "writes text token by token (genui models)"
@@ -51,13 +69,11 @@ def score_text(model: str, text: str, progress: Callable[[int, int], None]) -> S
     token_ids = tokenizer.encode(known)
     if not token_ids:
         raise MisuseError(f"{model}: knows no character of this text; give it another one")
-    start = Start(trace=0, model="", prompt="", seed=0, settings=TextSettings())
-    first = generator.start(start).token_ids.since(0).tolist()
-    everything, done = first + token_ids, len(first)
+    everything, done = [generator.first_token, *token_ids], 1
     window = max(2, min(generator.model.context, MOST_READ, MOST_LOGITS // tokenizer.size))
     nats: list[NDArray[np.float32]] = []
     while done < len(everything):
-        progress(done - len(first), len(token_ids))
+        progress(done - 1, len(token_ids))
         end = min(len(everything), max(done + window // 2, window + 1))
         read = everything[max(0, end - window - 1) : end]
         nats.append(token_nats(generator.model, generator.machine, [read])[0][done - end :])

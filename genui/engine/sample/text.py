@@ -300,6 +300,11 @@ class TextGenerator(TokenGenerator[TextState]):
             roles=roles,
         )
 
+    @property
+    def first_token(self) -> int:
+        """What an empty prompt is to the model: the mark of a beginning, or a new line."""
+        return self._prompt_tokens("")[0]
+
     def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
         """The prompt's token ids, at least one. With BPE the last space is left to the model."""
         begin, end = self.tokenizer.begin, self.tokenizer.end

@@ -19,7 +19,7 @@ from genui.recipes.transformer import TextRecipe
 
 
 class TextDenoiser(Transformer):
-    """Token ids [B, T] to the logits [B, T, V + 1] of the token after each; V is the mask's id.
+    """Token ids [B, T] to the logits [B, T, V] of the token after each; V is the mask's id.
 
     `first` int64 [B] is the position from which on all tokens are seen. The n-grams before a token
     have embeddings, and within a block also those after it.
@@ -59,7 +59,11 @@ class TextDenoiser(Transformer):
 
     def denoise(self, token_ids: Tensor, first: Tensor) -> Tensor:
         """The logits fp32 [B, T, V] of the token after each position."""
-        return self.read_out(self.denoise_states(token_ids, first)[-1])[..., :-1]
+        return self.read_out(self.denoise_states(token_ids, first)[-1])
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """As in `LayeredModel`, without the mask, which no position predicts."""
+        return super().read_out(x)[..., :-1]
 
 
 def build_text_denoiser(recipe: TextRecipe, vocab_size: int) -> TextDenoiser:

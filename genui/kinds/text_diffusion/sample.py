@@ -203,7 +203,7 @@ class TextDiffusionGenerator:
         reach = min(reach, max(room // 2, room - block.first))
         back = min(block.first, room - reach)
         low, high = block.first - back, block.end + reach
-        lead = int(state.tokens[low - 1]) if low else self._lead
+        lead = int(state.tokens[low - 1]) if low else self.first_token
         alone = reach == 0 and length == 1  # as in training it sees what precedes it
         token_ids = torch.tensor([[lead, *state.tokens[low : high - alone].tolist()]])
         first = torch.tensor([back + alone])
@@ -215,7 +215,7 @@ class TextDiffusionGenerator:
         return BlockOdds(rows.softmax(-1).numpy(), (rows / temperature).softmax(-1).numpy())
 
     @property
-    def _lead(self) -> int:
+    def first_token(self) -> int:
         """The token before the first place of a text."""
         end = self.tokenizer.end
         return end if end is not None else next(iter(self.tokenizer.encode("\n")), 0)
@@ -237,7 +237,7 @@ class TextDiffusionGenerator:
             sure[part] = np.where(guessed[part], odds.model.max(1), sure[part])
         known = ~state.undecided | guessed
         texts = (
-            self._text_of(token) if is_known else ""
+            self.text_of(token) if is_known else ""
             for token, is_known in zip(tokens.tolist(), known.tolist(), strict=True)
         )
         return CanvasFrame(
@@ -249,7 +249,8 @@ class TextDiffusionGenerator:
             block=(block.first, block.end),
         )
 
-    def _text_of(self, token: int) -> str:
+    def text_of(self, token: int) -> str:
+        """The text of a token; a half of a character is a replacement character."""
         return self.tokenizer.token_bytes(token).decode("utf-8", "replace")
 
     # --- Edits ---

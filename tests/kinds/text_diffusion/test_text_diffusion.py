@@ -16,13 +16,15 @@ from genui.cli.main import main
 from genui.engine import ship, trainer
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
+from genui.engine.metrics import score
+from genui.engine.metrics.score import score_text
 from genui.engine.sample.trace import Trace
 from genui.kinds.text_diffusion import metrics
 from genui.kinds.text_diffusion.metrics import cut_gaps, distinct, share_filled
 from genui.kinds.text_diffusion.network import TextDenoiser, build_text_denoiser
 from genui.kinds.text_diffusion.noise import add_noise, draw_lengths, uniform_bound
 from genui.kinds.text_diffusion.recipe import TextDiffusionRecipe
-from genui.kinds.text_diffusion.sample import TextDiffusionGenerator
+from genui.kinds.text_diffusion.sample import Block, TextDiffusionGenerator
 from genui.kinds.text_diffusion.settings import (
     GIVEN,
     UNDECIDED,
@@ -118,7 +120,7 @@ def test_blocks_of_one_token_are_the_exact_loss_of_a_causal_model() -> None:
     model, held = network("mask"), np.random.default_rng(0).integers(28, size=32 * 3 + 1)
     rows = torch.from_numpy(np.stack([held[at : at + 33] for at in (0, 32, 64)]))
     with torch.inference_mode():
-        logits = model(rows[:, :-1])[..., :-1]
+        logits = model(rows[:, :-1])
         exact = torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
     assert measure_bound(model, held, CPU, "mask", 1) == pytest.approx(float(exact), abs=1e-5)
 
@@ -189,8 +191,25 @@ def test_a_block_of_one_token_is_the_autoregressive_model() -> None:
     tokens = own.tokenizer.encode("\nto be")
     for _ in range(12):
         with torch.inference_mode():
-            tokens.append(int(model(torch.tensor([tokens]))[0, -1, :-1].argmax()))
+            tokens.append(int(model(torch.tensor([tokens]))[0, -1].argmax()))
     assert text == own.tokenizer.decode(tokens[1:])
+
+
+def test_a_text_is_scored_as_it_would_be_written_from_left_to_right(
+    generator: TextDiffusionGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "find_and_load", lambda ref: generator)
+    text = "to be or not"
+    found = score_text("model", text, lambda done, of: None)
+    assert "".join(found.texts) == text
+    state, _ = generator.begin(start(text, block=1, tokens=1))
+    expected = []
+    for place, token in enumerate(found.token_ids):
+        before = dataclasses.replace(
+            state, decided=np.where(np.arange(13) < place, GIVEN, UNDECIDED)
+        )
+        expected.append(-np.log(generator.read(before, Block(place, place + 1)).model[0, token]))
+    assert found.nats == pytest.approx(expected, abs=1e-4)
 
 
 def test_remasking_takes_back_the_least_sure_and_still_ends() -> None:
