@@ -90,7 +90,7 @@ def image_corpus(
     `extra` is given the vocabulary is the one its weights were trained with."""
     captions = images.captions
     vocabulary = Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(captions)
-    own = recipe.prompts if not recipe.data else ()
+    own = recipe.prompts if images.name == recipe.dataset else ()
     return Corpus(
         name=images.name,
         fingerprint=images.fingerprint,

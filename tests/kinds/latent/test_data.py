@@ -4,6 +4,7 @@ import io
 import json
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data import icons
 from genui.engine.data.image_datasets import load_images
 from genui.engine.data.images import add_colour, hold_out_names
+from genui.engine.train.diffusion import image_corpus
 from genui.kinds.latent import data
 from genui.kinds.latent.data import (
     HELD_PAIRS,
@@ -27,6 +29,7 @@ from genui.kinds.latent.data import (
     read_emoji,
     vary,
 )
+from genui.recipes import find_recipe
 
 SQUARE = '<path fill="#f00" d="M2 2h28v28H2z"/>'
 
@@ -85,6 +88,8 @@ def test_emoji_are_drawn_in_every_style_without_symbols_and_other_files(tmp_path
     assert images.styles == STYLES
     assert "CC-BY-4.0" in images.licence
     assert images.rgba[0, 64, 64].tolist() == [255, 0, 0, 255]
+    recipe = replace(find_recipe("emoji-128"), data=str(tmp_path))
+    assert image_corpus(recipe, 16, images, None).captions == recipe.prompts
 
 
 @pytest.mark.parametrize(
