@@ -90,7 +90,7 @@ def print_table(
 
 def print_facts(pairs: Iterable[tuple[str, str]]) -> None:
     """Prints names and aligned values, one fact a line; empty values are left out."""
-    known = [(name, clean_line(value)) for name, value in pairs if value]
+    known = [(clean_line(name), clean_line(value)) for name, value in pairs if value]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
         print_hanging(f"{name:{width}}  {value}", width + 2)

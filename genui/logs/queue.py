@@ -24,6 +24,7 @@ from genui.runs.slurm import Job
 EVERY = 30.0
 """Seconds between two questions to Slurm, whose controller serves all its users."""
 
+_WAITING = ("pending", "configuring", "requeued", "requeue_hold", "suspended")
 _FIRST_WAIT = 1.0  # seconds: the first list has the jobs, where Slurm answers as fast
 
 
@@ -92,6 +93,8 @@ def join_jobs(
         job = by_id.pop(run.info.slurm.get("job", ""), None)
         if job is not None and run.state == "queued":
             doing = f"waits in Slurm's queue: {job.note}"
+            if job.state not in _WAITING:
+                doing = f"Slurm's job {job.id} is {job.state}"
             run = replace(run, status=msgspec.structs.replace(run.status, doing=doing))
         rows.append(run)
     return rows + [_row_of(job, outputs.get(job.id, "")) for job in by_id.values()]

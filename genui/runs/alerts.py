@@ -434,7 +434,10 @@ class _Stall:
             self._patience = _patience(max(grown, key=lambda points: len(points[0]))[2])
         if self._newest is None or self._reported:
             return None
-        if state not in _EXPECTING or (state != "running" and not self._grew):
+        if state not in _EXPECTING:
+            self._newest = now  # a pause is no stall, nor is what follows it at once
+            return None
+        if state != "running" and not self._grew:
             return None
         silence = now - self._newest
         if silence <= self._patience:

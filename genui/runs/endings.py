@@ -54,6 +54,8 @@ class Signature:
     """Whether it is what the others see after one has ended: the cause is elsewhere, if known."""
     on_full_disk: bool = False
     """Whether the text speaks for it only if the disk has little room now."""
+    ends_hung: bool = False
+    """Whether it also ends the others that hang since one has failed: that is the cause then."""
 
 
 SIGNATURES: tuple[Signature, ...] = (
@@ -63,15 +65,20 @@ SIGNATURES: tuple[Signature, ...] = (
         remedy="resume it, with a longer --time if the queue allows one",
         patterns=(r"CANCELLED AT \S+ DUE TO TIME LIMIT", r"JobState=(?:TIMEOUT|DEADLINE)"),
         outside=True,
+        ends_hung=True,
     ),
     Signature(
         name="preemption",
         cause="another job took its place (preemption)",
         remedy="resume it; jobs of a partition of higher priority are not preempted",
-        patterns=(
-            r"CANCELLED AT \S+ DUE TO (?:PREEMPTION|JOB REQUEUE)",
-            r"JobState=(?:PREEMPTED|REQUEUED)",
-        ),
+        patterns=(r"CANCELLED AT \S+ DUE TO PREEMPTION", r"JobState=PREEMPTED"),
+        outside=True,
+    ),
+    Signature(
+        name="preemption",
+        cause="the job was put back in the queue: for another job (preemption), or by hand",
+        remedy="resume it, unless Slurm has started it again",
+        patterns=(r"CANCELLED AT \S+ DUE TO JOB REQUEUE", r"JobState=REQUEUED"),
         outside=True,
     ),
     Signature(
@@ -99,8 +106,12 @@ SIGNATURES: tuple[Signature, ...] = (
         name="scancel",
         cause="the job was cancelled (scancel)",
         remedy="resume it if it was cancelled by mistake",
-        patterns=(r"\*\*\* JOB \S+ .*CANCELLED AT \S+ \*\*\*", r"JobState=CANCELLED"),
+        patterns=(
+            r"\*\*\* JOB \S+ .*CANCELLED AT \S+ (?:DUE to SIGNAL \w+ )?\*\*\*",
+            r"JobState=CANCELLED",
+        ),
         outside=True,
+        ends_hung=True,
     ),
     Signature(
         name="cuda-memory",
@@ -151,6 +162,21 @@ SIGNATURES: tuple[Signature, ...] = (
         patterns=(
             r"^(?:ModuleNotFoundError|ImportError): (?P<what>.+)",
             r"(?P<what>No module named .+)",
+        ),
+    ),
+    Signature(
+        name="syntax",
+        cause="{what}",
+        remedy="correct the line that it names",
+        patterns=(r"^(?P<what>(?:Syntax|Indentation|Tab)Error: .+)",),
+    ),
+    Signature(
+        name="shared-memory",
+        cause="the shared memory (/dev/shm) was full, which workers of a data loader use",
+        remedy="start the container with a larger --shm-size or --ipc=host, or use fewer workers",
+        patterns=(
+            r"out of shared memory",
+            r"[Uu]nable to (?:open|write to|allocate) shared memory",
         ),
     ),
     Signature(
@@ -245,9 +271,11 @@ SIGNATURES: tuple[Signature, ...] = (
 """The endings that are known, in the order in which they are looked for."""
 
 _PREFIX = re.compile(
-    r"(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\S* )?(?:\d+: )?(?:\[(?:rank|default)(?P<rank>\d+)\]: ?)?"
+    r"(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\S* )?(?:(?P<task>\d+): )?"
+    r"(?:\[(?:rank|default)(?P<rank>\d+)\]: ?)?(?:  +\| ?)?"
 )
-"""What the trainer, `srun --label`, torch and torchrun write before a line."""
+"""What stands before a line: by the trainer, `srun --label`, torch or torchrun, and in a group of
+exceptions."""
 
 _TRACEBACK = re.compile(
     r"Traceback \(most recent call last\):\n(?P<frames>(?:[ \t].*\n|\n)*)(?P<what>[\w.]+(?::.*|$))",
@@ -256,13 +284,39 @@ _TRACEBACK = re.compile(
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<name>.+)$', re.M)
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python\d[.\d]*/|^<frozen|/genui/[a-z_]+/")
 _WRAPPER = re.compile(r"\b(?:ChildFailedError|CalledProcessError|SignalException)\b")
-_ROOT = re.compile(r"(?s)Root Cause.*?rank\s*:\s*(?P<rank>\d+).*?exitcode\s*:\s*(?P<code>-?\d+)")
-"""torchrun's note of the rank that failed first. It has ended the others itself, by signals."""
+_ASIDE = re.compile(r"Exception (?:ignored|in thread)|Error in atexit")
+"""How the line before a traceback begins that does not say why the process has ended."""
+
+_CAUSED = "The above exception was the direct cause of the following exception:"
+_ERROR = re.compile(
+    r"\s*(?:[\w.]*(?:Error|Exception|Interrupt)\b|what\(\)|\S*python[\d.]*: )"
+    r"|.*\b(?:error|failed): "
+)
+"""A line that tells of an error also without a traceback."""
+
+_LONGEST_ROOT = 1000  # characters of torchrun's note
+_MOST_NAMED = 8  # ranks in a sentence
 
 _LINES_AFTER = 60
 """The most lines that are printed after the exception that ended a process: torchrun's, wandb's."""
 
 _NAMED_RANK = re.compile(r"\brank (\d+) on \S+ (?:was|failed|ended|is)\b")
+
+
+class _Root(NamedTuple):
+    """The rank that failed first, by torchrun, and its exit status."""
+
+    rank: int
+    code: int
+
+
+def _find_root(text: str) -> _Root | None:
+    """torchrun's last note of the rank that failed first. It has ended the others itself."""
+    at = text.rfind("Root Cause")
+    note = text[at : at + _LONGEST_ROOT] if at >= 0 else ""
+    rank = re.search(r"\brank\s*:\s*(\d+)", note)
+    code = re.search(r"\bexitcode\s*:\s*(-?\d+)", note)
+    return _Root(int(rank[1]), int(code[1])) if rank and code else None
 
 
 @dataclass(frozen=True)
@@ -272,23 +326,56 @@ class _Text:
     rank: int | None
     written: float = 0.0
     whole: str = ""
-    raised: str = ""  # from its last traceback that is not about another process, or its last lines
+    raised: str = ""  # from its last traceback that is not about another process, or its errors
     what: str = ""  # the exception of that
     frame: str = ""
+    begin: int = -1  # of that traceback in `whole`
 
     @classmethod
     def read(cls, lines: Sequence[str], rank: int | None, written: float) -> "_Text":
         whole = "\n".join(lines)
         blocks = list(_TRACEBACK.finditer(whole))
         blocks = [each for each in blocks if whole.count("\n", each.end()) <= _LINES_AFTER]
-        own = [each for each in blocks if not _is_about_another(each["what"])] or blocks[-1:]
-        if not own:
-            return cls(rank, written, whole, "\n".join(lines[-_LINES_AFTER:]))
-        last = own[-1]
+        last = _choose_traceback(whole, blocks)
+        if last is None:
+            errors = [line for line in lines[-_LINES_AFTER:-1] if _ERROR.match(line)]
+            return cls(rank, written, whole, "\n".join([*errors, *lines[-1:]]))
+        begin = _begin_of_chain(whole, blocks, blocks.index(last))
         frames = list(_FRAME.finditer(last["frames"]))
         users = [each for each in frames if not _LIBRARY.search(each["file"])] or frames
         frame = "{file}:{line}, in {name}".format(**users[-1].groupdict()) if users else ""
-        return cls(rank, written, whole, whole[last.start() :], last["what"].strip(), frame)
+        what = last["what"].strip()
+        return cls(rank, written, whole, whole[begin:], what, frame, last.start())
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was ended by an exception of its own."""
+        interrupted = self.what.startswith(("KeyboardInterrupt", "SystemExit"))
+        return bool(self.what) and not interrupted and not _is_about_another(self.what)
+
+
+def _choose_traceback(whole: str, blocks: Sequence[re.Match[str]]) -> re.Match[str] | None:
+    """The traceback that ended a process: the last, but not one that Python prints aside, or that
+    is about another process, if there is a better one. None if there is none."""
+    before = [whole[: each.start()].rstrip("\n").rpartition("\n")[2] for each in blocks]
+    aside = [bool(_ASIDE.match(line)) for line in before]
+    own = [each for each, is_aside in zip(blocks, aside, strict=True) if not is_aside]
+    threads = [
+        each
+        for each, line in zip(blocks, before, strict=True)
+        if line.startswith("Exception in thread")
+    ]
+    for group in (own, threads):
+        if causes := [each for each in group if not _is_about_another(each["what"])]:
+            return causes[-1]
+    return own[-1] if own else None
+
+
+def _begin_of_chain(whole: str, blocks: Sequence[re.Match[str]], at: int) -> int:
+    """Where the exceptions begin that are the direct causes of that of a block."""
+    while at and whole[blocks[at - 1].end() : blocks[at].start()].rstrip().endswith(_CAUSED):
+        at -= 1
+    return blocks[at].start()
 
 
 def _is_about_another(what: str) -> bool:
@@ -309,10 +396,11 @@ def _split(outputs: Sequence[Output]) -> Iterator[_Text]:
     """The texts of the processes; a file that several have printed to gives one for each."""
     for output in outputs:
         parts: dict[int | None, list[str]] = {}
-        for line in output.lines:
-            prefix = _PREFIX.match(line)
-            assert prefix is not None  # it may be empty
-            rank = output.rank if prefix["rank"] is None else int(prefix["rank"])
+        prefixes = [match for line in output.lines if (match := _PREFIX.match(line)) is not None]
+        is_labelled = all(prefix["task"] is not None for prefix in prefixes)
+        for line, prefix in zip(output.lines, prefixes, strict=True):
+            own = prefix["rank"] or (prefix["task"] if is_labelled else None)
+            rank = output.rank if own is None else int(own)
             parts.setdefault(rank, []).append(line[prefix.end() :])
         for rank, lines in parts.items():
             yield _Text.read(lines, rank, output.written)
@@ -327,10 +415,10 @@ def decide(
     What only says that another process has ended comes last, whoever printed it first.
     """
     texts = list(_split(outputs))
-    root = next(filter(None, (_ROOT.search(text.whole) for text in texts)), None)
-    first = int(root["rank"]) if root else None
-    if root and int(root["code"]) < 0:
-        code = int(root["code"])
+    root = next(filter(None, (_find_root(text.whole) for text in texts)), None)
+    first = root.rank if root else None
+    if root and root.code < 0:
+        code = root.code
     is_killed = code is not None and code < 0 and code != -signal.SIGABRT
     best: tuple[tuple[Any, ...], Ending] | None = None
     for place, signature in enumerate(SIGNATURES):
@@ -354,7 +442,7 @@ def decide(
         )
     if best is not None:
         return best[1]
-    status = "nobody has kept its exit status"
+    status = "its last lines name no error, and nobody has kept its exit status"
     if code is not None:
         status = f"its exit status is {describe_status(code)}"
     return Ending(name="unknown", cause=f"why it ended is not known: {status}")
@@ -380,10 +468,27 @@ def _matches(
         return
     for text in texts:
         match = _search(signature.patterns, text.whole if signature.outside else text.raised)
-        if match is not None:
-            named = _NAMED_RANK.search(match.string[: match.end() + 1].rpartition("\n")[2])
-            named = named or (_ROOT.search(text.whole) if text.rank is None else None)
-            yield replace(text, rank=int(named[1]) if named else text.rank), match.groupdict()
+        if match is None or (signature.outside and _went_on(text, match)):
+            continue
+        failed = (each for each in texts if each.has_failed and not is_killed)
+        if signature.ends_hung and any(
+            each.rank != text.rank or each.begin < match.start() for each in failed
+        ):
+            continue
+        named = _NAMED_RANK.search(match.string[: match.end() + 1].rpartition("\n")[2])
+        rank = int(named[1]) if named else text.rank
+        if rank is None and (root := _find_root(text.whole)) is not None:
+            rank = root.rank
+        yield replace(text, rank=rank), match.groupdict()
+
+
+def _went_on(text: _Text, match: re.Match[str]) -> bool:
+    """Whether a process has printed more since another program told of its end: a job that was put
+    back in the queue prints to the same file."""
+    if text.begin < match.end():
+        return text.whole.count("\n", match.end()) > _LINES_AFTER
+    between = text.whole[match.end() : text.begin].split("\n")[1:]
+    return any(line and not line.startswith(("srun", "slurmstepd")) for line in between)
 
 
 def _describe(
@@ -398,13 +503,28 @@ def _describe(
         cause = head if "{" not in head else signature.name
     rank = text.rank
     if signature.follows:  # the one that reports it is not the one at fault
-        quiet = [each for each in texts if each.rank is not None and not _tells(each)]
-        rank = min(quiet, key=lambda each: each.written).rank if quiet else None
-        if rank is not None:
-            cause += f"; rank {rank} was silent first, and printed no error"
+        rank, quiet = _find_quiet(texts)
+        cause += quiet
     return Ending(
         name=signature.name, cause=cause, remedy=signature.remedy, rank=rank, frame=text.frame
     )
+
+
+def _find_quiet(texts: Sequence[_Text]) -> tuple[int | None, str]:
+    """The rank that printed no error, or of several the one that was silent first, and a sentence
+    of it; None if that is not known."""
+    quiet = [each for each in texts if each.rank is not None and not _tells(each)]
+    if not quiet:
+        return None, ""
+    begin = min(each.written for each in quiet)
+    first = next(each.rank for each in quiet if each.written == begin)
+    if sum(each.rank is not None and each.written == begin for each in texts) == 1:
+        return first, f"; rank {first} was silent first, and printed no error"
+    if len(quiet) == 1:
+        return first, f"; rank {first} printed no error"
+    ranks = ", ".join(str(each.rank) for each in quiet[:_MOST_NAMED])
+    more = f" and {len(quiet) - _MOST_NAMED} more" if len(quiet) > _MOST_NAMED else ""
+    return None, f"; ranks {ranks}{more} printed no error"
 
 
 def _tells(text: _Text) -> bool:

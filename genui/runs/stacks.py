@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,39 +45,56 @@ def collect_stacks(summary: RunSummary) -> list[RankStack]:
     if not summary.native or summary.state not in LIVE:
         return []
     since = summary.status.started - _SKEW  # before it are the records of an earlier start
-    records = [(rank, one) for rank, one, written in answerers(run) if written > since]
+    known = sorted(answerers(run), key=lambda each: each[0])
+    records = {rank: one for rank, one, written in known if written > since}
     if not records:
         return _spy(summary)
-    deadline = time.monotonic() + _PATIENCE
-    here = {rank: request_stack(run, rank, one) for rank, one in records if one.is_here}
+    asked = {rank: request_stack(run, rank, one) for rank, one in records.items() if one.is_here}
+    answers = _await_stacks(
+        run, {rank: size for rank, size in asked.items() if not isinstance(size, str)}
+    )
     return [
-        _read_answer(run, rank, one, here.get(rank), deadline)._replace(step=_last_step(run, rank))
-        for rank, one in records
+        _describe(run, rank, one, asked.get(rank), answers.get(rank, ()))._replace(
+            step=_last_step(run, rank)
+        )
+        for rank, one in records.items()
     ]
 
 
-def _read_answer(
-    run: RunDir, rank: int, one: Answerer, before: int | str | None, deadline: float
+def _await_stacks(run: RunDir, before: Mapping[int, int]) -> dict[int, tuple[Frame, ...]]:
+    """The stacks that ranks write beyond the size of their files `before`, as far as they come in
+    time."""
+    answers: dict[int, tuple[Frame, ...]] = {}
+    sizes, deadline = dict(before), time.monotonic() + _PATIENCE
+    while len(answers) < len(before) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+        for rank in before.keys() - answers.keys():
+            with suppress(OSError):
+                earlier, sizes[rank] = sizes[rank], stack_file(run, rank).stat().st_size
+                is_whole = earlier == sizes[rank] > before[rank]
+                if is_whole and (frames := _read_stack(run, rank)):
+                    answers[rank] = frames
+    return answers
+
+
+def _describe(
+    run: RunDir, rank: int, one: Answerer, asked: int | str | None, frames: tuple[Frame, ...]
 ) -> RankStack:
-    """The stack that a process has written since its file had `before` bytes; from another host
-    (None) one that it has written lately."""
-    if isinstance(before, str):
-        continues = f"kill -CONT {one.pid}" if before == STOPPED else ""
-        return RankStack(rank, note=before, remedy=continues)
-    if before is None:
+    """The answer of a process, or why there is none; from another host (`asked` is None) a stack
+    that it has written lately."""
+    if isinstance(asked, str):
+        continues = f"kill -CONT {one.pid}" if asked == STOPPED else ""
+        return RankStack(rank, note=asked, remedy=continues)
+    if asked is None:
         with suppress(OSError):
             written = stack_file(run, rank).stat().st_mtime
-            if time.time() - written < _RECENT and (frames := _read_stack(run, rank)):
-                return RankStack(rank, frames)
+            if time.time() - written < _RECENT:
+                frames = _read_stack(run, rank)
+    if frames:
+        return RankStack(rank, frames)
+    if asked is None:
         host = clean_line(one.host, 60)
         return RankStack(rank, note=f"on {host}", remedy=_command_there(run, host))
-    size = before
-    with suppress(OSError):
-        while time.monotonic() < deadline:
-            time.sleep(_POLL)
-            earlier, size = size, stack_file(run, rank).stat().st_size
-            if earlier == size > before and (frames := _read_stack(run, rank)):
-                return RankStack(rank, frames)
     return RankStack(rank, note="not answering", remedy=f"py-spy dump --pid {one.pid}")
 
 

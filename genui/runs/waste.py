@@ -12,8 +12,12 @@ from genui.runs.series import Series
 FEWEST = 20
 """The measurements from which a share of the time is told."""
 
+SHORTEST = 30.0
+"""The seconds from which the parts of a training's time are told."""
+
 BUSY, HELD = 5.0, 0.5
-"""A GPU is idle if less than this percentage of it is busy, and held if these GB of it are."""
+"""A GPU is idle if less than this percentage of it is busy, and held if these GB more of it are
+than at some time of the run: what is always held may be another program's."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ def find_waste(
 
 def _own_parts(status: Status) -> Iterator[Waste]:
     whole = sum(status.spent.values())
+    if whole < SHORTEST:
+        return
     for name, limit in PARTS.items():
         if (seconds := status.spent.get(name, 0.0)) > limit.most * whole:
             yield _waste(seconds / whole, limit)
@@ -85,10 +91,11 @@ def _idle_gpus(system: Mapping[str, Series]) -> Iterator[Waste]:
         if not gpu.startswith("gpu") or unit != "%" or held is None or len(busy) < FEWEST:
             continue
         _, ours, theirs = np.intersect1d(busy.steps, held.steps, return_indices=True)
-        idle = (busy.values[ours] < BUSY) & (held.values[theirs] > HELD)
+        gained = held.values[theirs] - held.values.min()
+        idle = (busy.values[ours] < BUSY) & (gained > HELD)
         share = float(idle.mean()) if len(idle) else 0.0
         if share > IDLE.most:
-            yield _waste(share, IDLE, gpu=gpu[3:], gb=held.values.max())
+            yield _waste(share, IDLE, gpu=gpu[3:], gb=np.ptp(held.values))
 
 
 def _starved(metrics: Mapping[str, Series]) -> Iterator[Waste]:

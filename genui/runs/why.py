@@ -34,6 +34,9 @@ from genui.runs.layout import (
 )
 from genui.runs.processes import CLOCK_LAG, LOST, Exit, read_exit, read_failures
 
+SLURM_LOG = "slurm.log"
+_QUIET = 15.0  # seconds after which a log without an error may have ended
+
 LAST_LINES = 200
 """The lines at the end of each file that are searched."""
 
@@ -45,13 +48,13 @@ _TAIL, _LONGEST = 128 << 10, 1000  # bytes, and characters of a line
 _MOST_FILES = 256  # of a folder, and of the ranks of a run
 _PRINTED = (".log", ".out", ".err", ".txt", "stdout", "stderr")  # how names end
 _RANK = re.compile(r"rank[-_]?(\d{1,6})\b|/attempt_\d+/(\d{1,6})/")
-_JOB = re.compile(r"slurm-(\d+)(?:_\d+)?\.(?:out|err)$")
+_JOB = re.compile(r"slurm-(\d+(?:_\d+)?)\.(?:out|err)$")
 
 
 def recall_ending(run: RunDir, state: str) -> Ending | None:
     """`find_ending` without `ask`, again only when the files have changed; None if the folder is
     damaged."""
-    files = (run.status, run.exit, run.console, run.events)
+    files = (run.path, run.status, run.exit, run.console, run.events, run.path / SLURM_LOG)
     return _recall(run, state, tuple(map(stamp_of, files)))
 
 
@@ -75,7 +78,7 @@ def find_ending(
     kept = read_exit(run, status.started)
     code = kept.status if kept is not None else _status_in(status.error)
     facts = [] if code is None else [("exit status", describe_status(code))]
-    if by := _stopped_by(run) if state == "stopped" else 0:
+    if by := _stopped_by(run, status) if state == "stopped" else 0:
         code, facts = -by, [("signal", signal_name(by))]
     elif state == "stopped" and (code is None or code >= 0):
         return Ending(name=state, cause="it was asked to stop (genui stop, the app, or Ctrl-C)")
@@ -98,11 +101,17 @@ def find_ending_of(path: Path) -> Ending:
     such files. Raises MisuseError if there are none."""
     files = [path] if path.is_file() else files_below(path, _PRINTED, _MOST_FILES)
     outputs = [output for file in files if (output := _read_output(file, path)) is not None]
+    if not outputs and path.is_file():
+        raise MisuseError(f"{path}: is empty, or cannot be read; name a file of printed lines")
     if not outputs:
         raise MisuseError(f"{path}: has no file of printed lines (.log, .out, .err, .txt)")
     jobs = [match[1] for file in files if (match := _JOB.search(file.name))]
     pids = [int(pid) for each in outputs for pid in re.findall(r"\(pid: (\d+)\)", str(each.lines))]
-    return _decide(path, [*outputs, *_ask(jobs[-1] if jobs else "", pids)], None, [])
+    ending = _decide(path, [*outputs, *_ask(jobs[-1] if jobs else "", pids)], None, [])
+    if ending.name == "unknown" and max(each.written for each in outputs) > time.time() - _QUIET:
+        cause = "it has printed just now: perhaps it still runs"
+        return msgspec.structs.replace(ending, cause=cause)
+    return ending
 
 
 def _status_in(error: str) -> int | None:
@@ -157,13 +166,14 @@ def _show(outputs: Sequence[Output]) -> Iterator[tuple[str, str]]:
             yield output.name, line
 
 
-def _stopped_by(run: RunDir) -> int:
-    """The signal that has stopped a run; 0 for a command. A launcher that gets a signal asks its
-    ranks to stop by a command: so it may be the last event but one."""
+def _stopped_by(run: RunDir, status: Status) -> int:
+    """The signal that has stopped a run since its last start; 0 for a command. A launcher that gets
+    a signal asks its ranks to stop by a command: so it may be the last event but one."""
     for line in _read_tail(run.events)[-2:]:
         with suppress(msgspec.DecodeError, RecursionError, KeyError):
             event = msgspec.json.decode(line, type=dict[str, str | float])
-            if event["event"] == SIGNALLED:
+            is_new = float(event.get("time", 0.0)) >= status.started - CLOCK_LAG
+            if event["event"] == SIGNALLED and is_new:
                 return signal.Signals.__members__.get(str(event["text"]), signal.SIGTERM)
     return 0
 
@@ -177,7 +187,7 @@ def _read_own(run: RunDir, status: Status, kept: Exit | None) -> list[Output]:
     for rank, error in sorted(read_failures(run).items()):
         outputs.append(Output(f"status-rank{rank}.json", (error,), rank))
     ranks = sorted(run.path.glob("console-rank*.log"))[:_MOST_FILES]
-    for path in (run.path / "slurm.log", run.console, *ranks):
+    for path in (run.path / SLURM_LOG, run.console, *ranks):
         begin = kept.console if kept is not None and path == run.console else 0
         output = _read_output(path, run.path, begin)
         if output is not None and output.written >= status.started - CLOCK_LAG:
@@ -208,6 +218,6 @@ def _read_tail(path: Path, begin: int = 0) -> list[str]:
     """The lines at the end of a file without control characters, also of one that grows."""
     with suppress(OSError):
         text = read_end(path, _TAIL, begin).decode(errors="replace")
-        lines = (clean(line.rpartition("\r")[2][:_LONGEST]).rstrip() for line in text.split("\n"))
-        return [line for line in lines if line]
+        shown = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+        return [line for each in shown if (line := clean(each[:_LONGEST]).rstrip())]
     return []

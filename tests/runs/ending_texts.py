@@ -163,6 +163,20 @@ CASES = (
         "made: two ranks with other shapes",
         code=-6,
     ),
+    Case(
+        "syntax",
+        '  File "/home/u/train.py", line 3\n    for batch in data\n                     ^\n'
+        "SyntaxError: expected ':'",
+        "made: a colon left out",
+        "expected ':'",
+    ),
+    Case(
+        "shared-memory",
+        "RuntimeError: DataLoader worker (pid 4153) is killed by signal: Bus error. It is possible "
+        "that dataloader's workers are out of shared memory. Please try to raise your shared "
+        "memory limit.",
+        "pytorch/pytorch#5040",
+    ),
     Case("segfault", "", "made: ctypes.string_at(0)", code=-11),
     Case(
         "segfault",

@@ -265,6 +265,14 @@ def test_only_a_run_that_should_write_can_stall(clock: Clock, state: str) -> Non
     assert [alert for alert in look(1000, state=state) if alert.kind == "stall"] == []
 
 
+@pytest.mark.parametrize("state", ["paused", "stopped"])
+def test_a_run_that_goes_on_has_not_stalled_in_the_pause(clock: Clock, state: str) -> None:
+    _, look = following(clock, every=1.0)
+    assert [alert for alert in look(3600, state=state) if alert.kind == "stall"] == []
+    assert look(1) == []  # it goes on, and has no record yet
+    assert [alert.kind for alert in look(61)] == ["stall"]
+
+
 def test_a_stall_that_began_before_we_looked_is_told_once_all_was_read(clock: Clock) -> None:
     log = {"loss": points([1.0] * 200)}
     clock.now += 7200

@@ -45,6 +45,13 @@ def test_a_run_that_waits_says_why_and_other_jobs_follow_it(tmp_path: Path) -> N
     assert (array.state, array.labels.note, array.fault) == ("pending", "Priority, job 9_[1-3]", "")
 
 
+def test_a_run_whose_job_is_over_does_not_wait(tmp_path: Path) -> None:
+    info = RunInfo(id="a", name="a", recipe={}, slurm={"job": "7"})
+    run = RunSummary(RunDir(tmp_path), info, Status(state="queued"), "queued", 0.0)
+    (row,) = join_jobs([run], [Job("7", "cancelled", "", "", "genui-a")], {})
+    assert row.status.doing == "Slurm's job 7 is cancelled"
+
+
 def test_without_slurm_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue.slurm, "has_slurm", lambda: False)
     monkeypatch.setattr(queue.slurm, "list_jobs", lambda: pytest.fail("Slurm was asked"))

@@ -251,6 +251,39 @@ def test_a_stopped_process_is_told_and_not_asked(script: subprocess.Popen[str]) 
     assert collect_stacks(summary)[0].frames
 
 
+SILENT = """\
+import signal, sys
+signal.signal(int(sys.argv[1]), lambda *_: None)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_rank_that_does_not_answer_hides_no_other(script: subprocess.Popen[str]) -> None:
+    (summary,) = list_runs()
+    for kind in ("json", "txt"):  # the script becomes rank 1
+        file = summary.run.path / f"stack-rank0.{kind}"
+        file.rename(file.with_name(f"stack-rank1.{kind}"))
+    record = msgspec.json.decode(
+        (summary.run.path / "stack-rank1.json").read_bytes(), type=Answerer
+    )
+    command = [sys.executable, "-c", SILENT, str(record.signal)]
+    with subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        seen = observe_process(other.pid)
+        assert seen is not None
+        silent = msgspec.structs.replace(record, pid=other.pid, started=seen.started)
+        (summary.run.path / "stack-rank0.json").write_bytes(msgspec.json.encode(silent))
+        (summary.run.path / "stack-rank0.txt").touch()
+        first, second = collect_stacks(summary)
+        other.communicate("")
+    assert (first.rank, first.note) == (0, "not answering")
+    assert second.frames[0].function == "load_batch"
+
+
 @pytest.mark.parametrize("lie", ["started", "pid", "signal", "program"])
 def test_no_process_gets_a_signal_for_which_its_record_is_not_true(
     script: subprocess.Popen[str], lie: str

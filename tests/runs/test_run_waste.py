@@ -27,14 +27,17 @@ def test_the_time_of_a_run_is_told_by_its_parts() -> None:
     assert waste.text == "checkpoints take 15 % of the time"
     assert "checkpoint_every" in waste.remedy
     assert facts.time_spent(IDLE) == ""
+    short = Status(state="running", spent={"steps": 0.2, "data": 0.4})
+    assert find_waste(short, {}, {}) == []
     assert find_waste(IDLE, {}, {}) == []
 
 
 def test_a_gpu_that_is_held_and_idle_is_named_with_the_share_of_the_time() -> None:
-    busy, held = series(0, 0, 98, 0), series(12.25)
+    busy, held = series(0, 0, 98, 0), series(0, 12.25, 12.25, 12.25)
     (waste,) = find_waste(IDLE, {}, {"gpu1 %": busy, "gpu1 memory GB": held})
-    assert waste.text == "GPU 1 holds up to 12.2 GB and is less than 5 % busy in 75 % of the time"
+    assert waste.text == "GPU 1 holds up to 12.2 GB and is less than 5 % busy in 50 % of the time"
     for load in (
+        {"gpu1 %": busy, "gpu1 memory GB": series(12.25)},  # perhaps another program holds it
         {"gpu1 %": busy, "gpu1 memory GB": series(0.1)},  # nobody holds it
         {"gpu1 %": series(60, 98, 4), "gpu1 memory GB": series(0.1, 20, 0.2)},
         {"gpu1 %": busy, "cpu cores": series(0)},

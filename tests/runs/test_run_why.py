@@ -158,6 +158,29 @@ def test_a_command_and_a_signal_from_elsewhere_are_told_apart(end: End) -> None:
     assert "who sent it is not known" in facts.describe_cause(summarise(run))
 
 
+def test_a_signal_before_the_last_start_is_not_why_a_run_was_stopped(end: End) -> None:
+    run = end(
+        "from genui.runs import control\n"
+        "control.record_signal(run, 15)\n"
+        "import time\n"
+        "writer.update(state='stopped', started=time.time() + 3600)"
+    )
+    assert ending_of(run).name == "stopped"
+
+
+def test_what_slurm_writes_later_is_seen_in_the_list_of_runs(end: End) -> None:
+    run = end("import os; os.kill(os.getpid(), 9)")
+    run.exit.unlink()
+    recalled = why.recall_ending(run, "dead")
+    assert recalled is not None
+    assert recalled.name == "unknown"
+    line = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0\n"
+    (run.path / why.SLURM_LOG).write_text(line)
+    recalled = why.recall_ending(run, "dead")
+    assert recalled is not None
+    assert recalled.name == "kernel-oom"
+
+
 def test_the_kernel_is_blamed_only_if_it_has_counted(end: End) -> None:
     run = end("import os; os.kill(os.getpid(), 9)")
     assert ending_of(run).name == "sigkill"
@@ -250,6 +273,48 @@ def test_one_file_of_all_ranks_is_read_as_several(tmp_path: Path) -> None:
     found = why.find_ending_of(log)
     assert (found.name, found.rank, found.cause) == ("exception", 1, "ValueError: bad row 5")
     assert found.frame.endswith("train.py:8, in <module>")
+
+
+def test_a_log_with_carriage_returns_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    frame = '  File "/home/u/train.py", line 5, in main'
+    lines = ("1 %\r 99 %\r", "Traceback (most recent call last):", frame, "KeyError: 1", "")
+    log.write_bytes("\r\n".join(lines).encode())
+    found = why.find_ending_of(log)
+    assert (found.name, found.frame) == ("exception", "/home/u/train.py:5, in main")
+    assert ("train.log", "KeyError: 1") in found.evidence
+
+
+def test_a_task_of_a_job_array_is_asked_for_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(why.slurm, "describe_end", lambda job: asked.append(job) or "")
+    (tmp_path / "slurm-123_4.out").write_text("step 7\n")
+    why.find_ending_of(tmp_path / "slurm-123_4.out")
+    assert asked == ["123_4"]
+
+
+def test_the_name_of_a_file_does_not_reach_the_terminal_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a\x1b]0;x\x07.log").write_text("step 1\n")
+    assert main(["why", str(tmp_path)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_log_that_has_just_grown_may_still_run(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("step 7\n")
+    assert "perhaps it still runs" in why.find_ending_of(log).cause
+    os.utime(log, (1000, 1000))
+    assert "its last lines name no error" in why.find_ending_of(log).cause
+
+
+def test_an_empty_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.log").write_text("")
+    assert main(["why", str(tmp_path / "train.log")]) == 2
+    assert "is empty, or cannot be read" in capsys.readouterr().err
 
 
 def test_a_folder_without_printed_lines_is_refused(
