@@ -40,7 +40,7 @@ from genui.protocol import (
     Started,
     remaining_suffix,
 )
-from genui.protocol.edits import add_edit, draft_step, sample_step
+from genui.protocol.edits import add_edit, draft_step, sample_step, steps_to_take
 from genui.protocol.kinds import Kind
 from genui.protocol.messages import LogitBase
 
@@ -282,8 +282,11 @@ def find_stop(args: argparse.Namespace, request: Request) -> int | None:
     settings = request.starts[0].settings
     if not isinstance(settings, ImageSettings):
         raise MisuseError(f"--drafts: {request.model.ref} {request.kind.ability}; leave it out")
-    last = settings.steps - 1
-    stop_at = draft_step(settings.steps) if args.stop_at is None else args.stop_at
+    steps = steps_to_take(request.starts[0], settings.steps)
+    last = steps - 1
+    if last < 1:
+        raise MisuseError("--drafts: one step has none before the last; give more --steps")
+    stop_at = draft_step(steps) if args.stop_at is None else args.stop_at
     if not 1 <= stop_at <= last:
         raise MisuseError(f"--stop-at {stop_at}: expected a step before the last, 1 to {last}")
     if args.out is None:

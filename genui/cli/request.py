@@ -143,7 +143,7 @@ def _parse_seeds(args: argparse.Namespace) -> list[int]:
     if text is None:
         return []
     refuse_options(args, "seed count grid frames", "leave it out with --seeds")
-    return [seed_from(part, f"--seeds {text}") for part in text.split(",")]
+    return list(dict.fromkeys(seed_from(part, f"--seeds {text}") for part in text.split(",")))
 
 
 def _with_seed(args: argparse.Namespace, start: Start, keep: bool) -> tuple[Start, int | None]:

@@ -72,6 +72,12 @@ def init_step(strength: float, steps: int) -> int:
     return min(round((1 - strength) * steps), steps - 1)
 
 
+def steps_to_take(request: Start, steps: int) -> int:
+    """How many of the schedule's steps a request takes: fewer from an image with noise."""
+    is_repeated = request.init is not None and not request.forward
+    return steps - init_step(request.strength, steps) if is_repeated else steps
+
+
 def draft_step(steps: int) -> int:
     """The step at which drafts stop unless the user names another: a third of all."""
     return max(1, steps // 3)
@@ -81,9 +87,7 @@ def schedule_step(request: Start, step: int) -> int:
     """The step of a plain schedule, 0 for pure noise, with the noise level of `step` here."""
     steps = steps_at(request, step)
     rising = request.forward
-    offset = 0
-    if request.init is not None and not rising:
-        offset = init_step(request.strength, steps)
+    offset = steps - steps_to_take(request, steps)
     for at in request.edits:
         if at.step > step:
             break
@@ -222,9 +226,9 @@ def renoise(start: Start, step: int, share: float, seed: int) -> Variation:
     )
 
 
-def resample(start: Start, step: int, share: float, seed: int) -> Variation:
-    """Other random numbers from an earlier token on."""
+def resample(start: Start, step: int, share: float, seed: int, unit: str = "token") -> Variation:
+    """Other random numbers from an earlier token on, or another `unit` of a step."""
     if step == 0:
-        raise MisuseError("nothing is written yet: go some tokens forward first")
+        raise MisuseError(f"nothing is written yet: go some {unit}s forward first")
     at = max(0, min(round(step * (1 - share)), step - 1))
-    return Variation(at, (SetSeed(seed),), f"from token {at}, seed {seed}", seed)
+    return Variation(at, (SetSeed(seed),), f"from {unit} {at}, seed {seed}", seed)

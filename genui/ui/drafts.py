@@ -75,7 +75,10 @@ class DraftsScreen(ColumnsWindow):
     def action_mark(self) -> None:
         """Mark the chosen draft, or take its mark away."""
         column = self.columns[self.chosen]
-        column.marked = column.stop_at is not None and not column.marked
+        if column.stop_at is None:
+            self.say("this one is finished, or will be: enter opens it")
+            return
+        column.marked = not column.marked
         self.update()
 
     def action_take(self) -> None:
@@ -91,8 +94,11 @@ class DraftsScreen(ColumnsWindow):
     def action_more(self) -> None:
         """Drop the drafts without a mark, and make some of other seeds."""
         rest = [c for c in self.columns if c.stop_at is not None and not c.marked]
+        if not rest:
+            self.say("all are marked or finished: take marks away for other seeds")
+            return
         after = 1 + max(column.trace.request.seed for column in self.columns)
-        more = self._controller.continuations(len(rest), after, rest[0].stop_at) if rest else []
+        more = self._controller.continuations(len(rest), after, rest[0].stop_at)
         replaced = dict(zip(map(id, rest), more, strict=True))
         self.traces.give_back(rest)
         self.traces.columns = tuple(replaced.get(id(column), column) for column in self.columns)

@@ -49,6 +49,25 @@ def test_drafts_stop_on_one_sheet_and_a_seed_is_finished_through_the_same_bits(
             "a step before the last, 1 to 2",
         ),
         (
+            [
+                "--drafts",
+                "4",
+                "--stop-at",
+                "2",
+                "--init",
+                "data:",
+                "--strength",
+                "0.6",
+                "--out",
+                "sheet.png",
+            ],
+            "a step before the last, 1 to 1",
+        ),
+        (
+            ["--steps", "1", "--drafts", "4", "--out", "sheet.png"],
+            "one step has none before the last",
+        ),
+        (
             ["--drafts", "4", "--grid", "guidance=1,2", "--out", "sheet.png"],
             "a grid is already several",
         ),

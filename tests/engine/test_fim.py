@@ -287,7 +287,9 @@ def test_gaps_are_filled_one_after_the_other(writer: TextGenerator) -> None:
     assert trace.started.total_steps == 10
     frames = [frame for frame in trace.advance(0, 10) if isinstance(frame, TextFrame)]
     (second,) = [at for at, frame in enumerate(frames) if frame.before]
-    assert join_pieces(frames[second].before) == "\nb = "
+    assert join_pieces(frames[second].before) == "\nb ="  # the model writes the space
+    assert frames[0].text.startswith(" ")
+    assert frames[second].text.startswith(" ")
     first = "".join(frame.text for frame in frames[:second])
     alone = Trace(writer, request(f"a ={first}\nb = {FILL}\nc\n", tokens=5))
     same = (frame for frame in alone.advance(0, 1) if isinstance(frame, TextFrame))

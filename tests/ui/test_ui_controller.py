@@ -28,7 +28,7 @@ from genui.protocol import (
 from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import NO_MODEL, Opening, TraceController
 from genui.ui.traces.export import tree_of
-from genui.ui.traces.image import ImageController, parse_opening
+from genui.ui.traces.image import ImageController, fit_settings, parse_opening
 from genui.ui.traces.trees import ShownTrace
 
 
@@ -278,7 +278,8 @@ def test_a_setting_that_the_sampler_or_the_model_has_not_is_refused(images: Stag
     controller.settings = replace(controller.settings, watermark="noise")
     assert controller.refusal("watermark_key") == ""
     controller.model = model("video", "video")
-    assert "own models of images" in controller.refusal("watermark")
+    assert controller.refusal("watermark") == "video carries no watermark"
+    assert fit_settings(controller.settings, controller.model).watermark == "none"
     controller.settings = replace(controller.settings, sampler="ddim")
     assert controller.refusal("eta") == controller.refusal("guidance") == ""
 

@@ -101,6 +101,9 @@ async def test_the_others_stay_and_r_puts_other_seeds_in_their_places(
         assert kept == {1, 3}
         await pilot.press("right", "enter")  # with a mark, it finishes that one
         await computed(pilot, again)
+        await pilot.press("left", "space")  # of the first generation, which is finished
+        await until_seen(pilot, "this one is finished")
+        await pilot.press("right")
         await pilot.press("enter")  # without, it opens the chosen one
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         taken = again.columns[1].trace

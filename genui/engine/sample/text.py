@@ -269,8 +269,8 @@ class TextGenerator(TokenGenerator[TextState]):
             return state
         between, _, suffix = gap.suffix.partition(FILL)
         middle = self.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
-        prefix = read_prefix(gap.prefix, self.tokenizer) + middle + between
-        opened, _ = self._open_gap(state, Around(prefix, suffix))
+        before = read_prefix(gap.prefix, self.tokenizer) + middle
+        opened, _ = self._open_gap(state, Around(before + between, suffix))
         return replace(
             opened,
             ended=False,
@@ -278,7 +278,7 @@ class TextGenerator(TokenGenerator[TextState]):
             written=(),
             written_from=state.step,
             answer_from=state.step,
-            message=(Piece("text", between),),
+            message=(Piece("text", read_prefix(between, self.tokenizer)),),
         )
 
     def start(self, request: Start) -> TextState:

@@ -18,7 +18,7 @@ EXAMPLE = "red heart on black"
 
 
 class BlendController(TraceController[ImageFrame, AutoencoderSettings]):
-    """A change of the settings walks again."""
+    """Walks from an image to another one."""
 
     def __init__(self, session: Worker, listener: Listener) -> None:
         super().__init__(session, listener, AutoencoderSettings(), blank=EXAMPLE)

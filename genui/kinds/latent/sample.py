@@ -47,7 +47,7 @@ class BlendState:
     @property
     def share(self) -> float:
         """Of the way, 0 to 1."""
-        return self.step / self.settings.steps
+        return min(1.0, self.step / self.settings.steps)
 
 
 class AutoencoderGenerator:
@@ -87,7 +87,9 @@ class AutoencoderGenerator:
                 return replace(state, settings=settings, last=last)
             case SetPrompt(prompt=prompt):
                 caption = clean(prompt)
-                return replace(state, caption=caption, first=self._find(caption))
+                first = self._find(caption)
+                last = state.last if state.settings.to else first
+                return replace(state, caption=caption, first=first, last=last)
         raise MisuseError("an autoencoder has no noise and no tokens; edit its caption or settings")
 
     @torch.inference_mode()
@@ -118,7 +120,7 @@ class AutoencoderGenerator:
         return state.step >= state.settings.steps
 
     def total(self, state: BlendState) -> int:
-        return state.settings.steps
+        return max(state.step, state.settings.steps)
 
     def _load_init(self, init: RgbImage | str | None, caption: str) -> tuple[RgbImage, str]:
         """The first image, and how it was converted."""

@@ -1,5 +1,6 @@
 """Text by discrete diffusion: its tokens are decided in any order, with both sides in sight."""
 
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -54,7 +55,9 @@ _TEXT = Kind(
     settings=TextDiffusionSettings,
     messages=(CanvasFrame, Erase, Pin),
     edits=("seed", "pin", "erase"),
-    variation=VariationMethod(resample, "sample again from an earlier step on"),
+    variation=VariationMethod(
+        partial(resample, unit="step"), "sample again from an earlier step on"
+    ),
     makes="text",
     pane="page",
     title="Page",

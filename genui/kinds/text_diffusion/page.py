@@ -99,6 +99,7 @@ class Page(LineWidget):
         self._total = 1
         self._signs = "sure"
         self._cursor: tuple[int, int] | None = None
+        self._looked_at: tuple[tuple[int, int] | None, int] | None = None  # the cursor and the step
         self._scroll = 0  # lines
 
     def clear(self, empty: str | None = None) -> None:
@@ -137,11 +138,13 @@ class Page(LineWidget):
             return self.message(self._empty, width, height)
         lines = lines_of(frame, max(1, width))
         room = max(1, height // 2)
-        if self._cursor is not None:  # its word stays in sight
+        looked_at = self._cursor, frame.step
+        if self._cursor is not None and looked_at != self._looked_at:  # its word comes into sight
             at = next(
                 n for n, line in enumerate(lines) if any(c.place == self._cursor[0] for c in line)
             )
             self._scroll = max(at - room + 1, min(self._scroll, at))
+        self._looked_at = looked_at
         self._scroll = max(0, min(self._scroll, len(lines) - room))
         shown = lines[self._scroll : self._scroll + room]
         return [strip for line in shown for strip in self._draw_line(frame, line)]

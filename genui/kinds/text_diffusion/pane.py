@@ -189,7 +189,7 @@ class PageActions(Actions):
                 raise MisuseError("nothing was typed; Esc cancels")
             return Pin(place=first + 1, text=unescape_newlines(text))
 
-        hint = "written from this place on, and kept; the rest is decided with it in sight"
+        hint = "kept, over what stands from this place on; the rest is decided with it in sight"
         self.pane.ask(make_value_screen("Pin", word, hint, parse, "pin"), self._fork)
 
     def action_erase(self) -> None:

@@ -1,5 +1,6 @@
 """Traces of discrete diffusion on text: a text of places, of which each step decides a few."""
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -190,7 +191,12 @@ class TextDiffusionGenerator:
         if self.noise == "uniform":
             return undecided | written, np.zeros_like(written)
         most = int(undecided.sum()) - state.rate
-        count = min(round(state.rate * state.settings.remask), most)
+        # Steps in a row add up to the share, which may be less than a token a step.
+        before, after = (
+            int(state.rate * state.settings.remask * step + 1e-9)
+            for step in (state.step, state.step + 1)
+        )
+        count = min(after - before, most)
         return undecided, _best(-state.sure[part], written, count)
 
     @torch.inference_mode()
@@ -236,18 +242,24 @@ class TextDiffusionGenerator:
             tokens[part] = np.where(guessed[part], odds.model.argmax(1), tokens[part])
             sure[part] = np.where(guessed[part], odds.model.max(1), sure[part])
         known = ~state.undecided | guessed
-        texts = (
-            self.text_of(token) if is_known else ""
-            for token, is_known in zip(tokens.tolist(), known.tolist(), strict=True)
-        )
         return CanvasFrame(
             trace=0,  # the trace numbers its frames
             step=state.step,
-            texts=tuple(texts),
+            texts=self._spell(tokens, known),
             decided=tuple(state.decided.tolist()),
             sure=tuple(sure.tolist()),
             block=(block.first, block.end),
         )
+
+    def _spell(self, tokens: NDArray[np.int32], known: NDArray[np.bool_]) -> tuple[str, ...]:
+        """The text of each place, "" for one that is not known. A character of several tokens is at
+        the last of them; bytes that are none are replacement characters."""
+        decoder, texts = codecs.getincrementaldecoder("utf-8")("replace"), []
+        for place, token in enumerate(tokens.tolist()):
+            is_last = place + 1 == len(tokens) or not known[place + 1]
+            part = self.tokenizer.token_bytes(token) if known[place] else b""
+            texts.append(decoder.decode(part, final=is_last))
+        return tuple(texts)
 
     def text_of(self, token: int) -> str:
         """The text of a token; a half of a character is a replacement character."""
@@ -265,13 +277,16 @@ class TextDiffusionGenerator:
         """
         match edit:
             case SetSettings(settings=settings):
-                return self._set_rate(replace(state, settings=_check_settings(settings)))
+                changed = replace(state, settings=_check_settings(settings))
+                is_slower = changed.settings.steps != state.settings.steps
+                return self._set_rate(changed) if is_slower else changed
             case SetSeed(seed=seed):
                 return replace(state, seed=seed)
             case Erase(first=first, last=last):
                 places = np.zeros(len(state.tokens), bool)
                 places[_span(state, first, last)] = True
-                return self._set_rate(self._add_noise(state, places))
+                erased = self._add_noise(state, places)
+                return self._set_rate(erased) if self.finished(state) else erased
             case Pin(place=place, text=text):
                 return self._pin(state, place, text)
             case _:

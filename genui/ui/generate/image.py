@@ -18,7 +18,7 @@ from genui.base import numbers
 from genui.base.late import late_imports
 from genui.base.text import clean_line
 from genui.protocol import FROM_DATA, SAMPLERS, Axis, Failed, ImageFrame, Nearest, Neighbours
-from genui.protocol.edits import draft_step, inputs_at
+from genui.protocol.edits import draft_step, inputs_at, steps_to_take
 from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_axes
 from genui.ui import keys
 from genui.ui.generate.actions import Actions, SoundActions
@@ -582,11 +582,15 @@ class CanvasActions(Actions):
         if controller.opening.grid or controller.opening.forward:
             pane.say("drafts are single images that are denoised: u goes back to one")
             return
-        controller.pause()
         inputs = replace(controller.request(), seed=0)
+        steps = steps_to_take(inputs, controller.total_steps)
+        if steps < 2:
+            pane.say("one step has none before the last: choose more steps for drafts")
+            return
+        controller.pause()
         if self._drafts is None or self._drafts[0] != inputs:
-            stop_at = draft_step(controller.total_steps)
-            if trace is not None and 0 < trace.position < controller.total_steps:
+            stop_at = draft_step(steps)
+            if trace is not None and 0 < trace.position < steps:
                 stop_at = trace.position
             count = drafts.count_fitting(*pane.app.size)
             self._drafts = inputs, controller.continuations(count, stop_at=stop_at)

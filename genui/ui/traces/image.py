@@ -62,14 +62,16 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         if setting == "eta" and SAMPLERS[self.settings.sampler].noise != "eta":
             return "eta applies to DPM++ and DDIM only: choose one as the sampler"
         if setting == "autoguidance" and not (self.model and self.model.guided):
-            name = clean_line(self.model.name, 24) if self.model else "no model"
-            return f"{name} has no guide model: autoguidance needs one"
+            return f"{self._name_model()} has no guide model: autoguidance needs one"
         kind = self.model.kind if self.model else None
         if setting == "watermark" and not (kind and kind.watermarks):
-            return "only genui's own models of images carry a watermark"
+            return f"{self._name_model()} carries no watermark"
         if setting in _OF_SOME and not (self.model and setting in self.model.settings):
             return _OF_SOME[setting]
         return super().refusal(setting)
+
+    def _name_model(self) -> str:
+        return clean_line(self.model.name, 24) if self.model else "no model"
 
     # --- beginning ----------------------------------------------------------------------
 
@@ -195,11 +197,13 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
 
 
 def fit_settings(settings: Any, model: ModelInfo) -> Any:
-    """The settings without those that the model lacks: a guide model, several sizes."""
+    """The settings without what the model lacks: a guide model, several sizes, a watermark."""
     if not isinstance(settings, ImageSettings):
         return settings
     if not model.guided:
         settings = replace(settings, autoguidance=1)
+    if not (model.kind and model.kind.watermarks):
+        settings = replace(settings, watermark="none")
     usual = model.settings.get("size", 0)
     decoder = settings.decoder if "decoder" in model.settings else "last"
     return replace(settings, size=(settings.size or usual) if usual else 0, decoder=decoder)

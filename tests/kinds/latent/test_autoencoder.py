@@ -22,7 +22,7 @@ from genui.kinds.latent.sample import AutoencoderGenerator
 from genui.kinds.latent.task import AutoencoderTask, ImagePair
 from genui.kinds.latent.walk import AutoencoderSettings
 from genui.logs.native import MetricsTail
-from genui.protocol import ImageFrame, Start
+from genui.protocol import ImageFrame, SetPrompt, SetSettings, Start
 from genui.recipes import find_recipe, override
 from genui.runs.layout import RunDir, create_run
 
@@ -79,6 +79,16 @@ def test_a_walk_shows_the_blend_of_pixels_beside_that_of_latents(
     shown_difference = parts[0][:, 2] - 127.5
     expected = (4 * (decoded[0] - pixels[0])).clip(-127.5, 127.5)
     assert np.abs(shown_difference - expected).max() <= 5
+    settings = AutoencoderSettings(steps=2, to="blue wide bar on white")
+    quicker = trace.fork(2, 3, SetSettings(settings))
+    assert quicker.started.total_steps == 3  # it is at the end, not beyond it
+    assert isinstance(quicker.opening, ImageFrame)
+    assert quicker.opening.x == shown[4].x
+    alone = open_trace(replace(start, settings=AutoencoderSettings(steps=4)))
+    assert len(list(alone.advance(0, 2))) == 2
+    other = alone.fork(3, 2, SetPrompt("blue wide bar on white"))
+    (last,) = [each for each in other.advance(2, 1) if isinstance(each, ImageFrame)]
+    assert last.x == shown[4].x  # without a second image it stays at the first
 
 
 def test_a_caption_that_no_image_has_is_refused_in_one_line(shapes: tuple[str, str]) -> None:

@@ -226,6 +226,60 @@ def test_remasking_takes_back_the_least_sure_and_still_ends() -> None:
     assert again[-1].decided.count(UNDECIDED) == 0
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_small_share_is_taken_back_at_some_of_the_steps(share: float) -> None:
+    own = TextDiffusionGenerator(network("mask"), CharTokenizer(ALPHABET), CPU, "mask")
+    frames = run(Trace(own, start(remask=share, steps=20)))  # a token at a step
+    pairs = itertools.pairwise(frame.decided for frame in frames)
+    taken_back = sum(
+        now == UNDECIDED != then
+        for before, after in pairs
+        for then, now in zip(before, after, strict=True)
+    )
+    assert 20 * share - 2 <= taken_back <= 20 * share
+    assert frames[-1].decided.count(UNDECIDED) == 0
+
+
+def test_other_settings_and_an_erased_word_leave_the_speed_as_it_is(
+    generator: TextDiffusionGenerator,
+) -> None:
+    trace = Trace(generator, start())
+    total = len(run(trace))
+    warmer = SetSettings(replace(start().settings, temperature=0.5))
+    assert trace.fork(2, total // 2, warmer).started.total_steps == total
+    assert trace.fork(3, 1, Erase(first=9, last=9)).started.total_steps == total
+
+
+class Bytes:
+    """Tokens that are bytes: most characters of other alphabets are several."""
+
+    size, end, ends = 256, None, frozenset[int]()
+
+    def unknown(self, text: str) -> str:
+        return ""
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def token_bytes(self, token: int) -> bytes:
+        return bytes([token])
+
+
+def test_a_character_of_several_tokens_is_shown_when_all_are_decided() -> None:
+    small = {"layers": "1", "width": "32", "heads": "2", "context": "32"}
+    model = build_text_denoiser(override(find_recipe("masked-shakespeare"), small), 256)  # type: ignore[arg-type]
+    tokenizer: Any = Bytes()
+    own = TextDiffusionGenerator(model, tokenizer, CPU, "mask")
+    trace = Trace(own, start("é日<FILL>é", gap=2))
+    opening = trace.opening
+    assert isinstance(opening, CanvasFrame)
+    assert opening.page == "é日__é"
+    assert opening.texts[:5] == ("", "é", "", "", "日")
+    cut = trace.fork(2, 0, Erase(first=2, last=2)).opening
+    assert isinstance(cut, CanvasFrame)
+    assert cut.page == "_日__é"  # a part of a character waits for the rest
+
+
 def test_erased_places_heal_and_pinned_ones_stay(generator: TextDiffusionGenerator) -> None:
     trace = Trace(generator, start())
     last = run(trace)[-1]

@@ -10,6 +10,7 @@ from acting import Opener, home_of, seen, until, until_seen
 from fake_process import in_process
 from fake_worker import FakeWorker
 from msgspec.structs import replace
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from genui import protocol
@@ -179,3 +180,23 @@ async def test_two_branches_stand_side_by_side(open_app: Opener) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen.query(Page)) == 2)
         assert seen(pilot).count("ROMEO") >= 2
+
+
+async def test_a_page_is_scrolled_away_from_its_cursor_and_follows_a_move() -> None:
+    text = "".join(f"{line:02}\n" for line in range(60))
+    frame = CanvasFrame(
+        trace=0, step=1, texts=tuple(text), decided=(1,) * 180, sure=(1.0,) * 180, block=(0, 180)
+    )
+
+    class Alone(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Page()
+
+    async with Alone().run_test(size=(20, 10)) as pilot:
+        page = pilot.app.query_one(Page)
+        page.show_frame(frame, 1, cursor=(0, 1))
+        assert page.draw(20, 10)[0].text.startswith("00")
+        page.scroll_text(5)
+        assert page.draw(20, 10)[0].text.startswith("05")
+        page.show_frame(frame, 1, cursor=(3, 4))
+        assert page.draw(20, 10)[0].text.startswith("01")
