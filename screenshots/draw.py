@@ -74,6 +74,7 @@ async def draw() -> None:
         await watching(pilot)
         await beside(pilot)
         await grid(pilot)
+        await page(pilot)
         await pilot.press("1")
         await lab(pilot)
     for one in (hot, run):
@@ -179,6 +180,20 @@ async def grid(pilot: object) -> None:
     await pause(0.8)
     await press(*"none", "enter", *"none", "enter")
     await pause(6.0)
+
+
+async def page(pilot: object) -> None:
+    """A play of which two thirds are decided, in any order, with the signs of how surely."""
+    press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
+    await press("1")
+    await choose(pilot, "masked-shakespeare")
+    await press("end")
+    await pause(6.0)
+    await press(*["left"] * 20)
+    await press("z")
+    await pause(1.0)
+    save(pilot.app, "page.png")  # type: ignore[attr-defined]
+    await press("z", "escape", "1")
 
 
 async def choose(pilot: object, name: str) -> None:
