@@ -357,14 +357,13 @@ class _Text:
 def _choose_traceback(whole: str, blocks: Sequence[re.Match[str]]) -> re.Match[str] | None:
     """The traceback that ended a process: the last, but not one that Python prints aside, or that
     is about another process, if there is a better one. None if there is none."""
-    before = [whole[: each.start()].rstrip("\n").rpartition("\n")[2] for each in blocks]
-    aside = [bool(_ASIDE.match(line)) for line in before]
-    own = [each for each, is_aside in zip(blocks, aside, strict=True) if not is_aside]
-    threads = [
-        each
-        for each, line in zip(blocks, before, strict=True)
-        if line.startswith("Exception in thread")
-    ]
+    aside = {
+        each: match[0]
+        for each in blocks
+        if (match := _ASIDE.match(whole[: each.start()].rstrip("\n").rpartition("\n")[2]))
+    }
+    own = [each for each in blocks if each not in aside]
+    threads = [each for each, words in aside.items() if words.endswith("thread")]
     for group in (own, threads):
         if causes := [each for each in group if not _is_about_another(each["what"])]:
             return causes[-1]
