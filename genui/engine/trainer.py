@@ -24,7 +24,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import open_append
 from genui.base.numbers import quantity
 from genui.engine import device
-from genui.engine.data.preparation import Preparation
+from genui.engine.data.preparation import Preparation, PreparationStoppedError
 from genui.engine.kinds import build_task
 from genui.engine.load import check_weights
 from genui.engine.train.checkpoint import newest_metadata
@@ -105,7 +105,8 @@ def train(run: RunDir, world: World | None = None) -> int:
             with world.noticing():
                 _train(run, writer, world)
         except PreparationStoppedError:
-            control.clear(run)
+            if (rate := control.clear(run)) is not None:
+                control.send(run, rate.command, rate.value)  # for the next start
             writer.write_line(
                 f"stopped before its first step; genui resume {run.id} prepares the rest"
             )
@@ -127,10 +128,6 @@ def train(run: RunDir, world: World | None = None) -> int:
 
 REPORT_S = 1.0
 """Seconds that rank 0 leaves the others to write why they end, if no launcher watches them."""
-
-
-class PreparationStoppedError(Exception):
-    """The run was stopped while its data were prepared."""
 
 
 def _show_preparation(run: RunDir, writer: RunWriter | QuietWriter, line: str) -> None:

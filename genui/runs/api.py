@@ -141,7 +141,8 @@ def small_data(values: Mapping[str, Any], say: Callable[[str, str], None]) -> di
     `say` is then called with (about, line). Never raises.
     """
     data = mask_settings(plain_data(dict(values)))
-    if len(msgspec.json.encode(data)) < SMALL // 2:
+    written = msgspec.json.format(msgspec.json.encode({"config": data}), indent=2)
+    if len(written) < SMALL // 2:
         return data
     say("size", f"a config or summary over {SMALL // 2048} KiB is left out")
     return {}

@@ -156,9 +156,11 @@ def is_waiting(run: RunDir, command: Command) -> bool:
     return any((text or "").partition(" ")[0] == command for text in texts)
 
 
-def clear(run: RunDir) -> None:
-    """Remove commands for a trainer that has ended. Raises GenuiError."""
-    poll(run)
+def clear(run: RunDir) -> Control | None:
+    """Remove commands for a trainer that has ended. Returns the last learning rate, which still
+    holds for the next one. Raises GenuiError."""
+    rates = [each for each in poll(run) if each.command == "set_lr"]
+    return rates[-1] if rates else None
 
 
 def _read(text: str) -> Control:

@@ -106,6 +106,10 @@ def launch(
     return run
 
 
+_ENDING = 10.0
+"""Seconds in which a trainer that has written its last state frees its run."""
+
+
 def resume(
     run: RunDir, learning_rate: float | None = None, where: Placement | None = None
 ) -> RunDir:
@@ -140,8 +144,10 @@ def resume(
     if (by_slurm or summary.state == "queued") and slurm.is_queued(run):
         doing = read_status(run).doing
         raise GenuiError(f"run {run.id} {doing}: stop it first (genui stop {run.id})")
-    with RunLock(run) as lock:
-        control.clear(run)  # a stop meant for the trainer that died must not stop this one
+    with RunLock(run, _ENDING) as lock:
+        # A stop meant for the trainer that died must not stop this one; a rate still holds.
+        kept = control.clear(run)
+        set_lr = set_lr or kept
         if set_lr is not None:
             control.send(run, set_lr.command, set_lr.value)
         if where is not None:

@@ -39,6 +39,7 @@ from genui.base.files import (
     writing,
 )
 from genui.base.late import late_imports
+from genui.base.text import clean_line
 from genui.runs.definitions import MetricDefinition
 
 with late_imports():  # not needed to watch runs
@@ -307,7 +308,11 @@ def read_info(run: RunDir) -> RunInfo:
 
 def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
     """Replaces run.json, synced to the disk if `durable`. Raises GenuiError naming it."""
-    data = msgspec.json.format(msgspec.json.encode(info), indent=2)
+    try:
+        data = msgspec.json.format(msgspec.json.encode(info), indent=2)
+    except UnicodeEncodeError as error:
+        name = clean_line(error.object, 80)
+        raise MisuseError(f"{name}: its name is not UTF-8; rename it") from None
     atomic_write(run.run_json, data + b"\n", durable=durable)
 
 
@@ -443,8 +448,9 @@ class RunLock:
     Raises GenuiError naming the process that holds it, if one does.
     """
 
-    def __init__(self, run: RunDir) -> None:
-        self._run = run
+    def __init__(self, run: RunDir, patience: float = _PATIENCE) -> None:
+        """It is waited for `patience` seconds, if a process holds it."""
+        self._run, self._patience = run, patience
         self._fd = -1
 
     @property
@@ -496,7 +502,7 @@ class RunLock:
         path = self._run.lock
         with writing(path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

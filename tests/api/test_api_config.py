@@ -63,6 +63,8 @@ def test_config_that_is_no_json_becomes_its_text(capsys: pytest.CaptureFixture[s
     run.config.everything = list(range(200_000))
     assert read_info(folder(run)).config == {}
     assert said(capsys) == ["genui: a config or summary over 512 KiB is left out"]
+    other = genui.init("mask", config={"keep": [0, 1] * 80_000})  # a line each in the file
+    assert read_info(folder(other)).config == {}
 
 
 def test_config_of_a_kind_nobody_knows_is_said(capsys: pytest.CaptureFixture[str]):

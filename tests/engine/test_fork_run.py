@@ -136,11 +136,22 @@ def test_other_rows_stay_and_skipped_places_are_never_drawn() -> None:
         assert one.random() == other.random()  # what is drawn later stays
     windows = WindowSkip("0-90,95-100", 120, 4)
     starts = windows.replace(np.arange(16) * 7, 4, np.random.default_rng(0))
-    assert all(start in (90, 91, *range(100, 116)) for start in starts.tolist())
+    assert all(start in (90, 91, *range(100, 117)) for start in starts.tolist())
     with pytest.raises(MisuseError, match="leaves no example"):
         WindowSkip("0-118", 120, 4)
     with pytest.raises(MisuseError, match="leaves no example"):
         IndexSkip("0-30", indices)
+
+
+def test_a_resume_on_other_data_says_so(tmp_path: Path, tiny_run: MakeRun) -> None:
+    path = tmp_path / "own.txt"
+    path.write_text("abcdefgh \n" * 2000)
+    run = tiny_run(data=str(path), steps="6", checkpoint_every="2", eval_every="6")
+    forks.train_until_killed(run, 4)
+    path.write_text("hgfedcba \n" * 2000)
+    assert trainer.train(run) == 0
+    assert "its data have changed since" in run.console.read_text()
+    assert "its data have changed since" in run.events.read_text()
 
 
 def test_an_image_is_left_out(tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def jsonl(tmp_path: Path) -> Path:
     return path
 
 
+def test_labels_that_are_alike_when_they_are_shortened_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "papers.jsonl"
+    long = "computer science, artificial intelligence and"
+    rows = [{"text": f"a {n}", "label": f"{long} {('robots', 'vision')[n % 2]}"} for n in range(20)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(MisuseError, match="two labels begin alike"):
+        load_labelled_text("speakers", str(path))
+
+
 def recipe(data: Path, **settings: object) -> TextClassifierRecipe:
     text = {"data": data, "buckets": 512, "width": 8, "batch": 16} | settings
     built = override(find_recipe("speakers"), {key: str(value) for key, value in text.items()})

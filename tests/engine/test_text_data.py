@@ -70,6 +70,17 @@ def test_a_folder_uses_what_it_can_and_says_what_it_could_not(tmp_path: Path) ->
     assert len(data.train) + len(data.validation) == 40
 
 
+@pytest.mark.parametrize("name", ["diary.txt", "export.txt", "book.txt", "3.txt"])
+def test_a_large_document_beside_a_small_one_is_not_held_out_whole(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("a long diary " * 9000)
+    (tmp_path / "README.md").write_text("what this is " * 9)
+    data = load_text("shakespeare", str(tmp_path))
+    train, held = (sum(map(len, part)) for part in (data.train, data.validation))
+    assert 0.05 < held / (train + held) < 0.15
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_taken_off(tmp_path: Path) -> None:
     path = tmp_path / "dos.txt"
     path.write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")

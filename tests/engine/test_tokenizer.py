@@ -42,6 +42,12 @@ def test_a_long_text_is_encoded_to_the_same_tokens(text: str) -> None:
         assert array.itemsize == (2 if tokenizer is BPE else 1)
 
 
+def test_a_text_is_encoded_some_words_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "to be, or not  to be: that's 12 é☕\n" * 9
+    monkeypatch.setattr("genui.engine.data.tokenizer._WORDS_AT_ONCE", 4)
+    assert BPE.encode_array(text).tolist() == BPE.encode(text)
+
+
 @given(st.lists(st.tuples(SPACED, st.booleans()), max_size=6))
 def test_words_that_are_forgotten_do_not_change_the_tokens(texts: list[tuple[str, bool]]) -> None:
     assert BPE.end is not None

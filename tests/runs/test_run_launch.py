@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,31 @@ def test_a_run_is_resumed_at_another_learning_rate():
     wait_for(lambda: read_status(run).state == "running")
     stop(run)
     assert "obeyed set_lr 0.0001\n" in run.console.read_text()
+
+
+def test_a_rate_that_no_trainer_took_holds_for_the_next_one():
+    run = a_run()
+    control.send(run, "set_lr", 1e-4)
+    write_status(run, Status(state="failed"))
+    launch.resume(run)
+    wait_for(lambda: read_status(run).state == "running")
+    stop(run)
+    assert "obeyed set_lr 0.0001\n" in run.console.read_text()
+
+
+def test_a_run_is_resumed_while_its_last_trainer_is_leaving():
+    run = a_run()
+    with held(run) as trainer:
+        write_status(run, Status(state="stopped"))
+        threading.Timer(1.0, trainer.kill).start()
+        launch.resume(run)
+    wait_for(lambda: read_status(run).state == "running")
+    stop(run)
+
+
+def test_a_name_that_is_not_utf_8_is_one_line():
+    with pytest.raises(MisuseError, match="its name is not UTF-8; rename it"):
+        a_run(data=os.fsdecode(b"/tmp/caf\xe9.txt"))
 
 
 def test_a_resumed_run_shares_its_weights_out_again(monkeypatch: pytest.MonkeyPatch):

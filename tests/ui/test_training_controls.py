@@ -250,7 +250,7 @@ def test_without_a_run_each_command_says_so() -> None:
     steer.action_resume()
     steer.action_generate()
     steer.branch(None)
-    assert host.said == ["no run is shown yet: nothing to control"] * 5
+    assert host.said == ["no run is shown yet: press 1, then n to start one"] * 5
     assert {"training.pause", "training.rate"} < steer.refused_keys("training")
     assert steer.refused_keys("training") <= {
         f"training.{key}" for key in (*controls.KEYS, "branch", "generate", "resume")

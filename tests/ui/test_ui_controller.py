@@ -297,6 +297,13 @@ def test_text_forks_from_the_playhead_with_another_seed(texts: Stage) -> None:
     assert texts.trace.computed == 40
 
 
+def test_a_complete_text_has_nothing_to_fork(texts: Stage) -> None:
+    texts.go(40)
+    texts.controller.fork_here()
+    assert texts.labels == ["seed 1"]
+    assert "it is complete" in texts.listener.lines[-1]
+
+
 def test_a_sampler_that_draws_noise_forks_with_another_seed(images: Stage) -> None:
     images.controller.settings = replace(images.controller.settings, sampler="ddpm")
     images.go(2)

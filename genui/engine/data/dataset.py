@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.plugins import Table, index_by_name
-from genui.engine.data.preparation import QUIET, Preparation, Report
+from genui.engine.data.preparation import QUIET, Preparation, PreparationStoppedError, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Dataset:
             if self.download and preparation.may_download and not args:  # the user named no file
                 self.download(preparation.report)
             return self.load(*args)
-        except GenuiError:
+        except (GenuiError, PreparationStoppedError):
             raise
         except Exception as error:
             if os.environ.get("GENUI_DEBUG"):

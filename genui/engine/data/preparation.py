@@ -24,6 +24,10 @@ def say_nothing(line: str) -> None:
     """A report that does nothing."""
 
 
+class PreparationStoppedError(Exception):
+    """The run was stopped while its data were prepared."""
+
+
 @dataclass(frozen=True)
 class Preparation:
     """How data are prepared: the receiver of the progress, and whether all data are needed."""

@@ -76,6 +76,10 @@ def _fingerprint(*parts: tuple[str, ...]) -> str:
     return digest.hexdigest()[:16]
 
 
+LEAST_HELD_OUT, MOST_HELD_OUT = 0.01, 0.25
+"""The share of a text that documents may hold out."""
+
+
 class Split(NamedTuple):
     """Documents to train on and held-out ones, and the names of the former if they have some."""
 
@@ -91,9 +95,11 @@ def _split_one(text: str) -> Split:
 
 
 def _split_documents(documents: Mapping[str, str]) -> Split:
-    """Hold out one document in twenty, by the hash of its name."""
+    """Hold out one document in twenty, by the hash of its name; or else the end of the text, if
+    these are too little of it or too much."""
     held = set(filter(is_held_out, documents))
-    if not held or len(held) == len(documents):
+    share = sum(len(documents[name]) for name in held) / max(1, sum(map(len, documents.values())))
+    if not LEAST_HELD_OUT <= share <= MOST_HELD_OUT:
         return _split_one("\n".join(documents.values()))
     names = tuple(name for name in documents if name not in held)
     train = tuple(documents[name] for name in names)
@@ -504,6 +510,21 @@ def _load_user_labels(path: Path) -> LabelledText:
     return replace(data, notes=notes)
 
 
+class _Labels:
+    """Shortens the labels of some data."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, str] = {}  # the whole label by the short one
+
+    def __call__(self, label: str) -> str:
+        """Raises MisuseError if another label begins alike."""
+        short = clean_line(label, 40)
+        if self._known.setdefault(short, label) != label:
+            raise MisuseError(f"{show(self._path)}: two labels begin alike: {short!r}; rename one")
+        return short
+
+
 def _read_folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
     """The examples of a folder with a sub-folder for each label, and notes."""
     files = [f for f in sorted(path.glob("*/*")) if f.suffix.lower() in TEXT_SUFFIXES]
@@ -513,9 +534,11 @@ def _read_folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
             '{"text": …, "label": …} lines'
         )
     examples, broken = [], 0
+    shorten = _Labels(path)
     for file in files:
+        label = shorten(file.parent.name)
         try:
-            examples.append((clean_line(file.parent.name, 40), read_text(file)))
+            examples.append((label, read_text(file)))
         except MisuseError:
             broken += 1
     notes = (f"{broken} of {len(files)} files could not be read",) if broken else ()
@@ -532,12 +555,13 @@ class _LabelledRow(msgspec.Struct):
 def _read_jsonl(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
     """The examples of JSON lines with "text" and "label", and notes."""
     examples: list[Labelled] = []
+    shorten = _Labels(path)
     lines = [line for line in read_text(path).split("\n") if line.strip()]
     for line in lines:
         with suppress(msgspec.DecodeError, RecursionError):
             row = msgspec.json.decode(line.encode("utf-8", "replace"), type=_LabelledRow)
             if row.text.strip():
-                examples.append((clean_line(str(row.label), 40), row.text))
+                examples.append((shorten(str(row.label)), row.text))
     broken = len(lines) - len(examples)
     if not examples:
         raise MisuseError(f'{path}: no line is an object with "text" and "label"')

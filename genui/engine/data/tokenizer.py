@@ -181,6 +181,9 @@ _WORD = re.compile(
 MOST_WORDS = 1 << 18
 """The most words whose token ids are remembered, about 60 MB."""
 
+_WORDS_AT_ONCE = 1 << 16
+"""Words of a text that are in memory as such at once."""
+
 LONG_WORD = 100
 """Characters; a longer word is not remembered."""
 
@@ -215,7 +218,13 @@ class BPETokenizer(Tokenizer):
         return self._tokenizer.encode(text).ids
 
     def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
-        words, known, dtype = _WORD.findall(text), self._ids_of, token_type(self.size)
+        words = (match[0] for match in _WORD.finditer(text))
+        parts = iter(lambda: list(itertools.islice(words, _WORDS_AT_ONCE)), [])
+        return np.frombuffer(b"".join(map(self._encode_words, parts)), token_type(self.size))
+
+    def _encode_words(self, words: list[str]) -> bytes:
+        """The token ids of words, remembered by word."""
+        known, dtype = self._ids_of, token_type(self.size)
         new = set(words) - known.keys()
         if len(known) + len(new) > MOST_WORDS:
             known.clear()
@@ -226,7 +235,7 @@ class BPETokenizer(Tokenizer):
         for word in new:
             if len(word) > LONG_WORD:
                 del known[word]
-        return np.frombuffer(token_ids, dtype)
+        return token_ids
 
     def token_bytes(self, token: int) -> bytes:
         if token == self.end or token >= self._tokenizer.get_vocab_size():

@@ -70,35 +70,36 @@ class IndexSkip:
 
 class WindowSkip:
     """Leaves out the windows that read some of a text's tokens. Raises MisuseError if none of
-    `context` tokens is left.
+    `length` tokens is left.
 
     The places are those of the tokens.
     """
 
-    def __init__(self, skip: str, tokens: int, context: int) -> None:
+    def __init__(self, skip: str, tokens: int, length: int) -> None:
         self._places, self._tokens = read_places(skip), tokens
-        if not len(self._free(context)):
+        if not len(self._free(length)):
             raise _nothing_left(skip)
 
     def replace(
-        self, starts: NDArray[np.int64], context: int, rng: np.random.Generator
+        self, starts: NDArray[np.int64], length: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Replace those of a step's windows, which begin at `starts` [B], that are left out."""
-        skipped = has_place(starts, context, self._places)
+        """Replace those of a step's windows that are left out: of `length` tokens from `starts` [B]
+        on, the last of which is only predicted."""
+        skipped = has_place(starts, length, self._places)
         if not skipped.any():
             return starts
-        begins, ends = self._free(context).T
+        begins, ends = self._free(length).T
         before = np.cumsum(ends - begins)
         number = rng.integers(before[-1], size=len(starts))  # of the starts that are free
         piece = np.searchsorted(before, number, side="right")
         return np.where(skipped, ends[piece] - (before[piece] - number), starts)
 
-    def _free(self, context: int) -> NDArray[np.int64]:
+    def _free(self, length: int) -> NDArray[np.int64]:
         """The pieces [P, 2] of the text in which windows may begin."""
         pieces, begin = [], 0
-        last = self._tokens - context
+        last = self._tokens - length + 1
         for first, end in sorted(self._places.tolist()):
-            pieces.append((begin, min(first - context + 1, last)))
+            pieces.append((begin, min(first - length + 1, last)))
             begin = max(begin, end)
         pieces.append((begin, last))
         return np.array([each for each in pieces if each[0] < each[1]], np.int64).reshape(-1, 2)

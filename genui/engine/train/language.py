@@ -252,7 +252,7 @@ class TextTask:
             "licence": data.licence,
         }
         self.schedule = Schedule(recipe)
-        self._skip = WindowSkip(recipe.skip, len(self._train), recipe.context)
+        self._skip = WindowSkip(recipe.skip, len(self._train), recipe.context + 1)
         self._batch = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
         self.model = build_network(recipe, tokenizer.size).to(device)
@@ -274,7 +274,7 @@ class TextTask:
             Example(
                 row=number,
                 source=self._source(start),
-                place=f"{start}-{start + len(row) - 1}",
+                place=f"{start}-{start + len(row)}",
                 text=self._tokenizer.decode(row.tolist()),
             )
             for number, (row, start) in enumerate(zip(rows, starts.tolist(), strict=True))
@@ -313,7 +313,7 @@ class TextTask:
         seed = (recipe.seed, first) if first else (recipe.seed,)
         starts = windows(step - begin, count, len(self._train), context, *seed)
         rng = np.random.default_rng((recipe.seed, step))
-        return self._skip.replace(starts, context, rng), context
+        return self._skip.replace(starts, context + 1, rng), context
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
         """The windows of a step, int64 [B, context + 1], and the weights of their targets,

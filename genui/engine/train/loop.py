@@ -219,11 +219,12 @@ class Trainer:
             self._writer.write_line(text)
             self._mark("started", text)
         elif step is not None:
-            self._load_state(step)
+            described = self._load_state(step)
             self._rewind(step)
             self._look_back()
-            self._writer.write_line(f"resumed from the checkpoint at step {step:,}")
-            self._mark(control.RESUMED, "resumed from the checkpoint")
+            changed = self._describe_change(described)
+            self._writer.write_line(f"resumed from the checkpoint at step {step:,}{changed}")
+            self._mark(control.RESUMED, f"resumed from the checkpoint{changed}")
         elif (start := checkpoint.load_start(self._run)) is not None:
             self._load_start(start)
             kind = "averaged weights" if start[0] is start[1] else "weights"
@@ -231,6 +232,18 @@ class Trainer:
             text = f"started from the {kind} of {source} at step {self._age:,}"
             self._writer.write_line(text)
             self._mark("started", text)
+
+    def _describe_change(self, described: Mapping[str, Any]) -> str:
+        """A note for a resume on other data than those of the checkpoint; "" for the same. Raises
+        GenuiError if the labels are other ones, for which the weights do not stand."""
+        before, now = (each.get("labels") for each in (described, self._task.extra))
+        if before and list(before) != list(now or ()):
+            raise GenuiError(
+                f"run {self._run.id}: its data have other labels now; restore them, or train anew"
+            )
+        fingerprint = described.get("fingerprint")
+        is_same = not fingerprint or fingerprint == self._task.extra.get("fingerprint")
+        return "" if is_same else "; its data have changed since, so the losses are of other data"
 
     def restore(self, step: int) -> None:
         """Go back to a step whose state the run keeps, or to its start (0), to compute its steps
@@ -248,7 +261,8 @@ class Trainer:
         """Change the base learning rate without recording it."""
         self._optimizers.learning_rate = value
 
-    def _load_state(self, step: int) -> None:
+    def _load_state(self, step: int) -> dict[str, Any]:
+        """Load a checkpoint with its state; returns its metadata."""
         averaged, raw, optimizers, described = checkpoint.load_state(self._run, step)
         path = self._run.checkpoint_state(step)
         self._load(path, averaged, raw)
@@ -260,6 +274,7 @@ class Trainer:
         if described["recipe"].get("learning_rate") != rate:  # of the run that this one forks
             self._optimizers.learning_rate = rate
         self._step = self._saved = step
+        return described
 
     def _load_start(self, start: tuple[dict[str, Tensor], dict[str, Tensor]]) -> None:
         averaged, raw = (grow_vocabulary(tensors, self._task.model) for tensors in start)

@@ -304,10 +304,15 @@ class TraceController(Generic[F, S]):
         self.start_over(play=True)
 
     def fork_here(self) -> None:
-        """Fork at the playhead with a random seed."""
-        if self.ensure_trace() is not None:
-            self.seed = random.randrange(1, 10_000)
-            self.fork(protocol.SetSeed(self.seed), f"seed {self.seed}")
+        """Fork at the playhead with a random seed; at the end nothing is left to be drawn."""
+        trace = self.ensure_trace()
+        if trace is None:
+            return
+        if trace.finished and trace.position:
+            self.listener.say("it is complete: ← goes back, and f forks there")
+            return
+        self.seed = random.randrange(1, 10_000)
+        self.fork(protocol.SetSeed(self.seed), f"seed {self.seed}")
 
     def recaption(self, trace: ShownTrace[F], caption: str, step: int) -> None:
         """Fork that trace at `step` with another caption, if it is still shown."""

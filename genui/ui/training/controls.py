@@ -174,7 +174,7 @@ class RunControls:
         self,
         host: Widget,
         run: Callable[[], RunView | None],
-        no_run: str = "no run is shown yet: nothing to control",
+        no_run: str = "no run is shown yet: press 1, then n to start one",
     ) -> None:
         self._host, self._run, self._no_run = host, run, no_run
         self._toggle = _Toggle()

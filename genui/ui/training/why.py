@@ -110,7 +110,7 @@ class WhyScreen(Window[None]):
     @work(group="why", exclusive=True, exit_on_error=False)
     async def _compute(self, weights_alone: bool) -> None:
         self._waits = False
-        self._say("starting …")
+        self._say(f"Training again to step {count(self._step)}, for its examples: starting …")
         command = recomputed.command_for(self._run, self._step, weights_alone)
         fault = await read_lines(command, self._take)
         if fault:

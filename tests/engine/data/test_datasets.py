@@ -5,7 +5,9 @@ import pytest
 
 from genui.base.errors import GenuiError
 from genui.engine.data import fashion
+from genui.engine.data.dataset import Dataset
 from genui.engine.data.image_datasets import IMAGE_DATASETS, load_images
+from genui.engine.data.preparation import PreparationStoppedError, Report
 from genui.engine.sample.diffusion import Prompts
 
 
@@ -36,3 +38,12 @@ def test_prompts_like_those_in_training_download_nothing(monkeypatch: pytest.Mon
     assert "usual prompt" in prompts.source
     assert prompts.at(0)
     assert not asked
+
+
+def test_a_stop_in_a_download_is_no_fault_of_the_data() -> None:
+    def stop(report: Report) -> None:
+        raise PreparationStoppedError
+
+    row = Dataset(name="own", summary="", licence="", load=lambda: 0, download=stop)
+    with pytest.raises(PreparationStoppedError):
+        row.read()
