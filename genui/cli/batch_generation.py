@@ -6,9 +6,11 @@ written when its sample is complete, so after an interruption the same command c
 """
 
 import argparse
+import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +73,31 @@ def plan_in(folder: Path) -> Plan | None:
     return read_plan(folder)
 
 
-def prepare(folder: Path, plan: Plan, index: str) -> int:
-    """Makes the folder, removes an incomplete last batch, and returns how many samples it has."""
-    path = folder / index
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Makes the folder, and keeps other commands from writing into it. Raises GenuiError if one
+    does."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _full(folder, error, 0) from None
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GenuiError(
+                f"--out {folder}: another command writes there; wait for it, or name another folder"
+            ) from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def prepare(folder: Path, plan: Plan, index: str) -> int:
+    """Removes an incomplete last batch, and returns how many samples it has."""
+    path = folder / index
+    try:
         (folder / PLAN).write_bytes(msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
         if not os.path.lexists(path):
             return 0
@@ -179,16 +201,17 @@ def write(args: argparse.Namespace) -> int:
             "repeat that command, or name an empty or a new folder"
         )
     index = TEXTS if request.kind.streams else METADATA
-    done = prepare(folder, plan, index)
-    if done >= count:
-        output.note(f"{folder} has {done:,} samples already")
-        return 0
-    prompts = diffusion.Prompts(start.model, start.seed, args.prompt)
-    note = f"{prompts.source}, seeds {start.seed} to {start.seed + count - 1}"
-    output.note(note + (f"; {done:,} exist already" if done else ""))
-    start = msgspec.structs.replace(start, settings=plan.settings)
-    batches = _batches(start, prompts, plan.batch, range(done, count), request.kind)
-    write_folder(folder, batches, done, count, index)
+    with _alone_in(folder):
+        done = prepare(folder, plan, index)
+        if done >= count:
+            output.note(f"{folder} has {done:,} samples already")
+            return 0
+        prompts = diffusion.Prompts(start.model, start.seed, args.prompt)
+        note = f"{prompts.source}, seeds {start.seed} to {start.seed + count - 1}"
+        output.note(note + (f"; {done:,} exist already" if done else ""))
+        start = msgspec.structs.replace(start, settings=plan.settings)
+        batches = _batches(start, prompts, plan.batch, range(done, count), request.kind)
+        write_folder(folder, batches, done, count, index)
     output.note(f"wrote {count:,} samples to {folder}: genui train … --data {folder} reads them")
     return 0
 

@@ -1,12 +1,14 @@
 """`genui config`: the settings of the program, in config.toml."""
 
 import argparse
+from pathlib import Path
 
 from genui.base import config, watermarks
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.files import show
 from genui.base.late import late_imports
 from genui.cli import output
-from genui.runs.webhook import format_text, post
+from genui.runs.webhook import check_address, format_text, post
 
 with late_imports():
     from genui.ui import themes
@@ -40,13 +42,18 @@ def run_config(args: argparse.Namespace) -> int:
     words = {"set": 2, "key": 1}.get(args.action, 0)
     if sum(word is not None for word in (args.name, args.value)) != words:
         raise MisuseError(
-            "config: expected `config`, `config path`, `config set NAME VALUE` or `config key NAME`"
+            "config: expected `config show`, `config path`, `config set NAME VALUE`, "
+            "`config key NAME` or `config test-alert`"
         )
     if args.action == "set":
         if args.name == "alert_text":
             format_text(args.value, {})
         if args.name == "theme" and args.value != config.AUTO:
             _check_theme(args.value)
+        if args.name == "alert_url" and args.value:
+            check_address(args.value)
+        if args.name in ("certificate", "trusted_roots") and args.value:
+            _check_file(args.name, args.value)
         path = config.save_setting(args.name, args.value)
         output.note(f"{path}: {args.name} is set")
         config.load_config()  # tells if the environment has an invalid value
@@ -73,6 +80,12 @@ def _send_test() -> None:
     text = format_text(settings.alert_text, values)
     post(settings, text)
     output.print_line(f"sent: {text}")
+
+
+def _check_file(name: str, value: str) -> None:
+    """Raises MisuseError if there is no such file."""
+    if not Path(value).expanduser().is_file():
+        raise MisuseError(f"{name}: {show(Path(value))}: no such file; check the path")
 
 
 def _check_theme(name: str) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from genui.base.late import late_imports
 from genui.cli import output
@@ -15,6 +15,9 @@ from genui.protocol.settings import AXIS_NAMES, FROM_DATA
 with late_imports():
     from genui.cli import batch_generation, generation, kinds
     from genui.cli import request as requests
+
+if TYPE_CHECKING:
+    from genui.cli.request import Request
 
 
 def configure_generate(parser: argparse.ArgumentParser) -> None:
@@ -185,24 +188,42 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_LOOKS = ("attention", "layers", "nearest")
+_OF_WHOLE = "out trace film frames sign count seeds drafts every_step scale rate"
+
+
+def _look(args: argparse.Namespace, request: "Request", look: str, *others: str) -> None:
+    """Print what is inside of a step, or what a sample is nearest to, in place of the sample.
+    Raises MisuseError for options that do not fit."""
+    for names in (" ".join(others), _OF_WHOLE):
+        requests.refuse_options(args, names, f"leave it out with --{look}, which prints no sample")
+    _tell_seed(request)
+    start = request.starts[0]
+    match look:
+        case "attention":
+            generation.show_attention(start, args.attention, args.json)
+        case "layers":
+            generation.show_layers(start, args.layers, args.json, args.over)
+        case _:
+            generation.show_nearest(start, args.json)
+
+
+def _tell_seed(request: "Request") -> None:
+    if request.random_seed is not None:
+        output.note(f"seed {request.random_seed} (repeat with --seed {request.random_seed})")
+
+
 def run_generate(args: argparse.Namespace) -> int:
     # Late import, command line to command: --help needs neither numpy nor the codecs.
     if batch_generation.is_wanted(args):
         return batch_generation.write(args)
     request = requests.parse_request(args)
-    if args.attention is not None:
-        generation.show_attention(request.starts[0], args.attention, args.json)
-        return 0
-    if args.layers is not None:
-        generation.show_layers(request.starts[0], args.layers, args.json, args.over)
-        return 0
-    if args.nearest:
-        generation.show_nearest(request.starts[0], args.json)
+    if looks := [name for name in _LOOKS if requests.is_given(args, name)]:
+        _look(args, request, *looks)
         return 0
     until = generation.find_stop(args, request)
     generation.check(args, request)
-    if request.random_seed is not None:
-        output.note(f"seed {request.random_seed} (repeat with --seed {request.random_seed})")
+    _tell_seed(request)
     generations, prints = [], kinds.prints_of(request.kind)
     quiet = args.json or args.every_step
     live = request.kind.streams and args.out is None and not quiet

@@ -263,6 +263,8 @@ def check(args: argparse.Namespace, request: Request) -> None:
             raise MisuseError(f"--trace {args.trace}: a trace is one sample; leave out -n")
     if args.film is not None:
         files.check_file(args.film, "--film", (".png",), "a filmstrip")
+        if args.out is not None and args.film.resolve() == Path(args.out).resolve():
+            raise MisuseError(f"--film {args.film}: is the file of --out too; name another one")
     if args.frames is not None:
         files.check_folder(args.frames)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from genui.base.errors import MisuseError
 from genui.base.files import read_regular
 from genui.base.late import late_imports
-from genui.base.numbers import count, value
-from genui.base.text import clean_line
+from genui.base.numbers import count, quantity, value
 from genui.cli import output
 from genui.cli.parser import add_json
+from genui.formats.text import plain_text
 
 with late_imports():
     from genui.engine.metrics import score
@@ -44,7 +44,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
 
 def run_score(args: argparse.Namespace) -> int:
     data = read_regular(args.file, LARGEST, "name a text of up to 16 MiB")
-    text = data.decode(errors="replace")
+    text = plain_text(data, str(args.file))
     if not text:
         raise MisuseError(f"{args.file}: is empty; name a text")
     with output.ProgressLine() as progress:
@@ -56,8 +56,7 @@ def run_score(args: argparse.Namespace) -> int:
         found = score.score_text(args.model, text, tell)
     if found.left_out:
         output.note(
-            f"this model has no {clean_line(found.left_out, 40)!r}: left out of the text and its "
-            "probability"
+            f"this model has no {found.left_out[:40]!r}: left out of the text and its probability"
         )
     if args.json:
         output.print_json(_as_dict(args.model, found))
@@ -89,7 +88,7 @@ def _as_dict(model: str, found: "Score") -> dict[str, object]:
 def _print(model: str, found: "Score", everything: bool) -> None:
     """Prints the sums, then the tokens: the most surprising, or all in their order."""
     sums = _as_dict(model, found)
-    length = f"{count(len(found.texts))} tokens, {count(found.characters)} characters"
+    length = f"{quantity(len(found.texts), 'token')}, {quantity(found.characters, 'character')}"
     output.print_facts(
         [
             ("text", length),

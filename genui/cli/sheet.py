@@ -5,6 +5,7 @@ from pathlib import Path
 
 from genui.base.errors import MisuseError
 from genui.base.files import atomic_write
+from genui.base.numbers import quantity
 from genui.cli import files, output
 from genui.cli.generation import generate
 from genui.formats.codec import Sample, SavedFile, read
@@ -55,10 +56,12 @@ def run_sheet(args: argparse.Namespace) -> int:
     if not 0 <= args.columns <= MAX_CARDS:
         raise MisuseError(f"--columns {args.columns}: expected a whole number, 1 to {MAX_CARDS}")
     files.check_file(args.out, "--out", (".png",), "a contact sheet")
+    if args.out.exists() and any(path.exists() and args.out.samefile(path) for path in paths):
+        raise MisuseError(f"--out {args.out}: is one of the samples; name another file")
     samples = [_sample(read(path)) for path in paths]
     captions = [caption_of(recipe) for _, recipe in samples]
     atomic_write(args.out, encode_sheet(samples, captions, args.columns))
-    output.note(f"wrote {args.out}: {len(samples)} samples")
+    output.note(f"wrote {args.out}: {quantity(len(samples), 'sample')}")
     return 0
 
 

@@ -83,7 +83,8 @@ def run_verify(args: argparse.Namespace) -> int:
         elif not args.lines:
             name = [("file", str(path))] if len(args.file) > 1 else []
             output.print_facts(name + [(what, found.says) for what, found in findings.items()])
-        if "changed" in {findings["bytes"].state, findings["recipe"].state}:
+        states = {findings["bytes"].state, findings["recipe"].state}
+        if states & {"changed", "unreadable"}:
             code = CONTRADICTED
     return code
 
@@ -125,7 +126,7 @@ def _check_bytes(data: bytes, media_type: str, suffix: str) -> tuple[Finding, Pr
         return Finding("unknown", f"not checked: {error}"), proof
     says = {
         "none": f"no signature is found in the file: {_UNKNOWN}",
-        "damaged": f"the signature in the file cannot be read ({proof.why}): {_UNKNOWN}",
+        "damaged": f"no signature can be read from the file ({proof.why}): {_UNKNOWN}",
         "changed": f"not as they were signed ({proof.why}): the file was changed or damaged since",
         "partly": f"as they were signed, but for {proof.rest:,} in which a change may go unseen",
         "whole": "unchanged since they were signed, every one; when that was is not proved",
@@ -155,7 +156,7 @@ def _check_recipe(path: Path, proof: Proof, replays: bool, progress: ProgressLin
     except NoRecipeError:
         return Finding("none", _NO_RECIPE)
     except GenuiError as error:
-        return Finding("unknown", f"not replayed: {error}")
+        return Finding("unreadable", f"not replayed: {error}")
     if proof.recipe_digest not in ("", file.recipe.digest):
         return Finding("changed", "another one than was signed with the file")
     weights = f"{file.recipe.model} (weights {file.recipe.fingerprint or 'not named'})"

@@ -38,8 +38,11 @@ def read(media_type: str, settings: dict[str, Any], data: bytes) -> dict[str, An
             reader = c2pa.Reader.try_create(media_type, file, context=context)
             report = json.loads(reader.detailed_json()) if reader is not None else None
     except c2pa.C2paError as error:
-        elsewhere = str(error).startswith("Remote")  # at an address, which is not asked
-        return {"state": "none" if elsewhere else "damaged", "why": str(error)[:LONGEST]}
+        if str(error).startswith("Remote"):  # at an address, which is not asked
+            return {"state": "none"}
+        is_broken = "could not be parsed" in str(error)
+        why = "it is damaged, or not what its name says" if is_broken else str(error)[:LONGEST]
+        return {"state": "damaged", "why": why}
     if report is None:
         return {"state": "none"}
     if report.get("active_manifest") not in report.get("manifests", {}):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count
 from genui.base.text import clean
 from genui.formats.recipe import TraceRecipe, to_json
@@ -44,6 +44,19 @@ def encode_text(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | No
 def decode_text(data: bytes, name: str) -> tuple[str, str]:
     """The text and its recipe. Raises GenuiError if it is not text or has no recipe."""
     return split_recipe(data, f"\n{RECIPE_LINE}", name)
+
+
+def plain_text(data: bytes, name: str) -> str:
+    """The text of a file, without the recipe of one that genui wrote. Raises MisuseError if it is
+    not UTF-8."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MisuseError(
+            f"{name}: is not UTF-8 text (byte {error.start}); convert it first (iconv -t utf-8)"
+        ) from None
+    body, mark, recipe = text.rpartition(f"\n{RECIPE_LINE}")
+    return body if mark and "\n" not in recipe.rstrip("\n") else text
 
 
 def compare_texts(saved: str, again: str, samples: Sequence[Sample]) -> Difference | None:

@@ -87,7 +87,10 @@ def describe(path: Path) -> OpenModel:
         raise MisuseError(f"{show(path)}: no such file or folder; check the path")
     if not name:
         if path.suffix in (".safetensors", ".ckpt") and path.is_file():
-            raise MisuseError(f"{show(path)}: is not a model of genui; {SINGLE_FILE}")
+            raise MisuseError(
+                f"{show(path)}: is no open model; of genui's own models genui generate takes the "
+                f"path; {SINGLE_FILE}"
+            )
         titles = ", ".join(row.title for row in FORMATS.values())
         raise MisuseError(f"{show(path)}: no model that genui reads; it reads {titles}")
     return FORMATS[name].describe(path)

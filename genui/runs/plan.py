@@ -20,7 +20,7 @@ import genui
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.files import recall, remember
-from genui.base.numbers import about, size
+from genui.base.numbers import about, quantity, size
 from genui.recipes import LOGGING_FIELDS, Recipe
 from genui.runs.layout import KEEP_STATES, PARTS_KEPT
 from genui.runs.system import usable_cores
@@ -218,7 +218,7 @@ def plan_of(recipe: Recipe, speed: Speed | None, load: Load | None = None, **kno
     if load is not None:
         known["now"] = speed.slowed(load).seconds(recipe)
     is_new = time.time() - speed.time < 60
-    source = f"{speed.steps} steps measured"
+    source = f"{quantity(speed.steps, 'step')} measured"
     if not is_new:
         source = time.strftime("measured on %d %B", time.localtime(speed.time)).replace(" 0", " ")
     return Plan(

@@ -37,6 +37,17 @@ def format_text(template: str, values: dict[str, str]) -> str:
     return clean_line(_FIELD.sub(lambda field: values.get(field[1], ""), template))
 
 
+def check_address(address: str) -> str:
+    """The host of an address to send to. Raises MisuseError if it is none."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # brackets of IPv6
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise MisuseError("alert_url: give an address that begins with https://")
+    return parts.hostname
+
+
 def post(config: Config, text: str) -> None:
     """Sends a text; no redirect is followed. Raises GenuiError, one line, without the path of the
     address, a secret, also if the server has not answered in time, and RuntimeError where no thread
@@ -58,14 +69,9 @@ def _post(config: Config, text: str) -> None:
         def redirect_request(self, *args: Any, **kwargs: Any) -> None:
             return None  # the redirect is the answer, an HTTPError
 
-    try:
-        parts = urlsplit(config.alert_url)
-    except ValueError:  # brackets of IPv6
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise MisuseError("alert_url: give an address that begins with https://")
-    where = f"alert_url at {parts.hostname}"
-    service = _service(config.alert_service, parts.hostname)
+    host = check_address(config.alert_url)
+    where = f"alert_url at {host}"
+    service = _service(config.alert_service, host)
     text = text[:_LONGEST]
     if service == "ntfy":
         data, kind = text.encode(), "text/plain; charset=utf-8"

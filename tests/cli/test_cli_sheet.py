@@ -62,6 +62,17 @@ def test_with_nothing_to_put_on_it_one_line_says_so(
     assert not out.exists()
 
 
+def test_a_sheet_replaces_none_of_its_samples(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "a.png"
+    assert main([*SHAPES, "--out", str(image)]) == 0
+    before = image.read_bytes()
+    assert main(["sheet", str(image), "--out", str(tmp_path / "." / "a.png")]) == 2
+    assert "is one of the samples" in capsys.readouterr().err
+    assert image.read_bytes() == before
+
+
 def test_a_sheet_is_a_png(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = tmp_path / "a.png"
     assert main([*SHAPES, "--out", str(image)]) == 0

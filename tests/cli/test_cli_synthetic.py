@@ -1,6 +1,7 @@
 """`genui generate MODEL -n 1000 --out FOLDER` and what is done with such folders."""
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -199,6 +200,19 @@ def test_what_cannot_be_is_refused_before_anything_is_generated(
     assert main([*SHAPES, *words, "--out", str(out)]) == 2
     assert line in told(capsys)
     assert not out.exists()
+
+
+def test_two_commands_do_not_write_into_one_folder(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made"
+    out.mkdir()
+    held = os.open(out, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    assert main([*SHAPES, "-n", "3", "--out", str(out)]) == 1
+    assert "another command writes there" in told(capsys)
+    os.close(held)
+    assert main([*SHAPES, "-n", "3", "--out", str(out)]) == 0
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(

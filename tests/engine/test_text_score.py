@@ -11,6 +11,7 @@ from genui.cli.main import main
 from genui.engine.metrics import score
 from genui.engine.metrics.score import Score, score_text
 from genui.engine.sample.text import TextGenerator
+from genui.formats.text import RECIPE_LINE
 from genui.protocol import Start, TextSettings, WriteText
 
 TEXT = "the quick brown fox\njumps over the lazy dog"
@@ -92,15 +93,27 @@ def test_the_shell_says_the_sums_and_each_token(
     assert bits == sorted(bits, reverse=True)
 
 
+def test_a_file_that_genui_wrote_is_scored_without_its_recipe(
+    generator: TextGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(f"\ufeff{TEXT}\n{RECIPE_LINE}{{}}\n".encode())
+    assert main(["score", "model", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["characters"] == len(TEXT)
+
+
 def test_what_cannot_be_scored_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "text.txt"
     path.write_text("")
+    utf16 = tmp_path / "utf16.txt"
+    utf16.write_text(TEXT, encoding="utf-16")
     for words, code, why in [
         (["icons", str(path)], 2, "is empty"),
         (["icons", str(tmp_path)], 1, "is a folder"),
         (["icons", __file__], 2, "gives no probability of the next token"),
+        (["shakespeare", str(utf16)], 2, "is not UTF-8 text (byte 0)"),
     ]:
         assert main(["score", *words]) == code
         line = capsys.readouterr().err

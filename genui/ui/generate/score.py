@@ -8,6 +8,7 @@ from genui.base.files import read_regular
 from genui.base.numbers import size
 from genui.base.text import clean_line
 from genui.formats.kinds import saves_of
+from genui.formats.text import plain_text
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.chat import ChatController
 from genui.ui.widgets.dialogs import make_value_screen
@@ -40,7 +41,11 @@ class ScoreActions(Actions):
 
     def _read(self, path: Path) -> None:
         def show(data: bytes) -> None:
-            text = data.decode(errors="replace")
+            try:
+                text = plain_text(data, clean_line(path.name, 40))
+            except MisuseError as fault:
+                self.pane.say(str(fault), "error")
+                return
             self._controller.read_text(text, f"read {clean_line(path.name, 24)}")
 
         self.run(
