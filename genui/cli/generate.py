@@ -64,8 +64,8 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         type=Path,
-        help=f"write to a {', '.join(suffixes)} file; - is standard output; a folder gets many "
-        "samples with their labels",
+        help=f"write to a {', '.join(suffixes)} file, in place of one that is there; - is standard "
+        "output; a folder gets many samples with their labels",
     )
     parser.add_argument(
         "--trace", metavar="FILE", type=Path, help="save the trace as a .trace file to continue"

@@ -41,8 +41,8 @@ def configure_verify(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Four lines for each file: whether its bytes are as they were signed, who signed them,\n"
         "whether its recipe generates the same content again, and which watermark of your keys\n"
-        "is in it. The exit code is 1 if the bytes were changed, or the recipe generates\n"
-        "something else.\n\n"
+        "is in it. The exit code is 1 if the bytes were changed, the recipe generates something\n"
+        "else, or the file cannot be read.\n\n"
         "examples:\n"
         "  genui verify cats.png\n"
         "  genui verify photo.jpg --model fashion\n"
