@@ -94,7 +94,8 @@ def test_ranks_with_a_share_of_the_weights_train_and_resume_as_one_process(
     whole, parts = tiny_run(**TEXT), shared(tiny_run(**TEXT))
     assert trainer.train(whole) == 0
     pids = forks.start_ranks(parts, 2, partial(stop_with_only_rows, parts))
-    assert [forks.wait(pid) for pid in pids] == [0, 0], parts.console.read_text()
+    codes = [forks.wait(pid) for pid in pids]
+    assert codes == [0, 0], parts.console.read_text() + forks.output_of(parts)
     assert (read_status(parts).state, read_status(parts).step) == ("stopped", 3)
     assert read_info(parts).machine["shard"] is True
     pid = forks.start(parts, partial(stop_at, parts, 2))  # a process alone has all weights

@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -18,7 +20,6 @@ from genui.runs.control import Control, parse_learning_rate
 from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, write_info
 from genui.runs.listing import summarise
-from genui.runs.stack_signal import answer_requests
 from genui.ui import keys, messages
 from genui.ui.training import controls
 from genui.ui.training.controls import (
@@ -136,16 +137,30 @@ async def test_stop_is_given_after_a_yes_and_the_end_is_its_answer() -> None:
     await host.until_said("stopped at step 107")
 
 
+ANSWERS = """\
+import sys
+from pathlib import Path
+from genui.runs.layout import RunDir
+from genui.runs.stack_signal import answer_requests
+undo = answer_requests(RunDir(Path(sys.argv[1])))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
 async def test_the_stacks_of_a_running_run_are_shown_and_an_ended_one_has_none(run: RunDir) -> None:
-    undo = answer_requests(run)  # this process stands for its trainer
-    try:
+    command = [sys.executable, "-c", ANSWERS, str(run.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as process:  # its trainer
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         host, steer = steered(run)
         steer.action_stacks()
         await until(lambda: bool(host.pushed), lambda: str(host.said))
-    finally:
-        undo()
+        process.communicate("")
     (screen, _), *_ = host.pushed
-    assert any("the process is in" in line and "at step" in line for line in screen.lines)
+    shown = any("the process is in" in line and "at step" in line for line in screen.lines)
+    assert shown, screen.lines
     stage.set_state(run, "stopped", 100, 400)
     steer.action_stacks()
     await host.until_said("this run is stopped: it has no process")
