@@ -15,7 +15,7 @@ from test_world import MakeRun, series, stop_at, stop_in_evaluation
 from torch import Tensor
 
 from genui.engine import trainer
-from genui.engine.train import checkpoint
+from genui.engine.train import checkpoint, optimizer
 from genui.engine.train.checkpoint import load_state
 from genui.engine.train.language import TextTask
 from genui.engine.train.optimizer import is_shared
@@ -103,6 +103,17 @@ def test_ranks_with_a_share_of_the_weights_train_and_resume_as_one_process(
     forks.train_ranks(parts, 2)
     check_same(whole, parts, "val_loss")
     assert {p.name for p in parts.samples.iterdir()} == {p.name for p in whole.samples.iterdir()}
+
+
+def measure_otherwise(rank: int) -> None:
+    """Let the ranks find that bf16 is fast, or slow, as on a busy machine."""
+    optimizer.multiplies_bf16 = lambda device: rank == 0
+
+
+def test_ranks_agree_on_the_precision_in_which_muon_multiplies(tiny_run: MakeRun) -> None:
+    run = shared(tiny_run(**TEXT | {"steps": "2"}))
+    forks.train_ranks(run, 2, measure_otherwise)
+    assert read_status(run).state == "finished"
 
 
 def test_images_are_trained_with_a_share_of_the_weights(tmp_path: Path, genui_home: Path) -> None:

@@ -76,6 +76,9 @@ class Muon(torch.optim.Muon):
         self._matrices = [each for group in self.param_groups for each in group["params"]]
         costs = [each.numel() * min(each.shape) for each in self._matrices]
         self._owners = deal(costs, world.size)
+        device = self._matrices[0].device.type
+        # It is measured: on a busy machine ranks may find otherwise, and exchange other bytes.
+        self._in_bf16 = world.broadcast(lambda: multiplies_bf16(device))
 
     def rest(self, matrices: Iterable[Tensor] | None = None) -> None:
         """Let the momentum of the matrices, by default of all, take in their gradients."""
@@ -103,7 +106,7 @@ class Muon(torch.optim.Muon):
     def _change(self) -> None:
         """torch's step. It orthogonalises in bf16, which takes a processor without instructions
         for it some 70 times as long as fp32: there the same is done in fp32."""
-        if multiplies_bf16(self._matrices[0].device.type):
+        if self._in_bf16:
             super().step()
             return
         for group in self.param_groups:
