@@ -278,8 +278,8 @@ class TextDiffusionGenerator:
         match edit:
             case SetSettings(settings=settings):
                 changed = replace(state, settings=_check_settings(settings))
-                is_slower = changed.settings.steps != state.settings.steps
-                return self._set_rate(changed) if is_slower else changed
+                has_other_steps = changed.settings.steps != state.settings.steps
+                return self._set_rate(changed) if has_other_steps else changed
             case SetSeed(seed=seed):
                 return replace(state, seed=seed)
             case Erase(first=first, last=last):
