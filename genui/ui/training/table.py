@@ -63,6 +63,7 @@ _MAX_CELL, _MAX_NOTE = 18, 40  # cells of a value or the head of a column, and o
 _SAMPLE = 200  # rows that are measured for the widths of the columns
 _MOST_COPIED = 300  # lines of the table
 _LEAD = 7  # cells before a name: state, overlay, pin
+_NONE = "no runs yet: press 1, then n to start one"
 
 
 # --- The rows ---------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ class TableRows(RowList):
     """
 
     def __init__(self) -> None:
-        super().__init__("no runs yet")
+        super().__init__(_NONE)
         self.columns: Sequence[str] = ()
         self._state = TableState()
         self._order: dict[str, int] = {}
@@ -398,7 +399,7 @@ class RunTable(Framed, Vertical):
         self._matches = [line for line in lines if isinstance(line, TableRow)]
         names = {sweep_of(row.run) for row in self._matches}
         self._sweep_shown = names.pop() if len(names) == 1 else ""
-        empty = "no run matches" if state.filter else "no runs yet"
+        empty = "no run matches" if state.filter else _NONE
         self.rows.show(lines, state, self._order, self._style_of, empty, first)
         self.query_one(SweepChart).display = bool(state.chart)
         self._draw_around()
