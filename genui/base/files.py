@@ -3,6 +3,7 @@
 A file is replaced whole or not at all: written beside it in the same folder, synced, renamed.
 """
 
+import fcntl
 import os
 import shutil
 import stat
@@ -343,3 +344,12 @@ def _sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def try_lock(fd: int) -> bool:
+    """Lock an open file or folder for this process alone; returns whether it did."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

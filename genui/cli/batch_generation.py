@@ -6,7 +6,6 @@ written when its sample is complete, so after an interruption the same command c
 """
 
 import argparse
-import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import try_lock
 from genui.base.late import late_imports
 from genui.cli import output
 from genui.cli.generation import Generation, file_bytes
@@ -83,12 +83,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise _full(folder, error, 0) from None
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(fd):
             raise GenuiError(
                 f"--out {folder}: another command writes there; wait for it, or name another folder"
-            ) from None
+            )
         yield
     finally:
         os.close(fd)

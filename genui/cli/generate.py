@@ -195,8 +195,8 @@ _OF_WHOLE = "out trace film frames sign count seeds drafts every_step scale rate
 def _look(args: argparse.Namespace, request: "Request", look: str, *others: str) -> None:
     """Print what is inside of a step, or what a sample is nearest to, in place of the sample.
     Raises MisuseError for options that do not fit."""
-    for names in (" ".join(others), _OF_WHOLE):
-        requests.refuse_options(args, names, f"leave it out with --{look}, which prints no sample")
+    reason = f"leave it out with --{look}, which prints no sample"
+    requests.refuse_options(args, " ".join((*others, _OF_WHOLE)), reason)
     _tell_seed(request)
     start = request.starts[0]
     match look:

@@ -26,7 +26,7 @@ from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.data.preparation import Preparation
 from genui.engine.kinds import build_task
-from genui.engine.train.checkpoint import newest_metadata
+from genui.engine.train.checkpoint import has_other_data, newest_metadata
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import MeasuresAgain, ShowsExamples, Task, measure_examples
 from genui.engine.train.world import AgreedError
@@ -189,8 +189,7 @@ def _notes(task: Task, info: RunInfo, described: dict | None) -> tuple[str, ...]
     notes = []
     if not isinstance(task, ShowsExamples):
         notes.append(f"{info.recipe.get('family')}: its examples cannot be shown one by one")
-    before = (described or {}).get("fingerprint")
-    if before and before != task.extra.get("fingerprint"):
+    if has_other_data(described or {}, task.extra):
         notes.append("the training data have changed since: these are other examples")
     old, new = info.versions.get("torch", ""), str(torch.__version__)
     if old and old.partition("+")[0] != new.partition("+")[0]:

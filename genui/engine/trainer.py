@@ -105,8 +105,7 @@ def train(run: RunDir, world: World | None = None) -> int:
             with world.noticing():
                 _train(run, writer, world)
         except PreparationStoppedError:
-            if (rate := control.clear(run)) is not None:
-                control.send(run, rate.command, rate.value)  # for the next start
+            control.clear(run)
             writer.write_line(
                 f"stopped before its first step; genui resume {run.id} prepares the rest"
             )

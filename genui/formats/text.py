@@ -1,5 +1,6 @@
 """Files of text, whose last line is the recipe."""
 
+import codecs
 from collections.abc import Sequence
 
 from genui.base.errors import GenuiError, MisuseError
@@ -49,14 +50,10 @@ def decode_text(data: bytes, name: str) -> tuple[str, str]:
 def plain_text(data: bytes, name: str) -> str:
     """The text of a file, without the recipe of one that genui wrote. Raises MisuseError if it is
     not UTF-8."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MisuseError(
-            f"{name}: is not UTF-8 text (byte {error.start}); convert it first (iconv -t utf-8)"
-        ) from None
-    body, mark, recipe = text.rpartition(f"\n{RECIPE_LINE}")
-    return body if mark and "\n" not in recipe.rstrip("\n") else text
+    remedy = "convert it first (iconv -t utf-8)"
+    text = decode_utf8(data.removeprefix(codecs.BOM_UTF8), name, remedy, MisuseError)
+    parts = _split_last_line(text, f"\n{RECIPE_LINE}")
+    return text if parts is None else parts[0]
 
 
 def compare_texts(saved: str, again: str, samples: Sequence[Sample]) -> Difference | None:
@@ -96,17 +93,26 @@ def split_recipe(data: bytes, mark: str, name: str) -> tuple[str, str]:
 
     Raises GenuiError, which begins with `name`, if it is not text or has no recipe.
     """
-    content, separator, recipe = decode_utf8(data, name).rpartition(mark)
-    if not separator or "\n" in recipe.rstrip("\n"):
+    parts = _split_last_line(decode_utf8(data, name), mark)
+    if parts is None:
         raise NoRecipeError(name)
-    return content, recipe
+    return parts
 
 
-def decode_utf8(data: bytes, name: str) -> str:
-    """The text of a file. Raises GenuiError, which begins with `name`, if it is not UTF-8."""
+def _split_last_line(text: str, mark: str) -> tuple[str, str] | None:
+    """What is before and after the mark at which the last line begins; None without one."""
+    content, separator, rest = text.rpartition(mark)
+    return (content, rest) if separator and "\n" not in rest.rstrip("\n") else None
+
+
+def decode_utf8(
+    data: bytes,
+    name: str,
+    remedy: str = "name a text that genui wrote",
+    fault: type[GenuiError] = GenuiError,
+) -> str:
+    """The text of a file. Raises a `fault`, which begins with `name`, if it is not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise GenuiError(
-            f"{name}: is not UTF-8 text (byte {error.start}); name a text that genui wrote"
-        ) from None
+        raise fault(f"{name}: is not UTF-8 text (byte {error.start}); {remedy}") from None

@@ -8,7 +8,6 @@ the files that grow, and for the bytes after those that are here. A lost link is
 last piece is read again.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -29,7 +28,7 @@ from typing import NamedTuple
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, cannot_write, write_all, writing
+from genui.base.files import atomic_write, cannot_write, try_lock, write_all, writing
 from genui.base.text import clean_line
 from genui.logs import queue
 from genui.logs.formats import FORMATS
@@ -265,9 +264,7 @@ class Copy:
     def own(self) -> bool:
         """Whether this process updates the copy: false while another one does."""
         if not self._owned:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not try_lock(self._lock):
                 return False
             self._owned = True
             with suppress(OSError, ValueError):

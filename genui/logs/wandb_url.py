@@ -5,7 +5,6 @@ and nothing is changed there. A copy of the history is kept in the cache folder 
 does, so it is read as any log. Console, system metrics, images and tables are not fetched.
 """
 
-import fcntl
 import math
 import os
 import re
@@ -27,6 +26,7 @@ from genui.base.files import (
     drop_torn_line,
     last_record,
     read_json,
+    try_lock,
     writing,
 )
 from genui.base.growing import FileStamp, LineFile
@@ -104,9 +104,7 @@ class RunCopy:
 
     def fetch(self) -> None:
         """Adds new data; nothing while another process does. Raises GenuiError."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not try_lock(self._lock):
             return
         _call(self.url, self._api.flush)  # or else it answers as before
         run = _call(self.url, lambda: self._api.run(self.url.path))

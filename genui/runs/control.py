@@ -156,11 +156,13 @@ def is_waiting(run: RunDir, command: Command) -> bool:
     return any((text or "").partition(" ")[0] == command for text in texts)
 
 
-def clear(run: RunDir) -> Control | None:
-    """Remove commands for a trainer that has ended. Returns the last learning rate, which still
-    holds for the next one. Raises GenuiError."""
-    rates = [each for each in poll(run) if each.command == "set_lr"]
-    return rates[-1] if rates else None
+def clear(run: RunDir, set_lr: Control | None = None) -> None:
+    """Remove commands for a trainer that has ended, but for the learning rate that the next one
+    takes: `set_lr`, or else the last one that nobody took. Raises GenuiError."""
+    waiting = [each for each in poll(run) if each.command == "set_lr"]
+    set_lr = set_lr or (waiting[-1] if waiting else None)
+    if set_lr is not None:
+        send(run, set_lr.command, set_lr.value)
 
 
 def _read(text: str) -> Control:

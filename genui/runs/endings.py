@@ -348,10 +348,14 @@ class _Text:
         return cls(rank, written, whole, whole[begin:], what, frame, last.start())
 
     @property
+    def has_raised(self) -> bool:
+        """Whether an exception of its own ended it."""
+        return bool(self.what) and not _is_about_another(self.what)
+
+    @property
     def has_failed(self) -> bool:
-        """Whether it was ended by an exception of its own."""
-        interrupted = self.what.startswith(("KeyboardInterrupt", "SystemExit"))
-        return bool(self.what) and not interrupted and not _is_about_another(self.what)
+        """Whether that exception is an error."""
+        return self.has_raised and not self.what.startswith(("KeyboardInterrupt", "SystemExit"))
 
 
 def _choose_traceback(whole: str, blocks: Sequence[re.Match[str]]) -> re.Match[str] | None:
@@ -429,7 +433,7 @@ def decide(
         order = signature.follows, place, True, True, math.inf
         if code in signature.codes and (best is None or order < best[0]):
             best = order, _describe(signature, {}, _Text(first), texts)
-    raised = [text for text in texts if text.what and not _is_about_another(text.what)]
+    raised = [text for text in texts if text.has_raised]
     if raised and not is_killed and (best is None or best[0][0]):
         text = min(raised, key=lambda each: (each.rank != first, each.written))
         return Ending(
@@ -469,16 +473,19 @@ def _matches(
         match = _search(signature.patterns, text.whole if signature.outside else text.raised)
         if match is None or (signature.outside and _went_on(text, match)):
             continue
-        failed = (each for each in texts if each.has_failed and not is_killed)
-        if signature.ends_hung and any(
-            each.rank != text.rank or each.begin < match.start() for each in failed
-        ):
+        if signature.ends_hung and not is_killed and _failed_before(texts, text, match):
             continue
         named = _NAMED_RANK.search(match.string[: match.end() + 1].rpartition("\n")[2])
         rank = int(named[1]) if named else text.rank
         if rank is None and (root := _find_root(text.whole)) is not None:
             rank = root.rank
         yield replace(text, rank=rank), match.groupdict()
+
+
+def _failed_before(texts: Sequence[_Text], text: _Text, match: re.Match[str]) -> bool:
+    """Whether another rank has failed, or this process before a place of its text."""
+    failed = (each for each in texts if each.has_failed)
+    return any(each.rank != text.rank or each.begin < match.start() for each in failed)
 
 
 def _went_on(text: _Text, match: re.Match[str]) -> bool:

@@ -145,11 +145,7 @@ def resume(
         doing = read_status(run).doing
         raise GenuiError(f"run {run.id} {doing}: stop it first (genui stop {run.id})")
     with RunLock(run, _ENDING) as lock:
-        # A stop meant for the trainer that died must not stop this one; a rate still holds.
-        kept = control.clear(run)
-        set_lr = set_lr or kept
-        if set_lr is not None:
-            control.send(run, set_lr.command, set_lr.value)
+        control.clear(run, set_lr)  # a stop meant for the trainer that died must not stop this one
         if where is not None:
             _place(run, where)
         _start(run, lock)

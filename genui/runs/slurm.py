@@ -57,6 +57,9 @@ exit "$code"
 """
 
 
+LOG = "slurm.log"
+"""The file of a run to which its job prints."""
+
 START = "genui: job"
 """How the line begins that a job prints first, in its log."""
 
@@ -83,7 +86,7 @@ def submit(run: RunDir, env: Mapping[str, str]) -> str:
     script = run.path / "job.sh"
     text = _SCRIPT.format(
         name=f"genui-{run.id}",
-        log=shlex.quote(str(run.path / "slurm.log").replace("%", "%%")),  # %j is the job
+        log=shlex.quote(str(run.path / LOG).replace("%", "%%")),  # %j is the job
         options=info.slurm.get("options", ""),
         start=START,
         python=shlex.quote(sys.executable),

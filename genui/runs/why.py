@@ -34,7 +34,6 @@ from genui.runs.layout import (
 )
 from genui.runs.processes import CLOCK_LAG, LOST, Exit, read_exit, read_failures
 
-SLURM_LOG = "slurm.log"
 _QUIET = 15.0  # seconds after which a log without an error may have ended
 
 LAST_LINES = 200
@@ -54,7 +53,7 @@ _JOB = re.compile(r"slurm-(\d+(?:_\d+)?)\.(?:out|err)$")
 def recall_ending(run: RunDir, state: str) -> Ending | None:
     """`find_ending` without `ask`, again only when the files have changed; None if the folder is
     damaged."""
-    files = (run.path, run.status, run.exit, run.console, run.events, run.path / SLURM_LOG)
+    files = (run.path, run.status, run.exit, run.console, run.events, run.path / slurm.LOG)
     return _recall(run, state, tuple(map(stamp_of, files)))
 
 
@@ -101,10 +100,11 @@ def find_ending_of(path: Path) -> Ending:
     such files. Raises MisuseError if there are none."""
     files = [path] if path.is_file() else files_below(path, _PRINTED, _MOST_FILES)
     outputs = [output for file in files if (output := _read_output(file, path)) is not None]
-    if not outputs and path.is_file():
-        raise MisuseError(f"{path}: is empty, or cannot be read; name a file of printed lines")
     if not outputs:
-        raise MisuseError(f"{path}: has no file of printed lines (.log, .out, .err, .txt)")
+        fault = "has no file of printed lines (.log, .out, .err, .txt)"
+        if path.is_file():
+            fault = "is empty, or cannot be read; name a file of printed lines"
+        raise MisuseError(f"{path}: {fault}")
     jobs = [match[1] for file in files if (match := _JOB.search(file.name))]
     pids = [int(pid) for each in outputs for pid in re.findall(r"\(pid: (\d+)\)", str(each.lines))]
     ending = _decide(path, [*outputs, *_ask(jobs[-1] if jobs else "", pids)], None, [])
@@ -187,7 +187,7 @@ def _read_own(run: RunDir, status: Status, kept: Exit | None) -> list[Output]:
     for rank, error in sorted(read_failures(run).items()):
         outputs.append(Output(f"status-rank{rank}.json", (error,), rank))
     ranks = sorted(run.path.glob("console-rank*.log"))[:_MOST_FILES]
-    for path in (run.path / SLURM_LOG, run.console, *ranks):
+    for path in (run.path / slurm.LOG, run.console, *ranks):
         begin = kept.console if kept is not None and path == run.console else 0
         output = _read_output(path, run.path, begin)
         if output is not None and output.written >= status.started - CLOCK_LAG:

@@ -175,7 +175,7 @@ def test_what_slurm_writes_later_is_seen_in_the_list_of_runs(end: End) -> None:
     assert recalled is not None
     assert recalled.name == "unknown"
     line = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0\n"
-    (run.path / why.SLURM_LOG).write_text(line)
+    (run.path / why.slurm.LOG).write_text(line)
     recalled = why.recall_ending(run, "dead")
     assert recalled is not None
     assert recalled.name == "kernel-oom"

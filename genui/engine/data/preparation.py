@@ -1,7 +1,6 @@
 """How the data of a training are prepared: the progress, locks, and folders in the cache."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import stat
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 from genui.base import numbers, paths
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_write, show
+from genui.base.files import cannot_write, show, try_lock
 
 Report = Callable[[str], None]
 """Takes a line that says how far a preparation is, some times a second. An exception ends the
@@ -68,15 +67,6 @@ def locked(folder: Path, name: str, report: Report = say_nothing) -> Iterator[No
         yield
     finally:
         os.close(fd)
-
-
-def try_lock(fd: int) -> bool:
-    """Lock a file for this process alone; returns whether it did."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 class Prepared(NamedTuple):

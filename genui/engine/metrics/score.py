@@ -21,7 +21,7 @@ MOST_READ = 2048  # tokens of a window
 
 
 @runtime_checkable
-class Scores(Protocol):
+class ScorableGenerator(Protocol):
     """A generator whose model predicts each token from those before it."""
 
     model: LanguageModel
@@ -58,7 +58,8 @@ def score_text(model: str, text: str, progress: Callable[[int, int], None]) -> S
     which it knows no character.
     """
     generator = find_and_load(model)
-    if not isinstance(generator, Scores):
+    is_scorable = isinstance(generator, ScorableGenerator)
+    if not (is_scorable and isinstance(generator.model, LanguageModel)):
         raise MisuseError(
             f"{model}: gives no probability of the next token; name a model on this machine that "
             "writes text token by token (genui models)"

@@ -40,6 +40,7 @@ class ReadingState(Protocol):
         ...
 
 
+@runtime_checkable
 class LanguageModel(Protocol):
     """A model of the next token. Tensors are on its `device`; token ids are int64.
 

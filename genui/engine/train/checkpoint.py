@@ -256,6 +256,12 @@ def load_state(run: RunDir, step: int) -> tuple[dict, dict, dict, dict[str, Any]
     return averaged, raw, optimizers, described
 
 
+def has_other_data(described: Mapping[str, Any], extra: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint with this metadata was trained on other data than a task has."""
+    before = described.get("fingerprint")
+    return bool(before) and before != extra.get("fingerprint")
+
+
 def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
     """(averaged weights, raw weights) that the run starts from, or None if it starts from none.
 

@@ -241,9 +241,8 @@ class Trainer:
             raise GenuiError(
                 f"run {self._run.id}: its data have other labels now; restore them, or train anew"
             )
-        fingerprint = described.get("fingerprint")
-        is_same = not fingerprint or fingerprint == self._task.extra.get("fingerprint")
-        return "" if is_same else "; its data have changed since, so the losses are of other data"
+        is_other = checkpoint.has_other_data(described, self._task.extra)
+        return "; its data have changed since, so the losses are of other data" if is_other else ""
 
     def restore(self, step: int) -> None:
         """Go back to a step whose state the run keeps, or to its start (0), to compute its steps

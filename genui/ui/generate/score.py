@@ -40,17 +40,16 @@ class ScoreActions(Actions):
         self.pane.ask(window, self._read)
 
     def _read(self, path: Path) -> None:
-        def show(data: bytes) -> None:
-            try:
-                text = plain_text(data, clean_line(path.name, 40))
-            except MisuseError as fault:
-                self.pane.say(str(fault), "error")
-                return
+        def read() -> str:
+            data = read_regular(path, LARGEST, REMEDY, MisuseError)
+            return plain_text(data, clean_line(path.name, 40))
+
+        def show(text: str) -> None:
             self._controller.read_text(text, f"read {clean_line(path.name, 24)}")
 
         self.run(
             "score",
-            lambda: read_regular(path, LARGEST, REMEDY, MisuseError),
+            read,
             show,
             lambda fault: self.pane.say(fault, "error"),
             exclusive=True,

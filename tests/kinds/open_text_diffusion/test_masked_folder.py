@@ -10,8 +10,9 @@ from hf_tokenizers import byte_level_tokenizer
 from importing import import_when_used
 from safetensors.torch import save_file
 
-from genui.base.errors import UnsupportedError
+from genui.base.errors import MisuseError, UnsupportedError
 from genui.engine.load import load_open
+from genui.engine.metrics import score
 from genui.engine.sample.trace import Trace
 from genui.hub.formats import describe, format_of
 from genui.kinds.open_text_diffusion.load import FolderGenerator
@@ -129,6 +130,14 @@ def test_it_is_stepped_as_genuis_own(tmp_path: Path, name: str) -> None:
     assert frames[-1].page.endswith(" dog")
     assert list(Trace(opened(tmp_path / name), start).advance(0, 99)) == frames
     assert MASK not in trace.state(len(frames)).tokens
+
+
+def test_it_is_not_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "llada", "llada")
+    generator = opened(tmp_path / "llada")
+    monkeypatch.setattr(score, "find_and_load", lambda ref: generator)
+    with pytest.raises(MisuseError, match="gives no probability of the next token"):
+        score.score_text("llada", "to be", lambda done, of: None)
 
 
 def test_another_variant_of_llada_is_refused(tmp_path: Path) -> None:
