@@ -37,9 +37,11 @@ with RunWriter(run) as writer:
     waits = {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     print("its threads wait", waits, flush=True)
     print("cwd", os.getcwd(), "session", os.getsid(0), "home", os.environ["GENUI_HOME"], flush=True)
-    while not (orders := control.poll(run)) or orders[-1].command != "stop":
-        for order in orders:
+    stopped = False
+    while not stopped:
+        for order in control.poll(run):
             print("obeyed", order, flush=True)
+            stopped = stopped or order.command == "stop"
         time.sleep(0.01)
     writer.update(state=os.environ.get("END_AS", "stopped"))
 """
