@@ -150,7 +150,7 @@ def list_runs() -> list[RunSummary]:
 
 
 def find_run(ref: str, what: str = "run") -> RunDir:
-    """The run that `ref` names: an id, a name (its newest run), a prefix of an id, or "last".
+    """The run that `ref` names: an id, a name (its newest run), the start of either, or "last".
 
     Raises MisuseError with the nearest name, or with the candidates if there are several; `what` is
     the word for the missing thing.
@@ -183,7 +183,7 @@ def match_runs(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:
     ):
         if exact:
             return exact
-    return [s for s in runs if ref and s.run.id.startswith(ref)]
+    return [s for s in runs if ref and (s.run.id.startswith(ref) or s.info.name.startswith(ref))]
 
 
 def names_of(runs: Sequence[RunSummary]) -> set[str]:

@@ -8,6 +8,7 @@ from run_makers import a_run, held
 
 from genui.base.errors import MisuseError
 from genui.cli.main import main
+from genui.runs import labels
 from genui.runs.layout import RunDir, Status, read_info, write_info, write_status
 from genui.runs.listing import find_run, list_runs, summarise
 
@@ -74,6 +75,8 @@ def test_every_way_to_name_a_run():
     assert find_run("last") == new
     assert find_run("ver") == other
     assert find_run(old.id[:-1]) == old or old.id[:-1] == new.id[:-1]
+    labels.rename(other, "wider")
+    assert find_run("wid") == find_run("ver") == other
 
 
 def test_an_ambiguous_prefix_names_the_candidates():

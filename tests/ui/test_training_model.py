@@ -21,7 +21,7 @@ from genui.ui.training.axes import known_axes, start_time, x_positions
 from genui.ui.training.board import NO_CURVES, Board
 from genui.ui.training.curves import curve_settings, layout_for, room_for, room_in_grid
 from genui.ui.training.moves import ChartRange, bring_into_view, follow_x
-from genui.ui.training.plots import Plot, is_noisy, make_plots, select_plots
+from genui.ui.training.plots import Plot, curve_series, is_noisy, make_plots, select_plots
 from genui.ui.training.shown import ShownRuns
 from genui.ui.training.state import (
     SIDE_TABS,
@@ -665,6 +665,33 @@ def test_lines_are_named_by_run_and_those_of_one_name_are_told_apart() -> None:
     first, second = run_of("plays"), run_of("plays")
     labels = [line.label for line in board_of(first, second).lines(Plot(("loss",)))]
     assert labels == [f"plays {view.summary.run.id[-4:]}" for view in (first, second)]
+
+
+def test_long_names_that_differ_anywhere_have_a_line_each() -> None:
+    trials = [run_of(f"a-sweep-of-shakespeare-quick.{trial}") for trial in (1, 2)]
+    middles = [run_of(f"a-sweep-of-shakespeare-{word}-and-its-longer-end") for word in "ab"]
+    lines = board_of(*trials, *middles).lines(Plot(("loss",)))
+    assert [line.label for line in lines[:2]] == [
+        "a-sweep-of-s…are-quick.1",
+        "a-sweep-of-s…are-quick.2",
+    ]
+    assert len(curve_series(lines)[0]) == 4
+    names = [f"model.layers.{number}.attention.weight_norm" for number in (1, 2)]
+    board = board_of(run_of("plays", **dict.fromkeys(names, points(0, 5))))
+    board.change(chosen=names[0])
+    board.overlay(names[1])
+    (plot,) = board.plots()
+    assert len(curve_series(board.lines(plot))[0]) == 2
+
+
+def test_a_run_that_is_renamed_has_its_new_name_in_every_curve() -> None:
+    old, other = run_of("old"), run_of("other")
+    board = board_of(old, other)
+    info = msgspec.structs.replace(old.summary.info, name="new")
+    board.runs.receive(
+        dataclasses.replace(old, summary=dataclasses.replace(old.summary, info=info))
+    )
+    assert [line.label for line in board.lines(Plot(("loss",)))] == ["new", "other"]
 
 
 def test_a_few_points_beside_many_are_marks_but_a_young_run_is_a_line() -> None:

@@ -43,6 +43,18 @@ async def test_of_several_runs_what_differs_comes_first() -> None:
         assert "2 of 4 differ" in seen(pilot)
 
 
+async def test_runs_whose_settings_have_no_room_are_counted() -> None:
+    names = [f"a-sweep-of-shakespeare.{number}" for number in range(12)]
+    views = [look(stage.make_run(name=name, step=10), config={"seed": name}) for name in names]
+    async with opened(ConfigPanel()) as pilot:
+        app_of(pilot).show(*views)
+        await until_seen(pilot, "more runs without room")
+        heads, hidden = (line.strip("│ ") for line in seen(pilot).splitlines()[1:3])
+        assert [head[-2:] for head in heads.split()] == [
+            f".{number}" for number in range(12 - int(hidden.split()[0]))
+        ]
+
+
 async def test_settings_are_filtered_by_key_or_value() -> None:
     panel = ConfigPanel()
     async with opened(panel) as pilot:

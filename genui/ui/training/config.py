@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from genui.base import numbers
-from genui.base.text import clean_line
+from genui.base.text import clean_line, shorten_middle
 from genui.runs.table import iterate_settings
 from genui.ui.training.rows import SidePanel
 from genui.ui.training.snapshot import Snapshot
@@ -119,7 +119,10 @@ class SettingRows(RowScroller):
         # The first runs, as many as have room.
         count = min(max(1, (width - key_width) // (_MIN_COLUMN + _GAP)), len(self._names))
         widths = key_width, (width - key_width) // count - _GAP
-        rows.append(_columns("", self._names[:count], *widths, "heading"))
+        names = [shorten_middle(name, widths[1]) for name in self._names[:count]]
+        rows.append(_columns("", names, *widths, "heading"))
+        if hidden := len(self._names) - count:
+            rows.append([(f"{numbers.quantity(hidden, 'more run')} without room", "dim")])
         heading = ""
         for setting in self._settings:
             if heading != (new := "differs" if setting.differs else "same"):
@@ -189,7 +192,7 @@ class ConfigPanel(SidePanel):
         if key == self._shown_key:
             return
         self._shown_key = key
-        self._names = [clean_line(view.summary.info.name, 24) for view in views]
+        self._names = [view.summary.info.name for view in views]
         self._settings = compare_settings([view.config for view in views])
         overrides = views[0].summary.info.overrides if views else {}
         self._changed_keys = frozenset(overrides)

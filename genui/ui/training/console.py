@@ -22,7 +22,7 @@ from textual.strip import Strip
 from genui.base import numbers
 from genui.base.errors import GenuiError
 from genui.base.growing import GrowingFile
-from genui.base.text import clean, clean_line
+from genui.base.text import clean, clean_line, shorten_middle
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.training.rows import SidePanel
@@ -453,7 +453,7 @@ class ConsolePanel(SidePanel):
             return
         if view.summary.run != self._run:
             self._follow(view.summary.run, NO_CONSOLE, view.summary.native)
-            name = clean_line(view.summary.info.name, 24)
+            name = shorten_middle(view.summary.info.name, 24)
             set_border(self, title=f"Console  {name}" if len(views) > 1 else "Console")
         console = view.console if view.summary.native else view.extras.console
         if self._last_console is not console:

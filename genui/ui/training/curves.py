@@ -25,6 +25,7 @@ from genui.ui.lifecycle import guard
 from genui.ui.training.axes import unit_of_axis
 from genui.ui.training.board import Board
 from genui.ui.training.plots import Plot, SeriesLine, curve_series
+from genui.ui.training.shown import MAX_NAME
 from genui.ui.training.state import Grid, ViewState, metric_of
 from genui.ui.widgets.borders import Framed, set_border
 from genui.ui.widgets.curve import Curve
@@ -216,7 +217,8 @@ class Cell(Framed, Vertical):
             if len(self._lines) == 1 and runs == 1:
                 label = ""
             elif short:
-                label = f"{sign} " if line.part == part else f"{line.part} {sign} "
+                name = shorten_middle(line.part, MAX_NAME)
+                label = f"{sign} " if line.part == part else f"{name} {sign} "
                 part = line.part
             value = values[line.label][1] if line.label in values else line.values[-1]
             label = label if valued else label.rstrip()

@@ -14,7 +14,7 @@ from genui.render.series import Look
 from genui.runs.definitions import is_hidden
 from genui.runs.layout import RunDir
 from genui.ui.training.axes import Places, pair
-from genui.ui.training.shown import MAX_NAME, MAX_RUNS, ShownRuns
+from genui.ui.training.shown import MAX_RUNS, ShownRuns
 from genui.ui.training.state import AS_DEFINED, METRIC, ViewState, XAxis, metric_of, pattern
 from genui.ui.watcher import RunView
 
@@ -71,7 +71,7 @@ class Plot:
     def name_part(self, metric: str) -> str:
         """What tells the line of a metric from the others in this plot."""
         if self.over:
-            return clean_line(metric, MAX_NAME)
+            return clean_line(metric)
         if self.name:
             return metric.removeprefix(f"{self.name}/")
         if len(self.metrics) == 1:

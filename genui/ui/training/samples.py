@@ -18,7 +18,7 @@ from textual.widgets import Static
 
 from genui.base import numbers
 from genui.base.late import late_imports
-from genui.base.text import clean, clean_line
+from genui.base.text import clean, clean_line, shorten_middle
 from genui.protocol.kinds import KINDS
 from genui.runs.layout import RunDir
 from genui.ui import keys
@@ -353,7 +353,7 @@ class SamplesPanel(SidePanel):
             body.display = count > 0
 
     def _label(self, view: RunView, sample: Sample | None) -> Content:
-        name = (clean_line(view.summary.info.name, 24), "bold")
+        name = (shorten_middle(view.summary.info.name, 24), "bold")
         if sample is None:
             return Content.assemble(name, ("  no sample so far", "$text-muted"))
         return Content.assemble(name, (f"  step {numbers.count(sample.step)}", "$text-muted"))

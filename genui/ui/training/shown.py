@@ -1,9 +1,10 @@
 """The runs that are shown together on the Training screen, and the newest view of each."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from genui.base.errors import MisuseError
-from genui.base.text import clean_line
+from genui.base.text import clean_line, shorten_middle
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui.watcher import RunView
@@ -33,9 +34,12 @@ class ShownRuns:
 
     def receive(self, view: RunView) -> bool:
         """Take a new view of one of the runs; False if that run is no longer shown."""
-        if all(one.run != view.summary.run for one in self.listed):
+        run = view.summary.run
+        at = next((at for at, one in enumerate(self.listed) if one.run == run), None)
+        if at is None:
             return False
-        self._views[view.summary.run] = view
+        self.listed[at] = view.summary  # it may have been renamed
+        self._views[run] = view
         return True
 
     def set(self, runs: Sequence[RunSummary]) -> None:
@@ -74,17 +78,24 @@ class ShownRuns:
         self.set([*self.listed[by:], *self.listed[:by]])
 
     def names(self) -> dict[RunDir, str]:
-        """The names of the runs, with the end of the id if two have the same name."""
-        names = [one.info.name for one in self.listed]
-
-        def label(name: str, run: RunDir) -> str:
-            unique = names.count(name) == 1
-            return name if unique else f"{name[: MAX_NAME - 5]} {run.id[-4:]}"
-
-        return {one.run: clean_line(label(one.info.name, one.run), MAX_NAME) for one in self.listed}
+        """The names of the runs, no two alike: with the end of the id where they would be, and with
+        their places where that is the same too."""
+        names = [shorten_middle(one.info.name, MAX_NAME) for one in self.listed]
+        names = _tell_apart(names, [one.run.id[-4:] for one in self.listed])
+        names = _tell_apart(names, range(1, len(names) + 1))
+        return {one.run: name for one, name in zip(self.listed, names, strict=True)}
 
     def newest_step(self) -> int:
         """The last step that the first run has logged; 0 if there is none."""
         view = self.first
         steps = [points[0] for points in view.series.values()] if view is not None else []
         return max((int(one[-1]) for one in steps if len(one)), default=0)
+
+
+def _tell_apart(names: Sequence[str], ends: Iterable[object]) -> list[str]:
+    """The names, those of several runs with the ends after them."""
+    known = Counter(names)
+    return [
+        f"{clean_line(name, MAX_NAME - 5)} {end}" if known[name] > 1 else name
+        for name, end in zip(names, ends, strict=True)
+    ]
