@@ -132,7 +132,8 @@ def test_images_have_their_sigma_and_the_loss_without_caption(tmp_path: Path) ->
         assert example.deviations.keys() == {"loss_given_sigma", "caption_effect"}
         assert example.image.startswith(b"\x89PNG")
         assert "tile" in example.text or example.text in ("red", "blue", "green")
-        assert 0 <= int(example.place) < 3
+        file = ("blue-tile.png", "green-tile.png", "red-tile.png")[int(example.place)]
+        assert example.source == f"images {example.place} ({file})"
 
 
 def test_what_cannot_be_computed_again_says_why(tiny_run: MakeRun) -> None:

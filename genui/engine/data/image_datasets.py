@@ -201,6 +201,7 @@ def _split(row: ImageDataset, raw: RawImages, licence: str) -> CaptionedImages:
         label_of=row.label_of,
         notes=raw.notes,
         styles=raw.styles,
+        files=raw.files,
     )
 
 

@@ -43,6 +43,7 @@ class RawImages(NamedTuple):
     styles: tuple[str, ...] = ()
     """A word for each image that its caption may begin with: names have an image in each style."""
     licence: str = ""  # of what the user named, if it is known to be the dataset's own
+    files: tuple[str, ...] = ()  # where each of the user's own images lies, if it is known
 
 
 def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:
@@ -87,6 +88,7 @@ class CaptionedImages:
     label_of: Callable[[str], str] | None = None  # as in ImageDataset
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
     styles: tuple[str, ...] = ()  # as in RawImages
+    files: tuple[str, ...] = ()  # as in RawImages
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -97,6 +99,11 @@ class CaptionedImages:
         return (
             f"{self.name}: {len(self.train):,} images to train on, {len(self.held_out):,} held out"
         )
+
+    def describe_source(self, index: int) -> str:
+        """Where an image comes from: `icons 41`, or `photos 41 (cats/012.png)`."""
+        file = f" ({self.files[index]})" if self.files else ""
+        return f"{self.name} {index}{file}"
 
     def batch(
         self, indices: NDArray[np.int64], rng: np.random.Generator, held_pairs: bool = False

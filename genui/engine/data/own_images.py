@@ -107,17 +107,20 @@ def _raw(
 def _load(source: Source, name: str, most: int) -> RawImages:
     """The first images of a source, in memory."""
     images: list[bytes] = []
-    captions: list[str] = []
+    entries: list[Entry] = []
     notes: list[str] = []
     for batch in _decoded_batches(source, notes):
         images += [image for _, image in batch.items]
-        captions += [caption for caption, _ in batch.items]
+        entries += [entry for entry, _ in batch.items]
         if len(images) > most:
             break
     if not images:
         raise _nothing(source, notes)
     rgba = np.frombuffer(b"".join(images[:most]), np.uint8).reshape(-1, SIDE, SIDE, 4)
-    return _raw(name, rgba, captions, notes, len(images) <= most)
+    captions = [entry.caption for entry in entries]
+    raw = _raw(name, rgba, captions, notes, len(images) <= most)
+    folder = f"{show(source.path)}/"
+    return raw._replace(files=tuple(each.name.removeprefix(folder) for each in entries[:most]))
 
 
 def is_large(path: str | os.PathLike[str]) -> bool:
@@ -146,8 +149,8 @@ def _nothing(source: Source, notes: list[str]) -> MisuseError:
 
 def _decoded_batches(
     source: Source, notes: list[str], file: int = 0, number: int = 0
-) -> Iterator[Batch[tuple[str, bytes]]]:
-    """The captions and pixels of a source, as `sources.read` has its images; images that are left
+) -> Iterator[Batch[tuple[Entry, bytes]]]:
+    """The images of a source with their pixels, as `sources.read` has them; images that are left
     out are added to `notes`."""
     with ThreadPoolExecutor(min(8, usable_cores()), "decode") as workers:
         for batch in read(source, file, number):
@@ -155,7 +158,7 @@ def _decoded_batches(
             images = list(workers.map(_decode_entry, batch.items))
             notes += [image for image in images if isinstance(image, str)]
             pairs = zip(batch.items, images, strict=True)
-            usable = [(entry.caption, rgba) for entry, rgba in pairs if isinstance(rgba, bytes)]
+            usable = [(entry, rgba) for entry, rgba in pairs if isinstance(rgba, bytes)]
             yield batch._replace(items=usable)
 
 
@@ -232,9 +235,9 @@ def _decode(source: Source, cache: Path, decoded: _Decoded, most: int, report: R
             pixels.truncate(octets)
             for batch in _decoded_batches(source, notes, decoded.file, decoded.number):
                 del notes[MAX_NOTES + 1 :]
-                for caption, image in batch.items:
+                for entry, image in batch.items:
                     pixels.write(image)
-                    decoded.captions.append(caption)
+                    decoded.captions.append(entry.caption)
                     decoded.digest = hashlib.sha256(decoded.digest.encode() + image).hexdigest()
                 decoded.file, decoded.number, decoded.share = batch.file, batch.number, batch.share
                 doing = f"decoding {decoded.name}, {len(decoded.captions):,} images"

@@ -119,6 +119,10 @@ class ClassifierTask(Generic[R]):
         """A training example and what the network is given of it, as text and as PNG; "" and b""
         are neither."""
 
+    def _describe_source(self, index: int) -> str:
+        """Where a training example comes from."""
+        return f"{self.extra['dataset']} {index}"
+
     def examples(self, step: int) -> list[recomputed.Example]:
         examples = []
         indices, inputs, targets = self._batch(step)
@@ -128,7 +132,7 @@ class ClassifierTask(Generic[R]):
             examples.append(
                 recomputed.Example(
                     row=row,
-                    source=f"{self.extra['dataset']} {index}",
+                    source=self._describe_source(index),
                     text=f"{label}: {text}" if text else label,
                     image=image,
                 )
@@ -215,6 +219,9 @@ class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
 
     def _draw_indices(self, step: int, rng: np.random.Generator) -> Indices:
         return self._data.train[super()._draw_indices(step, rng)]
+
+    def _describe_source(self, index: int) -> str:
+        return self._data.images.describe_source(index)
 
     def _show(self, index: int, given: Tensor) -> tuple[str, bytes]:
         return "", png(to_rgb(given[None])[0])

@@ -215,13 +215,17 @@ class DiffusionTask(CaptionedTask[D]):
         return [
             Example(
                 row=row,
-                source=f"{self.extra['dataset']} {place}".rstrip(),
+                source=self._describe_source(place),
                 place=place,
                 text=caption,
                 image=self._picture(noisy.clean[row]),
             )
             for row, (caption, place) in enumerate(zip(batch.captions, places, strict=True))
         ]
+
+    def _describe_source(self, place: str) -> str:
+        """Where an example comes from; `place` is its index, if it has one."""
+        return f"{self.extra['dataset']} {place}".rstrip()
 
     def _picture(self, clean: Tensor) -> bytes:
         """A training array [C, H, W] as PNG; nothing if it is no image."""
@@ -486,6 +490,9 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         """Images as [B, channels, 32, 32]."""
         clean = super()._clean(batch)
         return clean.mean(dim=1, keepdim=True) if self._recipe.channels == 1 else clean
+
+    def _describe_source(self, place: str) -> str:
+        return self._images.describe_source(int(place))
 
     def _picture(self, clean: Tensor) -> bytes:
         return png(to_rgb(clean[None])[0])

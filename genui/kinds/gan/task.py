@@ -195,7 +195,7 @@ class GanTask(CaptionedTask[GanRecipe]):
         return [
             Example(
                 row=row,
-                source=f"{self._images.name} {index}",
+                source=self._images.describe_source(index),
                 place=str(index),
                 text=caption,
                 image=png(picture),

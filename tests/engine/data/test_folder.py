@@ -74,6 +74,12 @@ def test_captions_from_metadata(folder: Path) -> None:
     assert any("c.png" in note for note in images.notes)
 
 
+def test_an_image_is_named_by_its_file(folder: Path) -> None:
+    save(folder / "cats" / "012.png")
+    save(folder / "dog.png")
+    assert load_own(folder).describe_source(0) == "mine 0 (cats/012.png)"
+
+
 def test_captions_from_names(folder: Path) -> None:
     for name in ("Red-cat_012.png", "blue_dog7.gif", "green fish.bmp", "hens/001.jpeg"):
         save(folder / name)
