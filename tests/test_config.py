@@ -75,6 +75,19 @@ def test_setting_one_keeps_what_the_user_wrote() -> None:
     assert load_config({}) == Config(fps=60, theme="a 'b' \"c\"", threads=3)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [('alert_text = """\n{name}\n{alert}"""\n', "alert_text"), ('"fps" = 60\n', "fps")],
+)
+def test_a_setting_that_one_line_cannot_replace_is_left(text: str, name: str) -> None:
+    path = write(text)
+    with pytest.raises(MisuseError, match="edit it there"):
+        save_setting(name, "30")
+    assert path.read_text() == text
+    save_setting("threads", "3")
+    assert load_config({}).threads == 3
+
+
 @pytest.mark.parametrize(("name", "value"), [("thems", "x"), ("fps", "0"), ("bell", "loud")])
 def test_nothing_invalid_is_written(name: str, value: str) -> None:
     with pytest.raises(MisuseError):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -141,6 +142,12 @@ def save_setting(name: str, text: str) -> Path:
         after = before[: places[0].start()] + line + before[places[0].end() :]
     else:
         after = f"{before.rstrip()}\n\n{_comment(known[name])}\n{line}\n"
+    import tomllib  # late: the app paints sooner for those without a file
+
+    with suppress(tomllib.TOMLDecodeError):
+        values = tomllib.loads(after)
+    if values.get(name) != value:  # a text of several lines, or a name in quotes
+        raise MisuseError(f"{path}: {name} is not plain `NAME = VALUE` in one line; edit it there")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, after.encode(), durable=False, mode=0o600)  # alert_url is a secret

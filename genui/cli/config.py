@@ -52,8 +52,8 @@ def run_config(args: argparse.Namespace) -> int:
             _check_theme(args.value)
         if args.name == "alert_url" and args.value:
             check_address(args.value)
-        if args.name in ("certificate", "trusted_roots") and args.value:
-            _check_file(args.name, args.value)
+        if args.name in _PATHS and args.value:
+            args.value = _find_path(args.name, args.value)
         path = config.save_setting(args.name, args.value)
         output.note(f"{path}: {args.name} is set")
         config.load_config()  # tells if the environment has an invalid value
@@ -82,10 +82,16 @@ def _send_test() -> None:
     output.print_line(f"sent: {text}")
 
 
-def _check_file(name: str, value: str) -> None:
-    """Raises MisuseError if there is no such file."""
-    if not Path(value).expanduser().is_file():
-        raise MisuseError(f"{name}: {show(Path(value))}: no such file; check the path")
+_PATHS = ("certificate", "trusted_roots", "emoji_font", "soundfont", "data")
+
+
+def _find_path(name: str, value: str) -> str:
+    """The absolute path, which holds in every folder. Raises MisuseError if there is none."""
+    path = Path(value).expanduser().absolute()
+    if not (path.is_dir() if name == "data" else path.is_file()):
+        kind = "folder" if name == "data" else "file"
+        raise MisuseError(f"{name}: {show(path)}: no such {kind}; check the path")
+    return str(path)
 
 
 def _check_theme(name: str) -> None:

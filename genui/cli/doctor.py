@@ -69,9 +69,13 @@ def _machine() -> dict[str, str]:
     """The device, precision and threads that the engine would choose."""
     try:
         from genui.engine.device import describe
+
+        facts = describe()
     except ImportError as error:
         return {"device": f"torch cannot be imported: {error}", "GPUs measured": _gpus()}
-    return {**describe(), "training": _training(), "GPUs measured": _gpus()}
+    except GenuiError as error:
+        facts = {"device": str(error)}
+    return {**facts, "training": _training(), "GPUs measured": _gpus()}
 
 
 def _training() -> str:

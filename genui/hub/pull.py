@@ -106,7 +106,8 @@ def parse_source(text: str) -> Source:
 
     Raises MisuseError, one line.
     """
-    rest = re.sub(r"^(https?://)?(www\.)?(huggingface\.co|hf\.co)/", "", text.strip())
+    host = r"^(https?://)?(www\.)?(huggingface\.co|hf\.co)/"
+    rest = re.sub(rf"{host}([^?#]*).*", r"\4", text.strip())  # without ?download=true
     match = _SOURCE.fullmatch(rest)
     if match is None or ".." in rest.split("/"):
         shown = re.sub(r"[^/]*@", "", text, count=1) if "://" in text else text
@@ -179,12 +180,12 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
     """
     names = sorted(names)
     where = source.repository
-    if source.file.lower().endswith(suffixes()):
+    if source.file and source.file not in names:
         suffix = Path(source.file).suffix
-        if source.file not in names:
-            some = [name for name in names if name.endswith(suffix)]
-            offer = f"it has {', '.join(some[:6])}" if some else f"it has no {suffix} files"
-            raise MisuseError(f"{where}: no file {sanitize(source.file)}; {sanitize(offer, 300)}")
+        some = [name for name in names if name.endswith(suffix)]
+        offer = f"it has {', '.join(some[:6])}" if some else f"it has no {suffix} files"
+        raise MisuseError(f"{where}: no file {sanitize(source.file)}; {sanitize(offer, 300)}")
+    if source.file.lower().endswith(suffixes()):
         folder = source.file.rpartition("/")[0]
         card = f"{folder}/MODEL_CARD" if folder else "MODEL_CARD"
         beside = [name for name in (f"{source.file}.json", card) if name in names]
@@ -201,7 +202,9 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
     if not any(name.endswith(".safetensors") for name in chosen):
         pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
         has = f"only {pickles[0]}, a pickle, which genui never reads" if pickles else "no weights"
-        raise MisuseError(f"{where}: has no .safetensors and no .gguf ({sanitize(has)})")
+        if parts := [name for name in names if name.lower().endswith(".gguf")]:
+            has = f"only {parts[0]}, a part of a model"
+        raise MisuseError(f"{where}: has no .safetensors and no whole .gguf ({sanitize(has)})")
     return chosen, 0
 
 

