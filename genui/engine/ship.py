@@ -243,10 +243,6 @@ def write_sample(ref: str, recipe: Recipe) -> str:
     return whole_text(Sample(SAMPLE_SEED, recipe.sample_prompt, frames))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 # --- Weight averaging of models that were trained from one another, or from one model ---------
 # Such a "soup" (Wortsman et al. 2022) costs no more to use than one of them, and averages out the
 # noise of each training.
@@ -281,3 +277,7 @@ def average(
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
