@@ -153,9 +153,11 @@ class Undoable(Message):
 
 @dataclass(eq=False)
 class Pointed(Message):
-    """Show the run as it was at this step; None follows the newest."""
+    """Show a run as it was at this step; None follows the newest. Without a `run` it is the first
+    that is shown."""
 
     step: int | None
+    run: "RunDir | None" = None
 
 
 @dataclass(eq=False)

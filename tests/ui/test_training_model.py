@@ -578,11 +578,11 @@ def test_curves_are_chosen_round_the_ends_and_pinned_to_the_front() -> None:
 def test_pages_are_turned_to_their_first_curve_and_not_beyond_the_ends() -> None:
     board = board_of(run_of("many", **{f"m{n}": points(1, 2) for n in range(10)}))
     board.capacity = 4
-    found = []
-    for by in (1, 1, 1, -1, -1, -1):
-        board.turn_page(by)
-        found.append(chosen(board))
-    assert found == ["m4", "m8", "m8", "m4", "m0", "m0"]
+    found = [(board.turn_page(by), chosen(board)) for by in (1, 1, 1, -1, -1, -1)]
+    last, first = "this is the last page", "this is the first page"
+    assert found == [
+        ("", "m4"), ("", "m8"), (last, "m8"), ("", "m4"), ("", "m0"), (first, "m0")
+    ]  # fmt: skip
     board.choose(1)
     board.turn_page(1)
     assert chosen(board) == "m4"
@@ -619,9 +619,14 @@ def test_without_a_curve_each_key_says_so() -> None:
 
 def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> None:
     board = board_of(run_of("plays", 20, 40, 100))
-    for by, cursor in ((-1, 40), (-1, 20), (-1, 20), (1, 40), (1, None), (1, None)):
-        board.move_to_sample(by)
+    for by, cursor in ((-1, 40), (-1, 20), (1, 40), (1, None)):
+        assert not board.move_to_sample(by)
         assert board.state.cursor == cursor
+    assert board.move_to_sample(1) == "there is no later sample"
+    board.point_at_step(20)
+    assert board.move_to_sample(-1) == "there is no earlier sample"
+    assert board.state.cursor == 20
+    board.point_at_step(None)
     board.change(axis="time")
     board.move_to_sample(-1)
     assert board.state.cursor == 80.0

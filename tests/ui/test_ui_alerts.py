@@ -13,6 +13,7 @@ from genui.base.config import load_config
 from genui.runs.control import ALERTS, record
 from genui.runs.layout import RunDir, create_script_run
 from genui.runs.listing import summarise
+from genui.ui import messages
 from genui.ui.app import Shell
 from genui.ui.training import alerts
 from genui.ui.training.alerts import (
@@ -75,6 +76,24 @@ async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
         await pilot.press("enter")
         await until(pilot, lambda: screen.board.state.cursor == 101)
         assert rung == [("genui", "plays: loss is NaN at step 101")]
+
+
+async def test_an_alert_of_a_run_that_is_not_in_front_brings_it_there(
+    open_watch: Opener, run: RunDir, rung: Rung
+) -> None:
+    newer = stage.make_run(name="newer", step=5)
+    async with open_watch() as pilot:
+        screen = await board(pilot)
+        assert isinstance(pilot.app, Shell)
+        pilot.app.desk.book.look(look(run, 1.0, math.nan))
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "✗ plays: loss is NaN at step 1")
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.board.state.cursor == 1)
+        assert [one.run for one in screen.board.runs.listed] == [run, newer]
+        screen.post_message(messages.Pointed(3, RunDir(run.path / "gone")))
+        await until_seen(pilot, "this run is no longer listed")
+        assert screen.board.state.cursor == 1
 
 
 async def test_the_bell_can_be_turned_off_and_that_is_remembered(

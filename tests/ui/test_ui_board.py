@@ -88,6 +88,13 @@ async def test_the_sample_keys_move_the_cursor(open_watch: Opener) -> None:
             await pilot.press(key)
             await until_seen(pilot, text)
             assert board_of(pilot).board.state.cursor == cursor
+        await pilot.press("full_stop")
+        await until_seen(pilot, "there is no later sample")
+        for sample in run.samples.iterdir():
+            sample.unlink()
+        await until_seen(pilot, "No samples")
+        await pilot.press("semicolon")
+        await until_seen(pilot, "this run has no samples yet")
 
 
 async def test_80_by_24_shows_curves_or_the_side(open_watch: Opener) -> None:

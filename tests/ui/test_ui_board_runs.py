@@ -14,12 +14,13 @@ from waiting import wait_for
 
 from genui.base.errors import GenuiError
 from genui.runs.layout import RunDir
-from genui.runs.listing import RunSummary, list_runs
+from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.ui import messages
 from genui.ui.app import WatchApp, run_watch
 from genui.ui.home_panes import TrainingPane
 from genui.ui.training import screen
 from genui.ui.training.curves import CurveGrid
+from genui.ui.training.shown import ShownRuns
 from genui.ui.training.state import ViewState, recall, remember
 from genui.ui.watcher import WatchTarget
 
@@ -76,6 +77,22 @@ async def test_a_narrow_legend_has_whole_values_of_the_first_run(open_watch: Ope
         await pilot.press("down", "space", "escape")
         await until_seen(pilot, "loss train ━ 1.500 val ╌+ 3.500 ─")
         await until_seen(pilot, "lr ━ 0.5000 ◆ 0.5000 ─")
+
+
+async def test_until_a_run_is_read_no_values_of_the_run_before_are_shown(
+    open_watch: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made("new", 1.5)
+    old = made("old", 2.5, age=60)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "train 1.500")
+        await until_seen(pilot, "KING RICHARD")
+        board = board_of(pilot)
+        monkeypatch.setattr(board.watcher, "watch", lambda *runs: None)
+        board.act_on_runs(ShownRuns.pick, [summarise(old)])
+        await until_seen(pilot, "reading …")
+        await until(pilot, lambda: "KING RICHARD" not in seen(pilot))
+        assert not any(text in seen(pilot) for text in ("1.500", "step 1"))
 
 
 async def test_the_list_of_runs_is_filtered(open_watch: Opener) -> None:

@@ -197,14 +197,15 @@ class AlertDesk:
         entries = self.book.entries[::-1]
 
         def go_to(key: str) -> None:
-            self._app.screen.post_message(messages.Pointed(entries[int(key)].alert.step))
+            entry = entries[int(key)]
+            self._app.screen.post_message(messages.Pointed(entry.alert.step, entry.run))
 
         ask(self._app, AlertsScreen(entries, self), go_to)
 
 
 # --- The list ---------------------------------------------------------------------------------
 
-NO_ALERTS = "No alerts so far: no NaN, divergence, collapse, stall, crash or finish"
+NO_ALERTS = "No alerts so far: no NaN, divergence, spike, collapse, stall, crash or finish"
 
 
 class AlertsScreen(ChooseScreen):

@@ -85,8 +85,10 @@ class Board:
         return line or ""
 
     def put_first(self, run: RunSummary) -> None:
-        """Show a run that was just started first; the view covers the whole axis, as it is at 0."""
-        self.show_runs(ShownRuns.set, [run, *self.runs.listed][:MAX_RUNS])
+        """Show a run first, with the others. The view covers the whole axis: the run may have just
+        started."""
+        others = [one for one in self.runs.listed if one.run != run.run]
+        self.show_runs(ShownRuns.set, [run, *others][:MAX_RUNS])
         self.change(view=None, follow=True, cursor=None)
 
     # --- the settings -----------------------------------------------------------------
@@ -242,15 +244,17 @@ class Board:
         else:
             self.state = moves.point(self.state, self.place_of(step))
 
-    def move_to_sample(self, by: int) -> None:
+    def move_to_sample(self, by: int) -> str:
         """Move the cursor to the sample before or after; at the last one, follow the newest."""
         steps = sample_steps(self.runs.views)
         if not steps:
             raise MisuseError("this run has no samples yet")
         before, after = neighbours(steps, self.cursor_step)
         step = before if by < 0 else after
-        if step is not None:
-            self.point_at_step(None if step == steps[-1] else step)
+        if step is None:
+            return f"there is no {'earlier' if by < 0 else 'later'} sample"
+        self.point_at_step(None if step == steps[-1] else step)
+        return ""
 
     def show_everything(self) -> None:
         self.state = moves.look_at(self.state, None)
@@ -303,14 +307,16 @@ class Board:
         plots = self.plots()
         self.change(chosen=plots[(self.chosen() + by) % len(plots)].key)
 
-    def turn_page(self, by: int) -> None:
+    def turn_page(self, by: int) -> str:
         """Turn to the next or previous page of curves."""
         self.chosen_plot()
         plots = self.plots()
         size = 1 if self.state.alone else self.capacity
         first = (self.chosen() // size + by) * size
-        if 0 <= first < len(plots):
-            self.change(chosen=plots[first].key)
+        if not 0 <= first < len(plots):
+            return f"this is the {'first' if by < 0 else 'last'} page"
+        self.change(chosen=plots[first].key)
+        return ""
 
     def toggle_alone(self) -> None:
         """Show only the chosen curve, or all again."""

@@ -43,6 +43,8 @@ class BoardHead(Framed, Vertical):
         view = board.runs.first
         if view is None:
             set_border(self, title="Training", subtitle=caption)
+            self.query_one(StepBar).clear()  # of the run before
+            self.query_one(".stats", Line).show(Content(""))
             return
         subtitle = " · ".join([*_list_faults(board.runs.views), caption])
         title = _title(board, view, style_of, self.size.width - 2)

@@ -82,10 +82,10 @@ class SideColumn(Vertical):
 
     def _fill(self) -> None:
         panel = self._panels.get(self._tab)
-        if panel is None or not is_usable(panel) or not self._snapshot.views:
+        if panel is None or not is_usable(panel):
             return
         panel.show(self._snapshot)
-        if self._call is not None:
+        if self._call is not None and self._snapshot.views:
             call, self._call = self._call, None
             call(panel)
 

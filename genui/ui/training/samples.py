@@ -23,7 +23,7 @@ from genui.protocol.kinds import KINDS
 from genui.runs.layout import RunDir
 from genui.ui import keys
 from genui.ui.lifecycle import guard
-from genui.ui.messages import Pointed
+from genui.ui.messages import Pointed, ShowStatus
 from genui.ui.terminal import may_animate
 from genui.ui.training.rows import SidePanel
 from genui.ui.training.snapshot import (
@@ -398,6 +398,9 @@ class SamplesPanel(SidePanel):
             self._started_at = self._painted_at = time.monotonic()
             self._timer = self.set_interval(1 / FRAMES_PER_S, self._show_frame)
             self._show_frame()
+        else:
+            line = "there is one sample so far" if self._steps else "this run has no samples yet"
+            self.post_message(ShowStatus(line, "note"))
 
     def stop(self) -> None:
         if self._timer is not None:

@@ -540,6 +540,15 @@ class TrainingScreen(AppScreen[Exit]):
     @on(messages.Pointed)
     def _pointed(self, event: messages.Pointed) -> None:
         event.stop()
+        first = self.board.runs.listed[:1]
+        if event.run is not None and all(one.run != event.run for one in first):
+            every = [*self.board.runs.listed, *self.known]
+            run = next((one for one in every if one.run == event.run), None)
+            if run is None:
+                self.say("this run is no longer listed", "note")
+                return
+            self.act(Board.put_first, run)
+            self.begin_watching()
         self.act(lambda board: board.point_at_step(event.step))
 
     # --- the settings -----------------------------------------------------------------

@@ -498,7 +498,7 @@ class RunTable(Framed, Vertical):
         self._change(first=True, descending=by > 0)
 
     def action_toggle_run(self) -> None:
-        """Overlay the run at the cursor, or remove it, and go on to the next."""
+        """Overlay the run at the cursor, or remove it."""
         if (run := self.chosen) is not None:
             self.post_message(self.Toggled(run))
 
