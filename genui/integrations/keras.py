@@ -14,8 +14,8 @@ import genui
 
 
 class GenuiCallback(keras.callbacks.Callback):
-    """Logs each epoch's metrics at the number of batches so far. It takes stop and a new learning
-    rate."""
+    """Logs each epoch's metrics at the number of batches so far. It takes stop, and a new learning
+    rate unless the optimizer has a schedule."""
 
     def __init__(
         self,
@@ -28,12 +28,13 @@ class GenuiCallback(keras.callbacks.Callback):
         of `genui.init`."""
         super().__init__()
         self._every, self._sample, self._init = every, sample, init
-        self._batches = 0
         self._run: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._run = genui.init(**self._init)
+        self._batches = 0
         self._run.config.update({key: self.params[key] for key in ("epochs", "steps")})
+        self._takes_lr = isinstance(self.model.optimizer.learning_rate, keras.Variable)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._batches += 1
@@ -42,7 +43,7 @@ class GenuiCallback(keras.callbacks.Callback):
             self._run.log(batch_logs, step=self._batches)
         if self._run.stop_requested:
             self.model.stop_training = True
-        if learning_rate := self._run.take_learning_rate():
+        if self._takes_lr and (learning_rate := self._run.take_learning_rate()):
             self.model.optimizer.learning_rate = learning_rate
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -6,6 +6,7 @@
 https://lightning.ai/docs/pytorch/stable/extensions/logging.html
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,8 @@ class GenuiLogger(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         if status not in ("success", "finished"):
-            self.experiment.finish(1)
+            error = sys.exc_info()[1]  # Lightning calls this while it handles what ended it
+            self.experiment.fail(error or RuntimeError(status))
 
 
 class GenuiSteering(Callback):
@@ -82,6 +84,11 @@ class GenuiSteering(Callback):
         stop, learning_rate = trainer.strategy.broadcast(request)
         trainer.should_stop = trainer.should_stop or stop
         if learning_rate:
+            # The peak; what a schedule makes of it keeps its shape.
             for optimizer in trainer.optimizers:
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate
+                    group["lr"] = group["initial_lr"] = learning_rate
+            for config in trainer.lr_scheduler_configs:
+                if hasattr(config.scheduler, "base_lrs"):
+                    count = len(config.scheduler.base_lrs)
+                    config.scheduler.base_lrs = [learning_rate] * count

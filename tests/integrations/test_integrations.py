@@ -254,6 +254,49 @@ def test_a_lightning_trainer_logs_what_its_csv_keeps_and_stops(tmp_path: Path):
     assert read_status(run).state == "stopped"
 
 
+def test_lightning_keeps_a_new_learning_rate_beside_a_schedule_and_says_why_it_failed():
+    lightning = pytest.importorskip("lightning")
+    torch = pytest.importorskip("torch")
+    from genui.integrations.lightning import GenuiLogger, GenuiSteering
+
+    class Line(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 1)
+
+        def training_step(self, batch: Any, index: int) -> Any:
+            self.log("rate", self.optimizers().param_groups[0]["lr"])
+            if self.global_step == 4:
+                request(logger.experiment, "set_lr", 0.5)
+            if self.global_step == 10:
+                raise ValueError("a bad batch")
+            return self.layer(batch).mean()
+
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+            return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    logger = GenuiLogger(project="line")
+    trainer = lightning.Trainer(
+        max_steps=20,
+        logger=logger,
+        callbacks=[GenuiSteering(logger)],
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    data = torch.utils.data.DataLoader(torch.rand(40, 1), batch_size=2)
+    with pytest.raises(ValueError, match="a bad batch"):
+        trainer.fit(Line(), data)
+    rates = points(only_run())["rate"]
+    assert (rates[3], rates[6], rates[9]) == pytest.approx((0.1, 0.5, 0.5))
+    status = read_status(only_run())
+    assert (status.state, status.error) == ("failed", "ValueError: a bad batch")
+
+
 # --- Keras ------------------------------------------------------------------------------------
 
 
@@ -295,6 +338,29 @@ def test_keras_logs_what_its_csv_keeps_and_is_steered(
         assert [logged[name][step] for step in steps] == [float(row[name]) for row in rows]
     assert float(model.optimizer.learning_rate) == 0.25
     assert read_status(only_run()).state == "stopped"
+
+
+def test_keras_with_a_schedule_takes_no_learning_rate(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    import numpy as np
+
+    from genui.integrations.keras import GenuiCallback
+
+    class Steered(GenuiCallback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                request(self._run, "set_lr", 0.25)
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    model.compile(keras.optimizers.SGD(schedule), "mse")
+    x, callback = np.linspace(0, 1, 40)[:, None], Steered(project="line")
+    for _ in range(2):  # each has a run of its own
+        model.fit(x, 2 * x, batch_size=10, epochs=2, verbose=0, callbacks=[callback])
+    first, second = (one.run for one in list_runs())
+    assert sorted(points(first)["loss"]) == sorted(points(second)["loss"]) == [4, 8]
+    assert read_info(first).controls == ("stop",)
 
 
 # --- Stable-Baselines3 ------------------------------------------------------------------------
