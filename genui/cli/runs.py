@@ -342,6 +342,8 @@ def _tagged(runs: "list[RunSummary]", tag: str) -> "list[RunSummary]":
 def find_trials(runs: "list[RunSummary]", name: str) -> "list[RunSummary]":
     """The trials of the sweep. Raises MisuseError if there is none."""
     known = {table.sweep_of(summary) for summary in runs} - {""}
+    if name not in known and (state := run_listing.describe_sweep(name)):
+        raise MisuseError(f"sweep '{name}' has no trials: {state}; see genui sweep show {name}")
     if name not in known:
         remedy = did_you_mean(name, known) if known else "no run is of a sweep"
         raise MisuseError(f"no run is of a sweep '{name}': {remedy}")

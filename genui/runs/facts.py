@@ -35,8 +35,8 @@ def summarise_machine(machine: Mapping[str, Any], host: str = "") -> str:
         _number_of(machine.get("processes"), "process", "processes"),
         "weights shared out" if machine.get("shard") else "",
     ]
-    where = ", ".join(filter(None, names))
-    return ", ".join(filter(None, parts)) + (f" on {where}" if where else "")
+    what, where = (", ".join(filter(None, words)) for words in (parts, names))
+    return " on ".join(filter(None, (what, where)))
 
 
 def _number_of(number: object, thing: str, plural: str = "") -> str:

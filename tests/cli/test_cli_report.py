@@ -120,7 +120,7 @@ def test_why_a_run_failed_is_in_its_report(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_sweep_has_its_table_and_its_best_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world = install(monkeypatch, lambda recipe: [recipe["width"] / 100, recipe["width"] / 200])
     lists = {"width": ["128", "64"]}
@@ -128,6 +128,8 @@ def test_a_sweep_has_its_table_and_its_best_run(
     folder = sweep.create(
         sweep.Sweep(name="wide", recipe=recipe, lists=lists, points=2, trials=trials)
     )
+    assert main(["report", "wide"]) == 2
+    assert "sweep 'wide' has no trials" in capsys.readouterr().err
     world.carry_out(folder)
     monkeypatch.chdir(tmp_path)
     assert main(["report", "wide"]) == 0

@@ -63,3 +63,4 @@ def test_a_machine_is_told_by_the_fields_that_were_recorded() -> None:
     several = {"device": "cuda", "processes": 3, "hosts": ["a", "a", "b"], "shard": True}
     assert facts.summarise_machine(several, "c") == "cuda, 3 processes, weights shared out on a, b"
     assert facts.summarise_machine({"threads": "many", "hosts": 3}) == ""
+    assert facts.summarise_machine({}, "node1") == "node1"  # of a script

@@ -342,6 +342,7 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
     steer.action_generate()
     assert host.said == ["this run has no checkpoint to generate from: space starts it again"]
     steer.action_pause()  # as resume does
+    steer.action_pause()  # the key was pressed twice
     await host.until_said("again starts again with the same settings")
     assert launched == [(4000, {"steps": "4000"}, "plays", "", Placement())]
 

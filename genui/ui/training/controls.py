@@ -178,6 +178,7 @@ class RunControls:
     ) -> None:
         self._host, self._run, self._no_run = host, run, no_run
         self._toggle = _Toggle()
+        self._retrying = False
         bind_actions(host, self)
 
     def names_of_keys(self, pane: str) -> dict[str, str]:
@@ -344,7 +345,13 @@ class RunControls:
         self._say("resuming from the newest checkpoint", "note")
 
     async def _retry(self, run: RunDir) -> None:
-        new = await asyncio.to_thread(launch.retry, run)
+        if self._retrying:  # a second press is no second training
+            return
+        self._retrying = True
+        try:
+            new = await asyncio.to_thread(launch.retry, run)
+        finally:
+            self._retrying = False
         self._host.post_message(messages.OpenRun(new))
         self._say(f"{new.id} starts again with the same settings", "note")
 
