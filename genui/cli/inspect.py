@@ -267,7 +267,7 @@ def _settings(settings: Mapping[str, object]) -> str:
 
 def _refuse_broken(summary: "RunSummary") -> None:
     if summary.fault:
-        raise GenuiError(f"{summary.run.path}: {summary.fault}")
+        raise GenuiError(summary.fault)
 
 
 def _follow(word: str, as_json: bool, until: "Until | None") -> int:

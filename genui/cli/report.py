@@ -169,7 +169,7 @@ class _Page:
     def write_run(self, run: "RunSummary") -> str:
         """The facts of a run, its alerts, curves, samples and configuration."""
         if run.fault:
-            raise GenuiError(f"{run.run.path}: {run.fault}")
+            raise GenuiError(run.fault)
         view = _read(run)
         found = alerts.Alerts().look(view.summary, view.series, whole=True)
         warnings = "".join(

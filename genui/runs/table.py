@@ -283,8 +283,9 @@ def main_metric(rows: Sequence[TableRow]) -> str:
     most = max(counts.values(), default=0)
     common = [name for name, count in counts.items() if 2 * count >= most]
 
-    def rank(name: str) -> tuple[bool, bool, int, int]:
-        return not _HELD_OUT.search(name), better(name) > 0, -counts[name], len(name)
+    def rank(name: str) -> tuple[bool, bool, int, bool, int]:
+        is_loss = "loss" in name.lower()  # before the same in another unit
+        return not _HELD_OUT.search(name), better(name) > 0, -counts[name], not is_loss, len(name)
 
     return min(common, key=rank, default="")
 
@@ -338,7 +339,8 @@ def _last_key(metric: str, configs: Collection[str]) -> str:
 
 
 def varied(rows: Sequence[TableRow]) -> list[str]:
-    """The keys of the config in which the rows differ, in their order."""
+    """The keys of the config in which the rows differ, in their order; last those that rows either
+    have with the same value or do not have, as beside the runs of a script."""
     values: dict[str, set[Value]] = {}
     counts: Counter[str] = Counter()
     for row in rows:
@@ -351,6 +353,7 @@ def varied(rows: Sequence[TableRow]) -> list[str]:
         for name, known in values.items()
         if (len(known) > 1 or 0 < counts[name] < total) and not _DULL.search(name)
     ]
+    names.sort(key=lambda name: len(values[name]) < 2)
     # Last those that are also columns of the run, which says much of the same.
     own = [f"config.{name}" for name in names if name in _ALWAYS]
     return [name for name in names if name not in _ALWAYS] + own

@@ -27,6 +27,7 @@ from genui.runs.table import (
     starts_descending,
     survey,
     title,
+    varied,
 )
 from genui.runs.table_state import TableState
 
@@ -170,6 +171,12 @@ def test_the_first_columns_are_the_main_metric_and_what_differs() -> None:
     same = [row("a", {"lr": 1.0, "seed": 1}, loss=1.0), row("b", {"lr": 1.0, "seed": 2}, loss=2.0)]
     assert "seed" in survey(same).columns
     assert "lr" not in survey(same).columns
+    script = row("script", {"project": "demo"})
+    config = {f"fixed{n}": n for n in range(20)}
+    rows = [script, *(row(f"r{n}", {**config, "seed": n}, val_bpc=n, val_loss=n) for n in (1, 2))]
+    assert varied(rows)[0] == "seed"  # and not what the script does not have
+    assert "seed" in survey(rows).columns
+    assert main_metric(rows) == "val_loss"
 
 
 def test_a_metric_that_the_config_names_too_has_a_column_of_its_own() -> None:
