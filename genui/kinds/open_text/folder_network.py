@@ -10,6 +10,7 @@ from torch import Tensor
 from genui.base.errors import GenuiError, install
 from genui.base.files import cannot_read, read_regular
 from genui.engine.device import check_memory
+from genui.engine.load import quiet_libraries
 from genui.engine.loading import SILENT, LoadingStoppedError, LoadProgress
 from genui.kinds.open_text.folder import (
     CONFIG,
@@ -88,8 +89,9 @@ def _by_transformers(
             f"the architecture {architecture!r} is computed by transformers: {install('hf')}"
         )
     try:
-        model = TransformersModel(load_network(path, dtype, progress))
-        model.check_cache()
+        with quiet_libraries():
+            model = TransformersModel(load_network(path, dtype, progress))
+            model.check_cache()
         return model
     except (LoadingStoppedError, GenuiError):
         raise

@@ -253,11 +253,14 @@ class FineTuneTask:
         self._held, skipped_held = self._encoder.examples(rows.held)
         context = self._encoder.context
         if not self.train or not self._held:
+            remedy = f"give a larger one: --set context={2 * context}"
+            if context < recipe.context:
+                remedy = f"{recipe.base} reads no more: shorten the prompts"
             raise MisuseError(
-                f"{rows.name}: no answer begins within context={context} tokens; "
-                f"give a larger one: --set context={2 * context}"
+                f"{rows.name}: no answer begins within context={context} tokens; {remedy}"
             )
         self._skip = IndexSkip(recipe.skip, np.arange(len(self.train)))
+        self._first_token = generator.first_token
         self._prompts = self._sample_prompts(rows.held)
         torch.manual_seed(recipe.seed)
         self.model: Any = network.requires_grad_(True) if full else adapt(network, recipe)
@@ -289,12 +292,12 @@ class FineTuneTask:
     def _sample_prompts(self, held: Sequence[Row] | Sequence[str]) -> list[tuple[str, list[int]]]:
         """The prompts of samples: what is shown of each, and its token ids."""
         encoder, own = self._encoder, self._recipe.sample_prompt
+        prompts: list[tuple[str, list[int]]] = []
         if own and isinstance(held[0], Chat):
-            return [(own, encoder.chat_prompt([Message("user", own)]))]
-        if own:
-            return [(own, encoder.prompt(own))]
-        prompts = []
-        for row in held[:SAMPLES]:
+            prompts.append((own, encoder.chat_prompt([Message("user", own)])))
+        elif own:
+            prompts.append((own, encoder.prompt(own)))
+        for row in held[: 0 if own else SAMPLES]:
             if isinstance(row, str):
                 ids = encoder.prompt(row[: 16 * OPENING])[:OPENING]
                 prompts.append((encoder.tokenizer.decode(ids), ids))
@@ -302,11 +305,12 @@ class FineTuneTask:
                 first = next(i for i, m in enumerate(row.messages) if m.role == WRITER)
                 asked = row.messages[:first]
                 shown = asked[-1].content if asked else ""
-                prompts.append((shown, encoder.chat_prompt(asked)))
+                # Many templates need a message, and the assistant may have the first.
+                prompts.append((shown, encoder.chat_prompt(asked) if asked else []))
             else:
                 prompts.append((row.prompt, encoder.prompt(row.prompt)))
         room = self._encoder.context - 1
-        return [(text, ids[-room:]) for text, ids in prompts]
+        return [(text, ids[-room:] or [self._first_token]) for text, ids in prompts]
 
     def _indices(self, step: int) -> NDArray[np.int64]:
         """The indices of a step's examples, [B]."""
@@ -392,7 +396,7 @@ def check_rows(recipe: FineTuneRecipe, preparation: Preparation = QUIET) -> str:
 
 def measure_fine_tuned(generator: TextGenerator, recipe: FineTuneRecipe) -> Mapping[str, str]:
     """The loss on all held-out rows of the data it was trained on."""
-    encoder = Encoder(generator.tokenizer, recipe.context)
+    encoder = Encoder(generator.tokenizer, min(recipe.context, generator.model.context))
     held, _ = encoder.examples(load_rows(recipe.dataset, recipe.data).held)
     nats = mean_nats(generator.model, held, recipe.batch, generator.machine)
     return {"held-out": f"{nats:.3f} nats a learned token"}

@@ -290,18 +290,22 @@ def tokenizer_from_file(
     tokenizer = open_tokenizer(text)
     described = json.loads(text)
     added = {entry["id"]: bool(entry["special"]) for entry in described["added_tokens"]}
-    ids = tokenizer.get_vocab().values()
+    ids = {*tokenizer.get_vocab().values()}
     known = 1 + max(ids, default=-1)
     if not 0 < known < min(_MOST_TOKENS, 1000 + 2 * len(ids)) or vocab_size >= _MOST_TOKENS:
         raise GenuiError(f"its tokenizer has {len(ids):,} tokens, with ids up to {known - 1:,}")
-    size = max(known, vocab_size)
-    pieces = [tokenizer.id_to_token(token) or "" for token in range(known)]
-    pieces += [""] * (size - known)
+    size = vocab_size or known
+    if (learned := 1 + max(ids - added.keys(), default=-1)) > size:
+        raise GenuiError(
+            f"its tokenizer has {learned:,} tokens and its network {size:,}; fetch it again"
+        )
+    pieces = [tokenizer.id_to_token(token) or "" for token in range(size)]
     types = [1 if piece else _CONTROL for piece in pieces]
     for token, special in added.items():
-        if token >= size:
-            raise GenuiError(f"its tokenizer has {size:,} tokens and names one {token:,}")
-        types[token] = _CONTROL if special else _USER_DEFINED
+        if token >= known:
+            raise GenuiError(f"its tokenizer has {known:,} tokens and names one {token:,}")
+        if token < size:  # one that the network has not, such as [PAD], is left out
+            types[token] = _CONTROL if special else _USER_DEFINED
     with _without_backtraces(), _tokenizer_errors():
         with_begin = tokenizer.encode("a", add_special_tokens=True).ids
     first = with_begin[0] if with_begin else -1  # "a" itself, if nothing is put before a text
@@ -439,11 +443,14 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
 
 
 def _with_special(tokenizer: Any, pieces: list[str], gap: GapLayout | None) -> Any:
-    """A tokenizer of the library in which the tokens of gaps are special."""
+    """A tokenizer of the library in which the tokens of gaps are special, and those that are not
+    among the pieces."""
     from tokenizers import AddedToken
 
-    tokens = [*gap.marks, *gap.ends] if gap else []
-    tokenizer.add_special_tokens([AddedToken(pieces[t], normalized=False) for t in tokens])
+    names = [pieces[t] for t in (*gap.marks, *gap.ends)] if gap else []
+    added = tokenizer.get_added_tokens_decoder()
+    names += [added[t].content for t in added if t >= len(pieces)]
+    tokenizer.add_special_tokens([AddedToken(name, normalized=False) for name in names])
     return tokenizer
 
 

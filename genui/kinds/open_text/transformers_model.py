@@ -265,9 +265,7 @@ def load_network(path: Path, dtype: torch.dtype, progress: LoadProgress) -> Any:
     Raises OSError, ValueError or ImportError as transformers does.
     """
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     with report_tensors(progress):
         return AutoModelForCausalLM.from_pretrained(
             path,

@@ -39,7 +39,8 @@ def parse_address(address: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or not address.isprintable():
+    is_plain = address.isprintable() and " " not in address.strip()
+    if parts.scheme not in ("http", "https") or not host or not is_plain:
         raise MisuseError(
             f"{sanitize(address, 80)!r}: is no address of a server; one is http://localhost:8080"
         )
@@ -52,6 +53,11 @@ class StatusError(GenuiError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+_UNRELATED = (401, 403, 429, 502, 503, 504)
+"""Statuses that say nothing of the request: the server needs a key, is busy, is loading its model,
+or is down behind another one."""
 
 
 class Client:
@@ -73,16 +79,12 @@ class Client:
         return self._ask("POST", path, msgspec.json.encode(body))
 
     def find(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """The body of a reply, or b"" if the server refuses the request for another reason than a
-        missing key, another address, or a model that it is loading."""
+        """The body of a reply, or b"" if the server does not know the request. Raises StatusError
+        if it sends on to another address, or with a status of _UNRELATED."""
         try:
             return self.get(path) if body is None else self.post(path, body)
         except StatusError as error:
-            if error.status < http.client.BAD_REQUEST or error.status in (
-                http.client.UNAUTHORIZED,
-                http.client.FORBIDDEN,
-                http.client.SERVICE_UNAVAILABLE,
-            ):
+            if error.status < http.client.BAD_REQUEST or error.status in _UNRELATED:
                 raise
             return b""
 

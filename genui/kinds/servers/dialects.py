@@ -193,10 +193,14 @@ class _Step(_Named):
         return rank([one.pair() for one in self.top_logprobs or [self]], url)
 
 
+_NO_REPLY = (msgspec.DecodeError, RecursionError, ValueError)
+"""Errors of decoding what is not the reply that was asked for."""
+
+
 def _decode(data: bytes, kind: type[T], url: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+    except _NO_REPLY:
         raise reply_error(url, "what is not the reply that was asked for") from None
 
 
@@ -298,11 +302,11 @@ class LlamaServer:
     def find(self, client: Client, model: str) -> ServerRecord | None:
         try:
             props = msgspec.json.decode(client.find("/props") or b"null", type=_Props)
-        except (msgspec.DecodeError, UnicodeError):
+        except _NO_REPLY:
             return None
         name = props.model_alias or Path(props.model_path or "model").stem
         meta = _ModelMeta()
-        with contextlib.suppress(msgspec.DecodeError, UnicodeError):
+        with contextlib.suppress(*_NO_REPLY):
             listed = msgspec.json.decode(client.find("/v1/models"), type=_ModelList).data
             meta = next((one.meta for one in listed if one.meta), meta)
         choose_model([name], model, client.url)
@@ -496,9 +500,9 @@ class Ollama:
         try:
             version = msgspec.json.decode(client.find("/api/version"), type=_OllamaVersion).version
             listed = msgspec.json.decode(client.find("/api/tags"), type=_OllamaModels).models
-        except (msgspec.DecodeError, UnicodeError):
+        except _NO_REPLY:
             return None
-        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+        numbers = tuple(int(part) for part in re.findall(r"\d{1,9}", version)[:3])
         if any(numbers) and numbers < self.LEAST:
             least = ".".join(map(str, self.LEAST))
             raise GenuiError(
@@ -510,7 +514,7 @@ class Ollama:
             model = f"{model}:latest"
         name = choose_model(names, model, client.url)
         shown = _OllamaShow()
-        with contextlib.suppress(msgspec.DecodeError, UnicodeError):
+        with contextlib.suppress(*_NO_REPLY):
             shown = msgspec.json.decode(client.find("/api/show", {"model": name}), type=_OllamaShow)
         info = shown.model_info
         licence = info.get("general.license")
@@ -576,7 +580,7 @@ class OpenAi:
     def find(self, client: Client, model: str) -> ServerRecord | None:
         try:
             listed = msgspec.json.decode(client.find("/v1/models"), type=_ModelList).data
-        except (msgspec.DecodeError, UnicodeError):
+        except _NO_REPLY:
             return None
         name = choose_model([one.id for one in listed], model, client.url)
         info = next((one for one in listed if one.id == name), _ListedModel(name))

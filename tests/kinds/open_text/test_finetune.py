@@ -14,11 +14,12 @@ import pytest
 import torch
 from forks import train_ranks, train_until_killed
 from shares import assert_shares_add_up
-from tiny_llama import write_tiny_llama
+from tiny_llama import TEMPLATE, write_tiny_llama
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
+from genui.engine.device import Machine
 from genui.engine.estimate import estimate
 from genui.engine.kinds import build_task
 from genui.engine.load import find_and_load, open_trace
@@ -244,6 +245,40 @@ def test_prompts_with_completions_and_plain_text_are_learned_too(
         assert trainer.train(run) == 0, run.console.read_text()
         losses = series(run, "val_loss")
         assert losses[12] < losses[0] - 0.5
+
+
+_ASSISTANT = {"role": "assistant", "content": "Arr!"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "", "completion": "Arr, matey!"},
+        {"messages": [_ASSISTANT, {"role": "user", "content": "Paris?"}, _ASSISTANT]},
+    ],
+)
+def test_a_row_without_a_prompt_has_a_sample(row: dict[str, Any], tmp_path: Path) -> None:
+    template = f"{{% if messages[0].role == 'system' %}}{{% endif %}}{TEMPLATE}"
+    base, data = tmp_path / "strict.gguf", tmp_path / "rows.jsonl"
+    write_tiny_llama(base, template=template)
+    data.write_text(f"{json.dumps(row)}\n" * 12)
+    recipe = override(find_origin(str(base)).recipe, SMALL | {"data": str(data)})
+    task = build_task(recipe, torch.device("cpu"), None)
+    (sample,) = task.sample(task.model, Machine("cpu", "fp32", 1))
+    assert sample.content.decode().partition("\n\n")[2].strip()
+
+
+def test_a_larger_context_is_advised_only_if_the_model_reads_one(
+    base: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    row = {"prompt": "What is the capital of France? " * 40, "completion": "Paris"}
+    data.write_text(f"{json.dumps(row)}\n" * 12)
+    for context, remedy in (("64", "--set context=128"), ("512", "tiny.gguf reads no more")):
+        changes = SMALL | {"data": str(data), "context": context}
+        recipe = override(find_origin(str(base)).recipe, changes)
+        with pytest.raises(MisuseError, match=remedy):
+            build_task(recipe, torch.device("cpu"), None)
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_a_remedy(

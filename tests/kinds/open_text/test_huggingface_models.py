@@ -1,6 +1,8 @@
 """Folders that transformers wrote, with random weights, as models of genui."""
 
+import io
 import json
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -224,6 +226,20 @@ def test_weights_with_a_hole_are_one_line(folder: Path, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_the_library_prints_nothing_while_it_loads(tmp_path: Path) -> None:
+    """It warns of tokens outside the vocabulary, and of each kernel that is not installed."""
+    folder, said = _saved(_gpt2(300), tmp_path / "m"), io.StringIO()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"bos_token_id": 98_765}))
+    handler, logger = logging.StreamHandler(said), logging.getLogger("transformers")
+    logger.addHandler(handler)
+    try:
+        load_folder(folder)
+    finally:
+        logger.removeHandler(handler)
+    assert not said.getvalue()
+
+
 # --- Hostile tokenizers -------------------------------------------------------------------------
 
 
@@ -262,6 +278,21 @@ def test_a_hostile_tokenizer_is_one_line(changes: dict[str, Any], fault: str) ->
     with pytest.raises(GenuiError, match=fault) as error:
         tokenizer_from_file(json.dumps(_described() | changes), "")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_an_added_token_that_the_network_has_not_is_text(special: bool) -> None:
+    """Many fine-tuned models have added a [PAD] and no row of the embedding for it."""
+    added = _ADDED | {"id": 2, "content": "ab", "special": special}
+    text = json.dumps(_described() | {"added_tokens": [added]})
+    assert tokenizer_from_file(text, "").encode("ab") == ([0, 1] if special else [2])
+    tokenizer = tokenizer_from_file(text, "", vocab_size=2)
+    assert (tokenizer.size, tokenizer.encode("ab")) == (2, [0, 1])
+
+
+def test_a_tokenizer_with_more_tokens_than_the_network_is_one_line() -> None:
+    with pytest.raises(GenuiError, match="its tokenizer has 2 tokens and its network 1"):
+        tokenizer_from_file(json.dumps(_described()), "", vocab_size=1)
 
 
 def test_a_pattern_that_takes_for_ever_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -589,6 +589,7 @@ def test_of_several_models_one_is_chosen(dialect: str, serving: Serve, run: Run)
         ("ftp://localhost", "is no address of a server"),
         ("http://", "is no address of a server"),
         ("http://localhost:99999", "is no address of a server"),
+        ("http://my host:8080", "is no address of a server"),
         ("http://me:secret@localhost:1", "no user, password"),
         ("http://me:secret@localhost:99999", "no user, password"),
         ("ftp://me:secret@localhost", "no user, password"),
@@ -653,8 +654,15 @@ def test_a_server_that_is_none_of_ours(serving: Serve, run: Run) -> None:
     server = serving(add=False)
     server.fault = lambda path: (404, b"<html>", {})
     assert "not as llama-server, Ollama or" in run("models", "add", server.url)[2]
-    server.fault = lambda path: (200, b"<html>", {})
-    assert "not as llama-server, Ollama or" in run("models", "add", server.url)[2]
+    deep = b'{"default_generation_settings":{"x":' + b"[" * 100_000
+    for body in (b"<html>", deep):
+        server.fault = lambda path, body=body: (200, body, {})
+        assert "not as llama-server, Ollama or" in run("models", "add", server.url)[2]
+    long = b'{"version":"' + b"9" * 5000 + b'","models":[]}'
+    server.fault = lambda path: (200, long, {})
+    assert "has no model; load one" in run("models", "add", server.url)[2]
+    server.fault = lambda path: (502, b"", {})
+    assert "answers 502 (Bad Gateway)" in run("models", "add", server.url)[2]
     server.fault = lambda path: (401, b'{"error":"who are you?"}', {})
     assert (
         "401 (who are you?); name the environment variable" in (run("models", "add", server.url)[2])
