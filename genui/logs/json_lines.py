@@ -11,6 +11,7 @@ from genui.base.growing import LineFile
 from genui.logs.base import LineReader
 from genui.logs.records import (
     PHASE_KEYS,
+    STEP_KEYS,
     Record,
     decode_lines,
     decode_record,
@@ -30,8 +31,8 @@ from genui.logs.series_store import SeriesStore, columns, times_of
 class EpochSteps:
     """Steps that begin again in each epoch, as steps of the run.
 
-    An epoch has as many steps as the last that was logged in it: a few less than it really has if
-    not every step is logged.
+    An epoch has as many steps as the last that was logged in it, and one more if they begin with 0:
+    a few less than it really has if not every step is logged.
     """
 
     def __init__(self) -> None:
@@ -42,13 +43,14 @@ class EpochSteps:
         """Begins with the first record."""
         self._epoch: int | None = None
         self._last = -1
+        self._from_zero = False  # the steps of this epoch
         self._before = 0  # steps of the epochs before this one
 
     def find(
-        self, steps: Sequence[int], epochs: Callable[[int], object], held_out: Sequence[str]
+        self, steps: Sequence[int], epochs: Callable[[int], object], held_out: Sequence[bool]
     ) -> bool:
         """Whether a step of training is no larger than the last, in a later epoch. `epochs`
-        returns the epoch of a record, `held_out` are the held-out phases of the records, or ""."""
+        returns the epoch of a record, `held_out` says which records are of an evaluation."""
         for index, step in enumerate(steps):
             epoch = epochs(index)
             if held_out[index] or type(epoch) is not int:
@@ -60,7 +62,7 @@ class EpochSteps:
         return False
 
     def place(
-        self, steps: Sequence[int], epochs: Callable[[int], object], held_out: Sequence[str]
+        self, steps: Sequence[int], epochs: Callable[[int], object], held_out: Sequence[bool]
     ) -> list[int]:
         """The steps of the run. Records of an evaluation belong to the end of its epoch so far."""
         placed: list[int] = []
@@ -71,9 +73,10 @@ class EpochSteps:
             epoch = epochs(index)
             if type(epoch) is int:
                 if self._epoch is not None and epoch > self._epoch:
-                    self._before += max(self._last, 0)
-                    self._last = -1
+                    self._before += max(self._last, 0) + self._from_zero
+                    self._last, self._from_zero = -1, False
                 self._epoch = epoch
+            self._from_zero = self._from_zero or step == 0
             self._last = max(step, self._last)
             placed.append(self._before + step)
         return placed
@@ -83,13 +86,14 @@ class StepsReader(LineReader):
     """Base of the readers of records that say their step: JSON lines and rows of a table.
 
     The step is the first of STEP_KEYS that a record has, or the number of the record in a file
-    without one. A fraction of an epoch is no step: then the records are counted.
+    without one; a later record that lacks it, as one of an epoch, belongs to the step before it. A
+    fraction of an epoch is no step: then the records are counted.
     """
 
     _number = staticmethod(number_or_text)  # the number in a cell; None if there is none
 
     def __init__(self, path: Path) -> None:
-        self._fractions: set[str] = set()  # names that are not always whole
+        self._no_steps: set[str] = set()  # names that were taken for the step and are none
         self._epochs = EpochSteps()
         super().__init__(path)
 
@@ -97,25 +101,41 @@ class StepsReader(LineReader):
         super().forget()
         self._count = 0  # records so far
         self._step: str | None = None
+        self._last = 0  # step
+        self._numbered = 0  # records with a step
         self._time: str | None = None
         self._epochs.forget()
 
     def _find_step(self, record: Mapping[str, Any]) -> str | None:
         """The name of the step in a record."""
-        return step_key({k: v for k, v in record.items() if k not in self._fractions})
+        return step_key({k: v for k, v in record.items() if k not in self._no_steps})
 
-    def _is_fraction(self, cells: Sequence[object], steps: Sequence[int | None]) -> bool:
-        """Whether one of the cells that are no step is a part of an epoch, as 0.25: then its name
-        is remembered, and the file is read again."""
+    def _is_no_step(self, records: Sequence[Record], steps: Sequence[int | None]) -> bool:
+        """Whether the name of the step is none: a part of an epoch, as 0.25, or a setting that only
+        the first record has. Then it is remembered, and the file is read again."""
         assert self._step is not None
-        others = (cell for cell, step in zip(cells, steps, strict=True) if step is None)
-        if "epoch" in self._step.lower() and any(map(is_epoch, others)):
-            self._fractions.add(self._step)
+        name = self._step.lower()
+        others = [record for record, step in zip(records, steps, strict=True) if step is None]
+        surer = STEP_KEYS[: STEP_KEYS.index(name)]
+        if ("epoch" in name and any(is_epoch(record.get(self._step)) for record in others)) or (
+            self._numbered + len(steps) - len(others) == 1
+            and any((self._find_step(record) or "").lower() in surer for record in others)
+        ):
+            self._no_steps.add(self._step)
             self.again = True
         return self.again
 
+    def _fill(self, cells: Sequence[object], steps: Sequence[int | None]) -> list[int | None]:
+        """The steps, that before it for a record without one."""
+        filled: list[int | None] = []
+        for cell, step in zip(cells, steps, strict=True):
+            if step is not None:
+                self._last, self._numbered = step, self._numbered + 1
+            filled.append(self._last if cell is None else step)
+        return filled
+
     def _place(
-        self, steps: list[int], epoch_of: Callable[[int], object], held_out: Sequence[str]
+        self, steps: list[int], epoch_of: Callable[[int], object], held_out: Sequence[bool]
     ) -> list[int]:
         """The steps of the run, if they begin again in each epoch; none if that was found only now,
         and the file is read again."""
@@ -136,7 +156,7 @@ class StepsReader(LineReader):
                     records = records[index:]
                     break
                 if parse_step(record.get("epoch", 0)) is None:
-                    self._fractions.add("epoch")
+                    self._no_steps.add("epoch")
         if self._time is None:
             self._time = next((key for r in records for key in [time_key(r)] if key), None)
         if not records:
@@ -152,17 +172,19 @@ class StepsReader(LineReader):
             records = [flatten(record) for record in records]
             cells = [record.get(self._step) for record in records]
             numbered = [parse_step(cell) for cell in cells]
+            if None in numbered and self._is_no_step(records, numbered):
+                return
+            numbered = self._fill(cells, numbered)
+            held_out = [cell is None or bool(one) for cell, one in zip(cells, phases, strict=True)]
             if None in numbered:
-                if self._is_fraction(cells, numbered):
-                    return
                 good = [step is not None for step in numbered]
-                records, phases = [*compress(records, good)], [*compress(phases, good)]
+                records, held_out = [*compress(records, good)], [*compress(held_out, good)]
                 self.damaged += len(good) - len(records)
             steps = [step for step in numbered if step is not None]
             names = records[0] if records else ()
             epoch = next((name for name in names if name.lower() == "epoch"), self._step)
             if epoch != self._step:
-                steps = self._place(steps, lambda at: _epoch_in(records[at].get(epoch)), phases)
+                steps = self._place(steps, lambda at: _epoch_in(records[at].get(epoch)), held_out)
         if not records or not steps:
             return
         times = (

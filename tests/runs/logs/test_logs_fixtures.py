@@ -226,7 +226,7 @@ def test_a_time_that_is_none_is_unknown_and_costs_nothing_else(time: str, tmp_pa
 
 def test_jsonl_settings_before_the_first_step_are_no_points(tmp_path: Path):
     path = tmp_path / "log.jsonl"
-    path.write_text('{"lr": 0.1}\n{"step": 5, "loss": 2}\n{"summary": 1}\n')
+    path.write_text('{"lr": 0.1}\n{"step": 5, "loss": 2}\n{"step": "x", "loss": 1}\n')
     tail = read_whole("jsonl", path)
     assert seen(tail) == {"loss": [(5, "2.0")]}
     assert tail.bad_lines == 2

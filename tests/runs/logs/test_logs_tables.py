@@ -148,6 +148,31 @@ def test_iterations_that_begin_again_in_each_epoch_are_steps_of_the_run(tmp_path
     assert read_named(tmp_path / "a.csv", table)["loss"] == {1: 0.5, 2: 0.5, 3: 1.5, 4: 1.5}
 
 
+def test_iterations_from_zero_in_each_epoch_lose_none(tmp_path: Path):
+    text = "".join(f'{{"epoch": {e}, "iter": {i}, "loss": {e}}}\n' for e in (0, 1) for i in (0, 1))
+    assert points(read(tmp_path / "a.jsonl", text))["loss"] == {0: 0.0, 1: 0.0, 2: 1.0, 3: 1.0}
+
+
+def test_a_record_without_a_step_belongs_to_the_last_step(tmp_path: Path):
+    tail = read(
+        tmp_path / "a.jsonl",
+        '{"step": 10, "epoch": 0, "loss": 3}\n{"epoch": 1, "val_loss": 4}\n'
+        '{"step": 20, "epoch": 1, "loss": 2}\n{"epoch": 2, "val_loss": 3}\n{"test_acc": 0.5}\n',
+    )
+    found = points(tail)
+    assert (found["loss"], found["val_loss"]) == ({10: 3.0, 20: 2.0}, {10: 4.0, 20: 3.0})
+    assert (found["test_acc"], tail.bad_lines) == ({20: 0.5}, 0)
+
+
+def test_the_number_of_steps_in_a_header_is_no_step(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    tail = read(path, '{"steps": 1000, "lr": 0.1}\n')
+    with path.open("a") as file:
+        file.write('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n')
+    read_all(tail)
+    assert points(tail) == {"loss": {1: 3.0, 2: 2.0}}
+
+
 def test_a_resumed_training_does_not_begin_again(tmp_path: Path):
     lines = [(1, 10), (1, 20), (2, 30), (1, 20), (2, 30), (2, 40)]
     text = "".join(f'{{"epoch": {e}, "step": {s}, "loss": {s}}}\n' for e, s in lines)
