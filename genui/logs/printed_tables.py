@@ -213,6 +213,9 @@ class Tables:
 
     def _fits(self, header: _Header, cells: list[str]) -> bool:
         values = [_value(cell) is not None for cell in cells]
+        words = [_about(cell) for cell, value in zip(cells, values, strict=True) if not value]
+        if any(word.step or word.epoch or word.known for word in words):
+            return False  # Epoch 2 loss 0.4, below another table
         place = header.step if header.step >= 0 else header.epoch
         if place >= 0 and not values[place]:
             return False

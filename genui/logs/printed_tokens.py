@@ -16,7 +16,7 @@ _N = "[\x11\x12]"
 
 # No quantifier backtracks over more than a few characters, so the time is linear in the length.
 VALUE = (
-    r"[+-]?+(?:[0-9]{1,3}+(?:,[0-9]{3})++(?![,0-9])"
+    r"[+-]?+(?:[0-9]{1,3}+(?:,[0-9]{3})++(?!,?[0-9])"
     r"|[0-9]++(?:\.(?:[0-9]++|(?![ \t]|$)))?+(?:[eE][+-]?+[0-9]++)?+"
     r"|\.[0-9]++(?:[eE][+-]?+[0-9]++)?+|(?<!of )(?:nan|inf(?:inity)?+)(?!\w))"
 )
@@ -37,6 +37,7 @@ _DATES = re.compile(
     rf"\x11-\x11-\x11(?:T[0-9]{{2}}:\x11:{_N}(?:Z|[+-][\x11:]{{0,8}})?)?+(?![\w\x11-])"
     rf"|\x11/\x11/\x11|(?<![^\[])\x11/\x11(?= \x11:\x11)"
     rf"|(?<![\w:.])(?:\x11 days?,? )?{_N}(?::{_N}){{1,2}}(?:[.,]\x11)?"
+    rf"|(?<![\w:.])\x11[ ]?[dhm](?:[ ]{_N}[ ]?[hms](?!\w)){{1,3}}"  # 1h 02m 03s
 )
 _LEVELS = "INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRACE|info|debug|warning"
 _HEAD = re.compile(

@@ -65,6 +65,11 @@ def test_a_header_that_is_printed_again_begins_a_table_anew() -> None:
     assert [row.anew for row in read(*table, *table)] == [False, True]
 
 
+def test_a_line_of_as_many_words_below_a_table_is_no_row() -> None:
+    report = ("    precision  recall  f1-score  support", "a   0.9  0.8  0.85  10")
+    assert read(*report, "Epoch 2 loss 0.4") == []
+
+
 @pytest.mark.parametrize(
     "text", ["hello  world  again", "a, b, c", "| Name | Type |", "12  0.5  3"]
 )

@@ -57,6 +57,9 @@ def test_the_position_of_a_line(
         ("step 1 loss 0.5 | 500ms/it", {"loss": 0.5, "it/s": 2.0}),
         ("step 1 accuracy: (train=0.5, test=0.4)", {"accuracy/train": 0.5, "accuracy/test": 0.4}),
         ("step 1: [val] loss 0.5", {"val/loss": 0.5}),
+        ("step 1: tok/s: 12,345, loss 0.5", {"tok/s": 12_345.0, "loss": 0.5}),
+        ("step 1: loss 0.5 time 1h 02m 03s", {"loss": 0.5}),
+        ("step 1: loss 0.5, time: 2m 3s, lr 0.1", {"loss": 0.5, "lr": 0.1}),
     ],
 )
 def test_the_metrics_of_a_line(text: str, metrics: dict[str, float]) -> None:
