@@ -144,9 +144,10 @@ def save_setting(name: str, text: str) -> Path:
         after = f"{before.rstrip()}\n\n{_comment(known[name])}\n{line}\n"
     import tomllib  # late: the app paints sooner for those without a file
 
+    written: Mapping[str, Any] = {}
     with suppress(tomllib.TOMLDecodeError):
-        values = tomllib.loads(after)
-    if values.get(name) != value:  # a text of several lines, or a name in quotes
+        written = tomllib.loads(after)
+    if written.get(name) != value:  # a text of several lines, or a name in quotes
         raise MisuseError(f"{path}: {name} is not plain `NAME = VALUE` in one line; edit it there")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
