@@ -22,6 +22,11 @@ from genui.base.text import clean_line
 _TIP_CELLS = 48
 
 
+def component_classes(css: str) -> set[str]:
+    """Return the component classes that have a rule in a widget's DEFAULT_CSS."""
+    return set(re.findall(r"> \.([\w-]+)", css))
+
+
 class LineWidget(Widget):
     """A widget made of strips, which are kept until something changes.
 
@@ -40,8 +45,7 @@ class LineWidget(Widget):
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
-        css = cls.__dict__.get("DEFAULT_CSS", "")
-        cls.COMPONENT_CLASSES = set(re.findall(r"> \.([\w-]+)", css))
+        cls.COMPONENT_CLASSES = component_classes(cls.__dict__.get("DEFAULT_CSS", ""))
         super().__init_subclass__(**options)
 
     def __init__(self, empty: str = "", *, classes: str | None = None) -> None:

@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from genui.base.text import clean_line
 from genui.ui.keys import list_bindings
-from genui.ui.widgets.lines import message_strips, set_tooltip, strip_of
+from genui.ui.widgets.lines import component_classes, message_strips, set_tooltip, strip_of
 
 _MIN_RIGHT = 14  # cells: "training 100 %"
 _MIN_MIDDLE = 12  # cells
@@ -47,10 +47,6 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 
     ALLOW_SELECT = False
     HEAD = 0  # lines above the rows, which do not scroll
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "rows--text", "rows--dim", "rows--heading", "rows--good", "rows--warn", "rows--bad",
-        "rows--key", "rows--hit", "rows--hit-here", "rows--chosen", "rows--chosen-blurred",
-    }  # fmt: skip
     DEFAULT_CSS = """
     RowScroller {
         width: 1fr;
@@ -77,6 +73,7 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         }
     }
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = component_classes(DEFAULT_CSS)
     BINDINGS: ClassVar[list[BindingType]] = [*list_bindings()]
 
     def __init__(self, empty: str = "", *, follows: bool = False, id: str | None = None) -> None:

@@ -23,7 +23,7 @@ from genui.render.prose import SOLID, Flow, Span
 from genui.ui.themes import colour_mode
 from genui.ui.traces.compare import Moment
 from genui.ui.traces.trees import ShownTrace
-from genui.ui.widgets.lines import strip_of
+from genui.ui.widgets.lines import component_classes, strip_of
 from genui.ui.widgets.lists import RowScroller
 
 SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
@@ -439,16 +439,6 @@ class Prose(RowScroller):
     (`point`) is reversed and those after it are dim; `shade` shows attention instead of surprise.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "prose--prompt",
-        "prose--label",
-        "prose--expected",
-        "prose--unsure",
-        "prose--surprising",
-        "prose--cursor",
-        "prose--ahead",
-        "prose--attended",
-    }
     DEFAULT_CSS = """
     Prose {
         scrollbar-gutter: stable;
@@ -462,6 +452,7 @@ class Prose(RowScroller):
         & > .prose--attended { color: $accent; }
     }
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = component_classes(DEFAULT_CSS)
 
     writing: reactive[bool] = reactive(False, repaint=False)
 
@@ -789,15 +780,6 @@ class Prose(RowScroller):
 class CodeProse(Prose):
     """Prose that can also be code, with `highlight`. Attention, if shown, has priority."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "code--keyword",
-        "code--name",
-        "code--string",
-        "code--comment",
-        "code--number",
-        "code--builtin",
-        "code--break",
-    }
     DEFAULT_CSS = """
     CodeProse {
         & > .code--keyword { color: $secondary; }
@@ -809,6 +791,7 @@ class CodeProse(Prose):
         & > .code--break { color: $error; }
     }
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = component_classes(DEFAULT_CSS)
 
     _highlighter: Highlighter | None = None
     _break: int | None = None  # the character at which parsing fails
