@@ -64,16 +64,6 @@ class NormsPanel(SidePanel, can_focus=True):
         yield Line(classes="norms-moved")
         yield Line(NONE, classes="norms-none", markup=False)
 
-    def enter(self) -> None:
-        """Focus the panel: ↑ ↓ choose a layer, Esc goes back."""
-        self.focus()
-
-    def on_focus(self) -> None:
-        self.write_border()
-
-    def on_blur(self) -> None:
-        self.on_descendant_blur()
-
     def write_border(self) -> None:
         keys = "↑↓ layer · esc back" if self.has_focus else "i layers"
         set_border(self, subtitle=keys if self._layers else "")

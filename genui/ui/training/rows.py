@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -65,6 +65,8 @@ class SidePanel(Framed, Vertical):
 
     def enter(self) -> None:
         """Focus what can be scrolled and searched, if anything."""
+        if self.can_focus:
+            self.focus()
 
     def play(self) -> None:
         """Play the history of the samples, if there are any, or stop."""
@@ -75,10 +77,14 @@ class SidePanel(Framed, Vertical):
     def write_border(self) -> None:
         """Write the title and the keys."""
 
-    def on_descendant_focus(self) -> None:
+    @on(events.Focus)
+    @on(events.DescendantFocus)
+    def _focused(self) -> None:
         self.write_border()
 
-    def on_descendant_blur(self) -> None:
+    @on(events.Blur)
+    @on(events.DescendantBlur)
+    def _left(self) -> None:
         self.call_later(self.write_border)  # the line of the filter may have the focus then
 
     def action_search(self) -> None:

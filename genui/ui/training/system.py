@@ -293,16 +293,6 @@ class SystemPanel(SidePanel, can_focus=True):
     def on_mount(self) -> None:
         self.border_title = "System"
 
-    def enter(self) -> None:
-        """Focus the panel: / filters, Esc goes back."""
-        self.focus()
-
-    def on_focus(self) -> None:
-        self.write_border()
-
-    def on_blur(self) -> None:
-        self.on_descendant_blur()
-
     def write_border(self) -> None:
         set_border(self, subtitle=self.filter.describe(*self._counts, self.has_focus_within))
 
