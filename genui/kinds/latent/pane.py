@@ -51,19 +51,9 @@ class BlendView(TraceImageView):
         self.show_border(image, " · image, reconstruction, 4 × their difference", "", "")
 
 
-class BlendInspector(ImageInspector):
-    """The settings."""
-
-    def compose(self) -> ComposeResult:
-        yield self.pane.tuning.panel
-
-    def paint_step(self) -> None:
-        self.pane.tuning.paint()
-
-
 def _build(pane: TracePane) -> Parts:
     controller = BlendController(pane.session, pane)
-    return Parts(controller, BlendView(pane), BlendInspector(pane), ())
+    return Parts(controller, BlendView(pane), ImageInspector(pane), ())
 
 
 BLEND = PaneKind("blend", "Blend", "image-pane", _build, setting="steps")

@@ -5,7 +5,6 @@ from textual.app import ComposeResult
 from genui.kinds.speech.settings import VoiceSettings
 from genui.protocol import ImageFrame
 from genui.protocol.edits import inputs_at
-from genui.ui import keys
 from genui.ui.generate.image import CanvasSound, ImageInspector, TraceImageView
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
@@ -46,34 +45,21 @@ class SpeechView(TraceImageView):
     def paint(self) -> None:
         controller = self.pane.controller
         trace, frame = controller.trace, controller.frame
-        image, wave = self.query_one(".large", ImageView), self.query_one(Waveform)
+        image = self.query_one(".large", ImageView)
         if frame is None:
             image.clear(self.pane.empty_text())
-            wave.show(b"", 0)
         else:
             image.show_frame(frame, "x")
-            key = keys.find_key(HEAR)
-            shown = keys.display(key, getattr(self.app, "user_keys", {}))
-            wave.show(frame.sound, frame.rate, f"{shown} hear")
+        self.show_sound(frame, HEAR)
         self.query_one(Timeline).follow(trace)
         text = inputs_at(trace.request, trace.position)[0] if trace is not None else ""
         self.show_caption(f"“{text}”" if text else "", trace, ("sentence ", "$text-muted"))
         self.show_border(image, "", "", f"{controller.settings.speed:g}× · seed {controller.seed}")
 
 
-class SpeechInspector(ImageInspector):
-    """The settings."""
-
-    def compose(self) -> ComposeResult:
-        yield self.pane.tuning.panel
-
-    def paint_step(self) -> None:
-        self.pane.tuning.paint()
-
-
 def _build(pane: TracePane) -> Parts:
     controller = SpeechController(pane.session, pane)
-    return Parts(controller, SpeechView(pane), SpeechInspector(pane), (CanvasSound(pane),))
+    return Parts(controller, SpeechView(pane), ImageInspector(pane), (CanvasSound(pane),))
 
 
 SOUNDS = (

@@ -111,6 +111,15 @@ class TraceImageView(GenerationView):
         lower = PLAYS_LIVE if pane.origin else self.branch_text(grid) or usual
         set_border(self, title=title, subtitle=Content(lower))
 
+    def show_sound(self, frame: ImageFrame | None, key: str) -> None:
+        """Show the waveform of the step, if it has sound, and the key that plays it."""
+        wave = self.query_one(Waveform)
+        if frame is None or not frame.sound:
+            wave.show(b"", 0)
+            return
+        shown = keys.display(keys.find_key(key), getattr(self.app, "user_keys", {}))
+        wave.show(frame.sound, frame.rate, f"{shown} hear")
+
     def branch_text(self, grid: str = "") -> str:
         """`branch 2 of 3 · re-noised to step 8` if there are several; `grid` replaces the label."""
         place = self.pane.branch_place()
@@ -121,7 +130,10 @@ class TraceImageView(GenerationView):
 
 
 class ImageInspector(Inspector):
-    """Painted only full-screen."""
+    """The settings; painted only full-screen."""
+
+    def compose(self) -> ComposeResult:
+        yield self.pane.tuning.panel
 
     def paint(self) -> None:
         if self.pane.zoomed:
@@ -129,6 +141,7 @@ class ImageInspector(Inspector):
 
     def paint_step(self) -> None:
         """Draw the details of the shown step."""
+        self.pane.tuning.paint()
 
 
 def show_curve(
@@ -305,7 +318,7 @@ class CanvasView(TraceImageView):
             else:
                 self._show_in(image, frame, part)
         self._give_room()
-        self._show_sound(frame)
+        self.show_sound(frame, HEAR)
         self._paint_timeline(frame)
         self.paint_caption()
         self._paint_border()
@@ -347,15 +360,6 @@ class CanvasView(TraceImageView):
             image.show_frame(frame, part, self.frame_index)
             return
         image.show(tile_largest(image_files.clip_pixels(frame, part), *image.size))
-
-    def _show_sound(self, frame: ImageFrame | None) -> None:
-        """Show the waveform of the step, if it has sound."""
-        wave = self.query_one(Waveform)
-        if frame is None or not frame.sound:
-            wave.show(b"", 0)
-            return
-        shown = keys.display(keys.find_key(HEAR), getattr(self.app, "user_keys", {}))
-        wave.show(frame.sound, frame.rate, f"{shown} hear")
 
     def _paint_timeline(self, frame: ImageFrame | None) -> None:
         trace, timeline = self._controller.trace, self.query_one(Timeline)
