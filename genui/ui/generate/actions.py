@@ -21,6 +21,7 @@ from textual.timer import Timer
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show as shown_path
 from genui.base.late import late_imports
+from genui.base.numbers import quantity
 from genui.base.schema import Setting, ordered, settings_of
 from genui.base.text import clean_line
 from genui.protocol import Failed, Idle, Label, Labels, Nearest, Neighbours
@@ -105,11 +106,6 @@ class Actions:
                 done(result)
 
         self.pane.run_worker(run(), group=group, exclusive=exclusive, exit_on_error=False)
-
-
-def count_branches(count: int, more: str = "") -> str:
-    """`1 branch`, or `3 branches` followed by `more`."""
-    return "1 branch" if count == 1 else f"{count} branches{more}"
 
 
 # --- Settings: typed, or changed by + and − ---------------------------------------------------
@@ -287,7 +283,8 @@ class FileActions(Actions):
             ]
 
         def done(files: list[Path]) -> None:
-            count = count_branches(sum(len(tree.branches) for tree, _ in trees))
+            total = sum(len(tree.branches) for tree, _ in trees)
+            count = quantity(total, "branch", "branches")
             where = shown_path(files[0] if len(files) == 1 else files[0].parent)
             pane.say(f"saved {count}: ^p Open saved trace · {where}")
 
@@ -303,8 +300,9 @@ class FileActions(Actions):
             controller.pause()
             controller.add_models([model])
             trace_export.add_saved(saved, controller.tree)
-            count = count_branches(len(saved.branches), ", b lists them")
-            self.pane.say(f"opened {clean_line(saved.name, 60)}: {count}")
+            count = quantity(len(saved.branches), "branch", "branches")
+            more = ", b lists them" if len(saved.branches) > 1 else ""
+            self.pane.say(f"opened {clean_line(saved.name, 60)}: {count}{more}")
             controller.tree_changed()
 
         self.run(
