@@ -46,7 +46,6 @@ class Film(NamedTuple):
 
     frames: list[Pixels]
     text: str  # the recipe, or ""
-    durations: list[int]  # milliseconds of each frame
 
 
 def enlarge(image: Pixels, scale: int) -> Pixels:
@@ -139,7 +138,7 @@ def read(data: bytes) -> Film:
     Raises ValueError, a reason without the file's name, if `data` is truncated, another format or
     too large: over MAX_PIXELS in all frames, or over MAX_FRAMES.
     """
-    frames, durations, pixels = [], [], 0
+    frames, pixels = [], 0
     with image_errors(), open_image(io.BytesIO(data), ("PNG", "GIF")) as image:
         text = _text(image)
         for _ in seek_frames(image):
@@ -147,8 +146,7 @@ def read(data: bytes) -> Film:
             if pixels > MAX_PIXELS:
                 raise TooLargeError(f"over {MAX_PIXELS:,} pixels")
             frames.append(decode_frame(image))
-            durations.append(int(image.info.get("duration", 0)))
-    return Film(frames, text, durations)
+    return Film(frames, text)
 
 
 def read_still(source: Path | IO[bytes]) -> Pixels:
