@@ -45,7 +45,6 @@ from genui.protocol import (
     Ready,
     Start,
     Warm,
-    Warmed,
 )
 from genui.runs.energy import EnergyMeter
 from genui.runs.system import give_way
@@ -201,7 +200,7 @@ class Worker:
             case Question():
                 self._send(self._trace(request.trace).answer(request))
             case Warm(model=model):
-                self._warm(model)
+                load.find_and_load(model)
             case Cancel(trace=trace):
                 if trace in self._jobs:
                     self._idle(trace, "cancelled")
@@ -233,10 +232,6 @@ class Worker:
         )
 
         self._meter = device.start_meter()
-
-    def _warm(self, model: str) -> None:
-        load.find_and_load(model)
-        self._send(Warmed(model))
 
     def _start(self, request: Start) -> None:
         sent = 0.0

@@ -637,11 +637,7 @@ class Maps(Answer, Struct, frozen=True, tag="maps", kw_only=True, gc=False):
     values: bytes  # float16 [names, side, side]
 
 
-class Warmed(Reply, Struct, frozen=True, tag="warmed"):
-    model: str
-
-
 CoreReply = (
     Ready | Started | TextFrame | ImageFrame | Attention | Layers | Tokens
-    | Neighbours | Maps | Labels | Idle | Spent | Loading | Failed | Warmed
+    | Neighbours | Maps | Labels | Idle | Spent | Loading | Failed
 )  # fmt: skip

@@ -247,8 +247,6 @@ class Session:
                     self._on_ready(reply)
                 case protocol.Failed() if reply.trace < 0:  # of no trace
                     self._app.post_message(messages.ShowStatus(clean_line(reply.message)))
-                case protocol.Warmed():
-                    pass
                 case protocol.Idle() | protocol.Failed():
                     # Earlier frames must be posted first.
                     self._post_frames(reply.trace, frames.pop(reply.trace, None))

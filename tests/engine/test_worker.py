@@ -44,7 +44,6 @@ from genui.protocol import (
     TextFrame,
     TextSettings,
     Warm,
-    Warmed,
     WriteText,
 )
 from genui.runs.layout import RunDir
@@ -169,7 +168,6 @@ def test_a_text_is_written_stepped_back_and_cancelled(worker: Worker, model: str
     assert ready.version == protocol.VERSION
 
     worker.send(Warm(model), start(model), Advance(trace=1, start=0, steps=5))
-    assert isinstance(worker.next(), Warmed)
     started = worker.next()
     assert isinstance(started, Started)
     assert (started.prompt, started.total_steps, started.medium) == ("to be", 20, "text")

@@ -56,8 +56,6 @@ class FakeLab(Fake):
                 self.advance(request)
             case Inspect():
                 self.look(request)
-            case protocol.Warm(model):
-                self.send(protocol.Warmed(model))
 
     def opened(self, request: protocol.Start, step: int) -> None:
         if "one class" in request.prompt:

@@ -100,8 +100,6 @@ class FakeWorker(Fake):
                 self.advance(request)
             case protocol.Close(trace):
                 self.traces.pop(trace, None)
-            case protocol.Warm(model):
-                self.send(protocol.Warmed(model))
 
     def start(self, request: protocol.Start) -> None:
         time.sleep(self.slow_load)
