@@ -115,9 +115,13 @@ def _has_metrics(head: bytes) -> bool:
     return any(line is not None and line.metrics for line in map(printed_line.read_line, lines))
 
 
+_JSON = re.compile(rb"\s*(\{\s*\"|\[\s*[\[{\"]|\[[-+.,\s\deE]*\]?\s*\Z)")
+"""An object, or an array: of numbers if there is nothing else, since `[10] loss 0.5` is a log."""
+
+
 def _is_printed(head: bytes) -> bool:
     """Whether it is text, and none that another row reads."""
-    if re.search(rb"[\x00-\x06\x0e-\x1a]", head) or re.match(rb"\s*(\{\s*\"|\[\s*[\[{\"\d])", head):
+    if re.search(rb"[\x00-\x06\x0e-\x1a]", head) or _JSON.match(head):
         return not head
     try:
         head[:-4].decode()
@@ -252,6 +256,6 @@ def describe_content(head: bytes) -> str:
         text = "\0"
     if "\0" in text:
         return "a binary file of another program"
-    if text.lstrip()[:1] in ("{", "["):
+    if _JSON.match(head):
         return "a JSON document without lines of metrics"
     return "plain text without metrics at its beginning: call it NAME.log to follow it anyway"

@@ -41,6 +41,8 @@ LOADERS = (
     ("data_time", "time"),  # mmcv, Detectron2
     ("data_time", "batch_time"),
     ("data", "time"),  # timm, PyTorch's examples
+    ("data_time", "seconds"),  # the same, of printed lines, whose time is called so
+    ("data", "seconds"),
     ("time_metrics/data_loading(s)", "time_metrics/end_to_end(s)"),  # torchtitan
 )
 """Names of the seconds that a step waits for its data, and of those of the whole step."""

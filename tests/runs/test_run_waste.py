@@ -46,7 +46,8 @@ def test_a_gpu_that_is_held_and_idle_is_named_with_the_share_of_the_time() -> No
 
 
 @pytest.mark.parametrize(
-    ("data", "step"), [("Data", "Time"), ("train/data_time", "train/time"), ("data", "Time")]
+    ("data", "step"),
+    [("Data", "Time"), ("train/data_time", "train/time"), ("data", "Time"), ("data", "seconds")],
 )
 def test_a_starved_data_loader_of_another_tool_is_named(data: str, step: str) -> None:
     (waste,) = find_waste(IDLE, {data: series(0.3, 0.5), step: series(1.0)}, {})

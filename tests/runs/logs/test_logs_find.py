@@ -208,6 +208,17 @@ def test_a_file_of_another_program_is_told_for_what_it_is(
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "line", ["[0]\ttrain-rmse:0.5", "[1, 2000] loss: 0.5", "[2026-05-01 12:00:00] step 1: loss 0.5"]
+)
+def test_a_printed_log_may_begin_with_a_bracket(line: str, tmp_path: Path):
+    (tmp_path / "train.log").write_text(f"{line}\n")
+    (tmp_path / "numbers.log").write_text("[0.5, 1e-3,\n -2]\n")
+    for where in (tmp_path, tmp_path / "train.log"):
+        (found,) = find_logs(where)
+        assert (found.format, found.run.path.name) == ("text", "train.log")
+
+
 def test_an_event_file_needs_no_version_in_its_first_record(tmp_path: Path):
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(b"".join(event(step, [("loss", 1.0)]) for step in range(3)))
