@@ -9,7 +9,7 @@ import genui
 KINDS = Path(genui.__file__).parent / "kinds"
 SHARED = {"text", "image"}
 """The kinds of the core's media, which every other may build on."""
-BUILDS_ON = {"open_text_diffusion": {"open_text", "text_diffusion"}}
+BUILDS_ON = {"open_text_diffusion": {"open_text", "text_diffusion"}, "student": {"latent"}}
 """The kinds that another one needs: it is removed with them."""
 SIDES = {"torch": "engine", "textual": "screen", "genui.engine": "engine", "genui.ui": "screen"}
 

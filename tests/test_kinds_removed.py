@@ -82,7 +82,7 @@ LEAVES = (
     ),
     Leaf(
         "latent",
-        (),
+        ("student",),
         r"kinds.latent|[Aa]utoencoder(Recipe|Task|Settings|Generator|Config)|AUTOENCODER_"
         r"|Latent(Recipe|Medium|Task|Examples)|(icons|emoji|autoencoder)-128|JUDGE_RECIPES"
         r"|resvg|begin_linear|hold_out_modifiers|pluralise",

@@ -79,4 +79,12 @@ STUDENT_RECIPES: tuple[Recipe, ...] = (
         summary="clothing in grey, in 1 to 8 steps",
         steps=1200,
     ),
+    StudentRecipe(
+        name="icons-128-student",
+        dataset="icons-128",
+        teacher="icons-128",
+        guidance=2.0,
+        summary="icons with their variants, 128×128, in 1 to 8 steps",
+        steps=900,
+    ),
 )
