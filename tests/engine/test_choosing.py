@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genui.base.errors import GenuiError
 from genui.engine.sample.logits import (
     REFUSALS,
     apply_repetition_penalty,
@@ -24,6 +25,13 @@ LOGITS = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
 def sampled(**changed: float) -> list[float]:
     settings = TextSettings(**({"temperature": 1, "top_p": 1} | changed))  # type: ignore[arg-type]
     return distribution(LOGITS, settings).probability.tolist()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_that_computes_nan_is_one_line(temperature: float) -> None:
+    settings = TextSettings(temperature=temperature)
+    with pytest.raises(GenuiError, match="computes NaN: its training has diverged"):
+        draw_token(np.array([0.5, np.nan]), settings, None, (1, 1))
 
 
 def test_temperature_sharpens_and_zero_is_greedy() -> None:

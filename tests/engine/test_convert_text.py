@@ -114,7 +114,7 @@ def test_the_tokenizer_of_the_library_splits_and_joins_as_ours(name: str) -> Non
 
 
 def test_half_precision_is_stored_and_a_folder_is_replaced_only_by_force(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, folder = tmp_path / "mine.safetensors", tmp_path / "mine-hf"
     write(file, "transformer", ByteTokenizer())
@@ -126,6 +126,9 @@ def test_half_precision_is_stored_and_a_folder_is_replaced_only_by_force(
     assert main(words) == 2
     assert "--force replaces it" in capsys.readouterr().err
     assert main([*words, "--force"]) == 0
+    monkeypatch.chdir(folder)
+    assert main([*words[:3], ".", "--force"]) == 0
+    assert (folder / "model.safetensors").is_file()
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("me")
     assert main([*words[:3], str(tmp_path / "letters"), "--force"]) == 2

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genui.base.errors import GenuiError
 from genui.engine.sample import watermark
 from genui.protocol import TextSettings
 
@@ -101,8 +102,13 @@ def distribution(
     top-k keeps the k likeliest tokens (Fan et al. 2018); top-p the smallest set whose probability
     reaches p (Holtzman et al. 2020); min-p those at least min_p times as likely as the likeliest
     (Nguyen et al. 2024). At least one token is kept, and tokens as likely as the last one kept.
-    A watermark changes the odds of those that are kept.
+    A watermark changes the odds of those that are kept. Raises GenuiError for logits that are NaN.
     """
+    if not np.isfinite(logits.max()):
+        raise GenuiError(
+            "the model computes NaN: its training has diverged or its file is damaged; use an "
+            "earlier checkpoint, or fetch it again"
+        )
     if history is not None and settings.repetition_penalty != 1:
         logits = apply_repetition_penalty(logits, history, settings.repetition_penalty)
     if history is not None and settings.dry:

@@ -96,5 +96,5 @@ def _by_transformers(
     except (LoadingStoppedError, GenuiError):
         raise
     except Exception as error:  # it may raise anything for files that it did not write
-        first = next(iter(str(error).strip().splitlines()), "")
+        first = " ".join(str(error).split()).partition(". ")[0]
         raise GenuiError(f"transformers cannot load it ({first[:160]})") from None

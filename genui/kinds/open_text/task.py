@@ -385,7 +385,8 @@ class FineTuneTask:
 
 
 def check_rows(recipe: FineTuneRecipe, preparation: Preparation = QUIET) -> str:
-    """Read the training data of a recipe and describe them in one line."""
+    """Read the training data of a recipe and describe them in one line, if its base is here."""
+    check_base(recipe)
     rows = load_rows(recipe.dataset, recipe.data, preparation)
     if isinstance(rows.train[0], Chat):
         encoder = Encoder(load_tokenizer(find_model(recipe.base)), recipe.context)

@@ -337,7 +337,7 @@ def _candidate(token: Token, logprob: float | None, sampled: Distribution, place
     """A token as a candidate; None is the logprob of one that the server has not listed."""
     return Candidate(
         token=token.id,
-        text=clean(token.text.decode("utf-8", "replace")) or "<end>",
+        text=clean(token.text.decode("utf-8", "replace")) if token.text else "<end>",
         model=float(np.exp(-np.inf if logprob is None else logprob)),
         sampled=float(sampled.probability[place]),
         logit=NEVER if logprob is None else logprob,

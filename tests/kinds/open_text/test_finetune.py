@@ -21,7 +21,7 @@ from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.estimate import estimate
-from genui.engine.kinds import build_task
+from genui.engine.kinds import build_task, check_data
 from genui.engine.load import find_and_load, open_trace
 from genui.engine.metrics import copying
 from genui.engine.models.fast_decoding import COMPUTED_BY
@@ -227,6 +227,8 @@ def test_another_base_under_the_same_name_is_refused(
     write_tiny_llama(base, seed=1)
     with pytest.raises(GenuiError, match="is another one now"):
         find_and_load(run.id)
+    with pytest.raises(GenuiError, match="is another one now"):
+        check_data(find_origin(run.id).recipe)
     late = tmp_path / "away.gguf"
     base.rename(late)
     with pytest.raises(GenuiError, match="is not here"):

@@ -226,6 +226,14 @@ def test_weights_with_a_hole_are_one_line(folder: Path, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_an_architecture_that_the_library_does_not_know_is_one_sentence(tmp_path: Path) -> None:
+    folder = _saved(_gpt2(300), tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt77"}))
+    with pytest.raises(GenuiError, match=r"cannot load it \(.*does not recognize this arch.*e\)$"):
+        load_folder(folder)
+
+
 def test_the_library_prints_nothing_while_it_loads(tmp_path: Path) -> None:
     """It warns of tokens outside the vocabulary, and of each kernel that is not installed."""
     folder, said = _saved(_gpt2(300), tmp_path / "m"), io.StringIO()

@@ -199,6 +199,16 @@ def test_a_step_says_what_the_server_left_out(serving: Serve, run: Run) -> None:
     assert step["rest"] > 0.01
 
 
+def test_a_token_of_a_control_character_is_no_end(serving: Serve, run: Run) -> None:
+    server = serving("llama")
+    token = {"id": 1, "token": "\a", "bytes": [7], "logprob": -0.1}
+    reply = json.dumps({"completion_probabilities": [{**token, "top_logprobs": [token]}]}).encode()
+    server.fault = lambda path: (200, reply, {}) if path == "/completion" else None
+    lines = run("generate", "llama", *WRITE, "--every-step")[1].splitlines()
+    assert len(lines) > 1
+    assert [one["text"] for one in json.loads(lines[0])["candidates"]] == [""]
+
+
 # --- Traces: back, forks, texts by hand ---------------------------------------------------------
 
 
