@@ -5,6 +5,7 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from genui.base.numbers import quantity
 from genui.engine.data.image_datasets import load_labelled_images
 from genui.engine.kinds import trains
 from genui.engine.metrics.classifiers import ImageClassifier
@@ -39,7 +40,7 @@ def measure_student(generator: DiffusionGenerator, recipe: StudentRecipe) -> dic
     taught = read_teacher(recipe).recipe
     metrics = trains(taught).measure(_fix_steps(generator, MEASURED), taught)
     return {f"{label}, {MEASURED} steps": text for label, text in metrics.items()} | {
-        f"{steps} steps": f"{error:.4f} mean squared, from {most} steps"
+        quantity(steps, "step"): f"{error:.4f} mean squared, from {most} steps"
         for steps, error in errors.items()
     }
 

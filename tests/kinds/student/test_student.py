@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from shares import assert_shares_add_up
@@ -14,9 +16,11 @@ from genui.engine.kinds import build_generator, trains
 from genui.engine.load import find_and_load
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.trace import Trace
+from genui.kinds.student import metrics
 from genui.kinds.student.recipe import StudentRecipe
 from genui.kinds.student.task import StudentTask, student_settings
-from genui.protocol import SetSettings, Start, kinds
+from genui.protocol import ImageSettings, SetSettings, Start, kinds
+from genui.recipes import Recipe
 
 CPU = torch.device("cpu")
 STEPS = 60
@@ -121,6 +125,23 @@ def test_a_checkpoint_of_another_teacher_is_one_line() -> None:
     other = task.extra | {"teacher": task.extra["teacher"] | {"recipe": {"family": "gan"}}}
     with pytest.raises(TypeError, match="its teacher"):
         build_generator(replace(RECIPE), task.model.state_dict(), other, MACHINE, CPU)
+
+
+def test_its_metrics_are_those_of_its_teacher_in_two_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    student = loaded(StudentTask(RECIPE, CPU))
+
+    def measure(generator: DiffusionGenerator, taught: Recipe) -> dict[str, str]:
+        drawn = generator.draw(["cat"], [1], ImageSettings(steps=9))
+        same = np.array_equal(drawn, student.draw(["cat"], [1], student_settings(2)))
+        return {"drawn": "in two" if same else "in nine"}
+
+    monkeypatch.setattr(metrics, "trains", lambda _: SimpleNamespace(measure=measure))
+    monkeypatch.setattr(metrics, "COMPARED", 1)
+    found = metrics.measure_student(student, RECIPE)
+    assert found.keys() == {"drawn, 2 steps", "1 step", "2 steps", "4 steps"}
+    assert found["drawn, 2 steps"] == "in two"
 
 
 def test_from_training_to_a_replay_in_the_shell(
