@@ -117,6 +117,17 @@ def test_of_a_huge_console_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
     assert text.skipped == run.console.stat().st_size - 1000
 
 
+def test_of_a_console_that_grows_for_long_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_log, "MAX_CONSOLE_BYTES", 1000)
+    run = console("line 0")
+    file, text = ConsoleFile(run.console), ConsoleText()
+    for number in range(1, 1000):
+        with run.console.open("a") as more:
+            more.write(f"line {number}\n")
+        assert len(read(file, text).lines) < 300
+    assert texts_of(text)[-2:] == ["line 998", "line 999"]
+
+
 def test_a_console_written_anew_is_read_anew_and_a_progress_bar_is_as_it_is_now() -> None:
     run = console("old 1", "old 2")
     file, text = ConsoleFile(run.console), ConsoleText()

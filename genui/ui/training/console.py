@@ -74,6 +74,8 @@ class ConsoleFile:
         A missing file has no lines. Raises GenuiError, one line, if the file cannot be read.
         """
         file = self._file
+        if file.offset - self._skipped > 2 * MAX_CONSOLE_BYTES:  # read for long: keep the end again
+            file.rewind()
         is_first = not file.offset
         data = file.read(PIECE)
         fresh = file.restarted or (is_first and bool(data))
