@@ -1,6 +1,7 @@
 """The console beside the curves: followed, searched, and read whole."""
 
 import re
+import threading
 
 import pytest
 import stage
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panel_stage import app_of, look, opened, with_info
 from rich.cells import cell_len
+from waiting import PATIENCE
 
 from genui.runs.layout import RunDir
 from genui.ui.training import console as console_log
@@ -18,6 +20,7 @@ from genui.ui.training.console import (
     ConsolePanel,
     ConsoleSearch,
     ConsoleText,
+    Match,
     line_level,
 )
 
@@ -56,6 +59,35 @@ async def test_the_console_follows_its_end_until_someone_scrolls_up() -> None:
         await until_seen(pilot, "line 30 ")
         await pilot.press("comma", "comma", "slash", "escape")
         await until_seen(pilot, "/ search")
+
+
+async def test_hits_in_a_file_that_was_replaced_meanwhile_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, find = console(*(f"old {n}" for n in range(100))), ConsoleText.find
+    replaced, found = threading.Event(), list[int]()
+
+    def find_slowly(text: ConsoleText, pattern: re.Pattern[str], first: int = 0) -> list[Match]:
+        hits = find(text, pattern, first)
+        if len(hits) == 100:
+            replaced.wait(PATIENCE)
+        found.append(len(hits))
+        return hits
+
+    monkeypatch.setattr(ConsoleText, "find", find_slowly)
+    panel = ConsolePanel()
+    async with opened(panel) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "old 99")
+        panel.enter()
+        await pilot.press("slash", "l", "enter")
+        run.console.write_text("newly\n")
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "match 1 of 1")
+        replaced.set()
+        await until(pilot, lambda: 100 in found)
+        await pilot.press("full_stop")
+        assert "match 1 of 1" in seen(pilot)
 
 
 async def test_control_codes_and_markup_of_a_console_are_plain_text() -> None:

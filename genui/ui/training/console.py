@@ -523,9 +523,10 @@ class ConsolePanel(SidePanel):
     @work(group="search", exit_on_error=False)
     async def _find(self, pattern: re.Pattern[str], first: int) -> None:
         search, text = self._search, self._lines.text
+        lines = text.lines
         hits = await asyncio.to_thread(text.find, pattern, first)
-        if pattern is not search.pattern:
-            return  # another one has been typed since
+        if pattern is not search.pattern or lines is not text.lines:
+            return  # another one has been typed since, or the file is read anew
         search.replace_from(first, hits)
         self._lines.mark({hit.line: hit for hit in search.hits}, self._lines.current_line)
         if search.at < 0 and search.hits:
