@@ -26,6 +26,14 @@ async def test_settings_are_listed_and_those_that_were_changed_are_marked() -> N
         assert any(re.fullmatch(r"sample_prompt +'ROMEO:\\n'", line) for line in lines)
 
 
+async def test_a_long_value_of_wide_characters_is_whole() -> None:
+    async with opened(ConfigPanel()) as pilot:
+        prompt = "".join(map(chr, range(0x4E00, 0x4E00 + 60)))
+        app_of(pilot).show(look(stage.make_run(step=10), config={"prompt": prompt}))
+        await until_seen(pilot, "prompt")
+        assert all(character in seen(pilot) for character in prompt)
+
+
 async def test_of_several_runs_what_differs_comes_first() -> None:
     a, b = look(stage.make_run(name="a", step=10)), look(stage.make_run(name="b", step=10))
     views = (

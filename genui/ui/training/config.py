@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from textual.app import ComposeResult
 from textual.strip import Strip
 
@@ -136,8 +136,10 @@ class SettingRows(RowScroller):
         """The rows of a setting of a single run; a long value takes several."""
         changed = setting.key in self._changed_keys
         value = setting.values[0]
-        fits = len(value) <= width and value.isascii()
-        lines = [value] if fits else textwrap.wrap(value, max(width, 1))
+        lines = [value]
+        if len(value) > width or not value.isascii():  # characters may be two cells wide
+            wrapped = textwrap.wrap(value, max(width, 1))
+            lines = [part for line in wrapped for part in chop_cells(line, max(width, 2))]
         key = f"{'•' if changed else ' '} {clean_line(setting.key, key_width - 2)}"
         style = "key" if changed else "text"
         return [
