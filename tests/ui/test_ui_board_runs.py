@@ -206,6 +206,21 @@ async def test_the_first_run_is_the_one_that_home_shows_next(shipped, open_app: 
         await until_seen(pilot, "train 2.500")
 
 
+async def test_the_run_that_is_opened_is_shown_whatever_was_shown_from_it_before(
+    shipped, open_app: Opener
+) -> None:
+    new, old = made("new", 1.5), made("old", 2.5, age=60)
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TrainingPane)
+        for left, found in (([old], [new]), ([old, new], [new, old])):
+            await until(pilot, lambda: pane.run is not None and pane.run.summary.run == new)
+            remember(new.id, ViewState(runs=tuple(str(one.path) for one in left)))
+            await pilot.press("4")
+            await until_seen(pilot, "1.500")
+            assert [one.run for one in board_of(pilot).board.runs.listed] == found
+            await pilot.press("escape")
+
+
 async def test_without_any_run_keys_about_curves_say_so_and_it_waits_for_one(
     open_watch: Opener,
 ) -> None:

@@ -157,11 +157,15 @@ class TrainingScreen(AppScreen[Exit]):
         self._list_runs()
 
     def _open(self, key: str, runs: Sequence[RunSummary], views: Views | None = None) -> None:
-        """Start with these runs, or with those that were shown under `key` the last time."""
+        """Start with these runs, or with those that were shown under `key` the last time. A run
+        whose id is the key is the first: it was asked for."""
         self._key = key
         recalled = recall(key)
         by_path = {str(one.run.path): one for one in [*runs, *self.known]}
         last_shown = [by_path[path] for path in recalled.runs if path in by_path]
+        if runs and runs[0].run.id == key:
+            others = [one for one in last_shown if one.run != runs[0].run]
+            last_shown = [runs[0], *others] if len(others) < len(last_shown) else []
         tabs = SIDE_TABS if self._home else WATCH_TABS
         self.board = Board(last_shown or runs, recalled, tabs, views)
 
