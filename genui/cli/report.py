@@ -17,6 +17,7 @@ from genui.base.late import late_imports
 from genui.base.numbers import size
 from genui.base.text import clean, clean_line
 from genui.cli import files, inspect, output
+from genui.cli.control import named_sweep
 from genui.cli.runs import find_one, find_trials, read_rows, title
 
 with late_imports():
@@ -67,7 +68,7 @@ def configure_report(parser: argparse.ArgumentParser) -> None:
 
 def run_report(args: argparse.Namespace) -> int:
     word = args.run_ref
-    is_sweep = listing.find_sweep(word) is not None
+    is_sweep = named_sweep(word) is not None
     trials = find_trials(listing.list_runs(), word) if is_sweep else [find_one(word)]
     name = word if is_sweep else trials[0].info.name
     stem = word if is_sweep else Path(title(trials[0])).name

@@ -218,13 +218,14 @@ def _describe(sweep: "Sweep") -> str:
 
 def _show(args: argparse.Namespace) -> int:
     folder = named(args.sweep_name)
+    if args.json and args.follow:
+        raise MisuseError("sweep show: --json prints the trials once; leave --follow out")
     if args.json:
         output.print_json(as_dict(sweeps.SweepReader(folder).read()))
         return 0
     if args.follow:
         return _follow(folder)
-    view = sweeps.SweepReader(folder).read()
-    _print(view)
+    _print(sweeps.SweepReader(folder).read())
     return 0
 
 

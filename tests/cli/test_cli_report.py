@@ -140,6 +140,9 @@ def test_a_sweep_has_its_table_and_its_best_run(
         page.text.count("wide.2") > page.text.count("wide.1") > 0
     )  # the best has a part of its own
     assert "finished" in page.text
+    assert main(["rename", "wide.1", "wide"]) == 0
+    assert main(["report", "wide"]) == 0  # a run has precedence, as for stop and resume
+    assert len([*tmp_path.glob("wide.1-*.html")]) == 1
 
 
 @pytest.mark.parametrize(

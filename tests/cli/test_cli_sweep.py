@@ -116,6 +116,8 @@ def test_a_grid_is_started_shown_and_listed(
     assert "did you mean 'wide'?" in capsys.readouterr().err
     assert main(["sweep", "show", "wider"]) == 2
     assert "did you mean 'wide'?" in capsys.readouterr().err
+    assert main(["sweep", "show", "wide", "--json", "--follow"]) == 2
+    assert "leave --follow out" in capsys.readouterr().err
     assert main(["inspect", "wide.3"]) == 0
     assert "wide, trial 3" in capsys.readouterr().out
 
