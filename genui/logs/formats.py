@@ -3,6 +3,7 @@
 A format is recognized by its name and a few bytes, without numpy, so that the app starts fast.
 """
 
+import codecs
 import json
 import os
 import re
@@ -32,7 +33,7 @@ with late_imports():  # numpy, protobuf, and 40 expressions
         json_lines,
         native,
         printed_file,
-        printed_line,
+        printed_log,
         tables,
         tensorboard,
         wandb,
@@ -111,23 +112,40 @@ def _is_log_name(name: str) -> bool:
 
 
 def _has_metrics(head: bytes) -> bool:
-    lines = re.split(r"[\r\n]+", head.decode(errors="replace"))
-    return any(line is not None and line.metrics for line in map(printed_line.read_line, lines))
+    log = printed_log.PrintedLog()
+    lines = printed_log.Lines().take(head, final=True)
+    return any([*(log.take(line.text, line.stays) for line in lines), log.finish()])
 
 
-_JSON = re.compile(rb"\s*(\{\s*\"|\[\s*[\[{\"]|\[[-+.,\s\deE]*\]?\s*\Z)")
-"""An object, or an array: of numbers if there is nothing else, since `[10] loss 0.5` is a log."""
+_JSON = re.compile(r"\{\s*\"|\[\s*[\[{\"]|\[[-+.,\s\deE]*\]?\s*\Z")
+"""The beginning of an object or an array: one of numbers if there is nothing else, since `[10] loss
+0.5` is a log."""
+
+
+def _is_json(head: bytes) -> bool:
+    """Whether it is JSON, perhaps cut, and no settings that a script prints before its lines."""
+    text = head.decode(errors="replace").lstrip()
+    with suppress(ValueError, RecursionError):
+        text = text[json.JSONDecoder().raw_decode(text)[1] :].lstrip()
+        if not text:
+            return True
+    return _JSON.match(text) is not None
 
 
 def _is_printed(head: bytes) -> bool:
     """Whether it is text, and none that another row reads."""
-    if re.search(rb"[\x00-\x06\x0e-\x1a]", head) or _JSON.match(head):
-        return not head
+    if re.search(rb"[\x00-\x06\x0e-\x1a]", head) or _is_json(head):
+        return False
+    return _is_text(head) and not _is_csv(head)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it is UTF-8, perhaps cut inside a character."""
     try:
-        head[:-4].decode()
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
-    return not _is_jsonl(head) and not _is_csv(head)
+    return True
 
 
 def _is_event_file(head: bytes) -> bool:
@@ -250,12 +268,8 @@ def describe_content(head: bytes) -> str:
         return "an empty file: try again when it has content"
     if head.startswith(MAGIC):
         return "an SQLite database, not of trackio or MLflow"
-    try:
-        text = head[:-4].decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+    if b"\0" in head or not _is_text(head):
         return "a binary file of another program"
-    if _JSON.match(head):
+    if _is_json(head):
         return "a JSON document without lines of metrics"
     return "plain text without metrics at its beginning: call it NAME.log to follow it anyway"

@@ -32,14 +32,9 @@ _PHASE_BEFORE = re.compile(rf"(?:^|[\[|( ])({PHASE_WORDS})(?:_\w+)?[ \]|):]*$", 
 _PLANS: dict[str, Plan | None] = {}
 
 
-def read_line(text: str) -> Line | None:
-    """The position and the metrics in a line; None if it has neither. Never raises."""
-    line = read_any(text)
-    return None if line is None or line.weak else line
-
-
 def read_any(text: str) -> Line | None:
-    """The same, also with weak metrics."""
+    """The position and the metrics in a line, also weak ones; None if it has neither. Never
+    raises."""
     return read_clean(clean(text))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.logs.printed_line import read_line
+from genui.logs.printed_line import read_any
 from genui.logs.printed_log import Lines, PrintedLog
 
 Found = tuple[int, dict[str, float]] | None
@@ -21,8 +21,8 @@ def at_once(*lines: str) -> list[Found]:
 
 
 def metrics(line: str) -> dict[str, float]:
-    found = read_line(line)
-    return {} if found is None else found.metrics
+    found = read_any(line)
+    return {} if found is None or found.weak else found.metrics
 
 
 # --- one line ------------------------------------------------------------------------

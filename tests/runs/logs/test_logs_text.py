@@ -37,12 +37,24 @@ def test_a_log_is_found_by_its_name_in_a_folder(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "out"])
-def test_a_text_with_metrics_is_a_log_when_it_is_named(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text("hello\n" + steps(0, 3))
+@pytest.mark.parametrize(
+    "start", ["hello\n", '{\n  "lr": 0.1\n}\n', "| step | 1 |\n| loss | 0.5 |\n" * 99]
+)
+def test_a_text_with_metrics_is_a_log_when_it_is_named(
+    name: str, start: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(start + steps(0, 3))
     (found,) = find_logs(tmp_path / name)
     tail = open_tail(found)
     read_all(tail)
     assert len(seen(tail)["loss"]) == 3
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_log_of_bars_is_text_wherever_a_character_is_cut(before: int, tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text("." * before + "█" * 5000 + "\n" + steps(0, 3))
+    (found,) = find_logs(tmp_path)
+    assert found.format == "text"
 
 
 def test_a_log_goes_on_after_it_was_rotated(tmp_path: Path) -> None:
