@@ -39,8 +39,8 @@ Points = Any
 """(steps int64 [N], values float64 [N], unix times float64 [N]), as `Series.points`."""
 
 NOT_MEASURED = (
-    "--set norms=auto of genui train and genui resume measures norms by layer, in at most 2 % of "
-    "the time; in a script genui.watch(model) does"
+    "--set norms=auto of genui train measures norms by layer, in at most 2 % of the time; in a "
+    "script genui.watch(model) does"
 )
 STILL = f"no layer moved in the last {MOVED_IN} measured steps"
 
