@@ -3,7 +3,6 @@
 A format is recognized by its name and a few bytes, without numpy, so that the app starts fast.
 """
 
-import codecs
 import json
 import os
 import re
@@ -117,6 +116,7 @@ def _has_metrics(head: bytes) -> bool:
     return any([*(log.take(line.text, line.stays) for line in lines), log.finish()])
 
 
+_BINARY = re.compile(rb"[\x00-\x06\x0e-\x1a]")  # text of another encoding than UTF-8 has none
 _JSON = re.compile(r"\{\s*\"|\[\s*[\[{\"]|\[[-+.,\s\deE]*\]?\s*\Z")
 """The beginning of an object or an array: one of numbers if there is nothing else, since `[10] loss
 0.5` is a log."""
@@ -134,18 +134,7 @@ def _is_json(head: bytes) -> bool:
 
 def _is_printed(head: bytes) -> bool:
     """Whether it is text, and none that another row reads."""
-    if re.search(rb"[\x00-\x06\x0e-\x1a]", head) or _is_json(head):
-        return False
-    return _is_text(head) and not _is_csv(head)
-
-
-def _is_text(head: bytes) -> bool:
-    """Whether it is UTF-8, perhaps cut inside a character."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
+    return not (_BINARY.search(head) or _is_json(head) or _is_csv(head))
 
 
 def _is_event_file(head: bytes) -> bool:
@@ -268,7 +257,7 @@ def describe_content(head: bytes) -> str:
         return "an empty file: try again when it has content"
     if head.startswith(MAGIC):
         return "an SQLite database, not of trackio or MLflow"
-    if b"\0" in head or not _is_text(head):
+    if _BINARY.search(head):
         return "a binary file of another program"
     if _is_json(head):
         return "a JSON document without lines of metrics"

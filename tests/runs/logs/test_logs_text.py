@@ -50,9 +50,9 @@ def test_a_text_with_metrics_is_a_log_when_it_is_named(
     assert len(seen(tail)["loss"]) == 3
 
 
-@pytest.mark.parametrize("before", range(6))
-def test_a_log_of_bars_is_text_wherever_a_character_is_cut(before: int, tmp_path: Path) -> None:
-    (tmp_path / "train.log").write_text("." * before + "█" * 5000 + "\n" + steps(0, 3))
+@pytest.mark.parametrize("start", ["█" * 5000, "." + "█" * 5000, ".." + "█" * 5000, "caf\udce9"])
+def test_a_log_is_text_where_a_character_is_cut_or_is_no_utf_8(start: str, tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text(f"{start}\n" + steps(0, 3), errors="surrogateescape")
     (found,) = find_logs(tmp_path)
     assert found.format == "text"
 
