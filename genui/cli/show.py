@@ -58,7 +58,7 @@ def run_show(args: argparse.Namespace) -> int:
     if suffix == ".safetensors" or format_of(file):
         _show_model(str(file))
     elif file.is_dir():
-        _show_run(file)
+        inspect.describe(listing.summarise(layout.RunDir(file)))
     elif not file.exists():
         if (file.suffix or len(file.parts) > 1) and not models.is_open_model(str(file)):
             raise MisuseError(f"{file}: no such file; check the path")
@@ -74,10 +74,6 @@ def run_show(args: argparse.Namespace) -> int:
             "and run folders"
         )
     return 0
-
-
-def _show_run(folder: Path) -> None:
-    inspect.describe(listing.summarise(layout.RunDir(folder)))
 
 
 _APART = ("name", "facts")

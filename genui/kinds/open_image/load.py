@@ -88,18 +88,16 @@ def load_parts(
     folder: Folder, dtype: torch.dtype, device: str, progress: LoadProgress = SILENT
 ) -> Parts:
     """The components of a folder on a device. Raises GenuiError, one line."""
-    sizes = {name: _size(one) for name, one in folder.components.items()}
+    sizes = {
+        name: sum(file.stat().st_size for file in one.weights)
+        for name, one in folder.components.items()
+    }
     done, modules = 0, {}
     for name, component in folder.components.items():
         progress.advance(done, sum(sizes.values()))
         modules[name] = _load_one(component, dtype, device)
         done += sizes[name]
     return Parts(folder, modules)
-
-
-def _size(component: Component) -> int:
-    """The bytes of a component's weights."""
-    return sum(file.stat().st_size for file in component.weights)
 
 
 def _load_one(component: Component, dtype: torch.dtype, device: str) -> Any:

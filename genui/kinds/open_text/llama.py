@@ -521,7 +521,8 @@ def config_from_hugging_face(config: Mapping[str, Any]) -> LlamaConfig:
     gemma, heads = kind.startswith("gemma"), _number(config, "num_attention_heads")
     width, layers = _number(config, "hidden_size"), _number(config, "num_hidden_layers", 1 << 16)
     head_width = int(config.get("head_dim") or width // heads)
-    act = config.get("hidden_activation" if gemma else "hidden_act") or "gelu_pytorch_tanh"
+    usual = ("hidden_activation", _GELU[0]) if gemma else ("hidden_act", "silu")
+    act = config.get(usual[0]) or usual[1]
     if act not in (*_GELU, "silu"):
         raise GenuiError(f"its activation {act!r} is unknown; known are silu and gelu")
     window = int(config.get("sliding_window") or 0)

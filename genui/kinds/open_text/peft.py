@@ -80,7 +80,7 @@ def describe(path: Path) -> OpenModel:
     this machine."""
     read_config(path)
     tensors, _ = read_tensors(path / WEIGHTS, "copy it again")
-    base = describe_base(path)
+    base = formats.describe(find_base(path))
     own = sum(tensor.count for tensor in tensors.values())
     return msgspec.structs.replace(
         base,
@@ -92,11 +92,6 @@ def describe(path: Path) -> OpenModel:
         size=sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
         summary=f"an adapter of {base.name}, {own:,} parameters",
     )
-
-
-def describe_base(path: Path) -> OpenModel:
-    """The base model of the adapter in a folder. Raises MisuseError if it is not here."""
-    return formats.describe(find_base(path))
 
 
 def find_base(path: Path) -> Path:

@@ -281,12 +281,15 @@ class _Completion(msgspec.Struct):
     stop_type: str = ""
 
 
+_TokenId = Annotated[int, msgspec.Meta(ge=0, lt=FIRST_MESSAGE)]
+
+
 class _TokenIds(msgspec.Struct):
-    tokens: list[int]
+    tokens: list[_TokenId]
 
 
 class _Piece(msgspec.Struct):
-    id: int
+    id: _TokenId
     piece: str | list[_Byte]
 
 
@@ -407,8 +410,6 @@ class _LlamaPrefix:
         body = {"content": text, "parse_special": False, "with_pieces": True}
         reply = self._client.post("/tokenize", body)
         pieces = _decode(reply, _Pieces, self._client.url).tokens
-        if any(not 0 <= piece.id < FIRST_MESSAGE for piece in pieces):
-            raise reply_error(self._client.url, "token ids that are none")
         return tuple(
             Token(
                 piece.id,
@@ -421,10 +422,7 @@ class _LlamaPrefix:
         self, text: str, add_special: bool = False, parse_special: bool = False
     ) -> list[int]:
         body = {"content": text, "add_special": add_special, "parse_special": parse_special}
-        ids = _decode(self._client.post("/tokenize", body), _TokenIds, self._client.url).tokens
-        if any(not 0 <= token < FIRST_MESSAGE for token in ids):
-            raise reply_error(self._client.url, "token ids that are none")
-        return ids
+        return _decode(self._client.post("/tokenize", body), _TokenIds, self._client.url).tokens
 
 
 class _TextPrefix:

@@ -195,6 +195,13 @@ def test_a_configuration_that_is_not_computed_is_refused(
         config_from_hugging_face(config | changes)
 
 
+@pytest.mark.parametrize(
+    ("kind", "activation"), [("llama", "silu"), ("qwen3", "silu"), ("gemma", "gelu")]
+)
+def test_a_configuration_may_leave_the_usual_activation_out(kind: str, activation: str) -> None:
+    assert config_from_hugging_face(SIZES | {"model_type": kind}).activation == activation
+
+
 BUILT = """
 import sys
 from genui.kinds.open_text.llama import Llama, LlamaConfig, build_llama
