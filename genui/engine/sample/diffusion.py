@@ -41,6 +41,7 @@ from genui.engine.sample.diffusion_state import (
 from genui.engine.sample.maps import read_maps
 from genui.engine.sample.media import ImageMedium, Medium, to_rgb
 from genui.engine.sample.sigmas import SIGMA_MAX, karras_sigmas
+from genui.engine.sample.trace import Generator
 from genui.formats.image import png
 from genui.protocol import (
     SAMPLERS,
@@ -111,7 +112,7 @@ class WordReader:
         return self.vocabulary.remarks(texts, self.length)
 
 
-class DiffusionGenerator:
+class DiffusionGenerator(Generator):
     """Generates with one diffusion model; a step is one denoising step of all rows.
 
     `medium` is the meaning of the arrays: RGB images by default. `guide` is the weaker model of the
@@ -189,12 +190,6 @@ class DiffusionGenerator:
         samplers = dict.fromkeys(row.settings.sampler for row in state.rows)
         notes += dict.fromkeys(filter(None, map(self.schedule.remark, samplers)))
         return "; ".join(notes)
-
-    def finished(self, state: DiffusionState) -> bool:
-        return state.step >= state.total
-
-    def total(self, state: DiffusionState) -> int:
-        return state.total
 
     def frame(self, state: DiffusionState) -> ImageFrame:
         return self._medium_of(state.grid.base.settings).frame(state, self.model.sigma_data)

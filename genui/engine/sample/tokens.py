@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from genui.engine.device import Machine
 from genui.engine.loading import PromptReport
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import watermark
-from genui.engine.sample.inside import (
-    Interventions,
-    build_intervention,
-)
+from genui.engine.sample.inside import Interventions, build_intervention
 from genui.engine.sample.logits import (
     FILTERS,
     NEVER,
@@ -32,6 +29,7 @@ from genui.engine.sample.logits import (
 from genui.engine.sample.reader import TextReader, reporting_prompt
 from genui.engine.sample.stored_logits import RecentLogits, StoredLogits
 from genui.engine.sample.token_list import TokenList
+from genui.engine.sample.trace import Generator, Trace
 from genui.engine.sample.windows import Chunks, Reading, span
 from genui.protocol import (
     Ablate,
@@ -52,9 +50,6 @@ from genui.protocol.settings import LayerEdit
 
 with late_imports():
     from genui.engine.models import fast_decoding
-
-if TYPE_CHECKING:
-    from genui.engine.sample.trace import Trace
 
 # --- Sampling a token -------------------------------------------------------------------------
 
@@ -163,7 +158,7 @@ def next_token(
 S = TypeVar("S", bound=TokenState)
 
 
-class TokenGenerator(ABC, Generic[S]):
+class TokenGenerator(Generator, ABC, Generic[S]):
     """A `trace.Generator` for language models; a step is one token."""
 
     medium: ClassVar[str]
@@ -233,15 +228,9 @@ class TokenGenerator(ABC, Generic[S]):
             note="; ".join(filter(None, (note, self.note(state)))),
         )
 
-    def frame(self, state: S) -> None:
-        """None: only steps have frames."""
-
     def note(self, state: S) -> str:
         """What is wrong with the settings; `begin` reports what the model cannot read."""
         return watermark.warn(state.settings)
-
-    def finished(self, state: S) -> bool:
-        return state.step >= self.total(state)
 
     @abstractmethod
     def total(self, state: S) -> int:
@@ -334,7 +323,7 @@ def _reading_of(state: TokenState) -> Reading:
     return Reading(state.token_ids, state.prompt, state.interventions, state.chunks)
 
 
-def read_ahead(traces: Iterable[tuple["Trace", int]]) -> None:
+def read_ahead(traces: Iterable[tuple[Trace, int]]) -> None:
     """Compute the input of the next steps of several traces together, after the given steps, if
     their generators can. It changes no bits."""
     states: dict[TokenGenerator[TokenState], list[TokenState]] = {}

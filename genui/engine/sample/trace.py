@@ -93,18 +93,20 @@ class Generator(Protocol):
         ...
 
     def frame(self, state: Any) -> Frame | None:
-        """The frame of a state that is not the result of a step: the first, or an edited one."""
-        ...
+        """The frame of a state that is not the result of a step: the first, or an edited one. Here
+        None: only steps have frames."""
+        return None
 
     def note(self, state: Any) -> str:
         """A remark on how the model reads its input, such as unknown words; "" if there is none."""
-        ...
+        return ""
 
-    def finished(self, state: Any) -> bool: ...
+    def finished(self, state: Any) -> bool:
+        return state.step >= self.total(state)
 
     def total(self, state: Any) -> int:
         """The last step of the trace, as known at `state`."""
-        ...
+        return state.total
 
 
 class Trace:

@@ -14,6 +14,7 @@ from genui.base.text import clean
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
+from genui.engine.sample import trace
 from genui.engine.sample.diffusion_state import check_axes, parse_value
 from genui.engine.sample.media import sheet, to_rgb
 from genui.kinds.gan.network import GAN, SIDE, Generator, gan_config
@@ -189,7 +190,7 @@ def _pca(generator: Generator, token_ids: Tensor) -> Tensor:
 BATCH = 64  # images per forward pass of `draw`
 
 
-class LatentGenerator:
+class LatentGenerator(trace.Generator):
     """Generates with one GAN; a step moves every latent of the state.
 
     `captions` are some of the training captions, used by the directions of "pca".
@@ -271,12 +272,6 @@ class LatentGenerator:
         """Caption words that are not in the vocabulary or that the model does not read."""
         captions = [image.caption for image in state.images]
         return "; ".join(self._vocabulary.remarks(captions, self._longest))
-
-    def finished(self, state: WalkState) -> bool:
-        return state.step >= state.total
-
-    def total(self, state: WalkState) -> int:
-        return state.total
 
     def draw(
         self, captions: Sequence[str], seeds: Sequence[int], settings: LatentSettings

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import MisuseError
+from genui.engine.sample.trace import Generator
 from genui.kinds.lab import shapes
 from genui.kinds.lab.messages import EDGE, Inspect, Inspection, LabSettings, Plane, PointsFrame
 from genui.kinds.lab.networks import FAMILIES, Classifier, Family, Learned, Measures, Sight
@@ -170,7 +171,7 @@ class LabState:
     measures: Measures = ()
 
 
-class LabGenerator:
+class LabGenerator(Generator):
     """Trains a family on points, on the CPU in float32 with one thread."""
 
     def __init__(self, family: str) -> None:
@@ -269,12 +270,6 @@ class LabGenerator:
             levels=0 if paths is None else len(paths),
             paths=b"" if paths is None else pack(paths[:, :PARTICLES]),
         )
-
-    def note(self, state: LabState) -> str:
-        return ""
-
-    def finished(self, state: LabState) -> bool:
-        return state.step >= state.settings.steps
 
     def total(self, state: LabState) -> int:
         return max(state.step, state.settings.steps)

@@ -15,6 +15,7 @@ from genui.engine.data.images import CaptionedImages, as_pixels
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.media import check_image, read_image, sheet, to_rgb, to_tensor
+from genui.engine.sample.trace import Generator
 from genui.kinds.latent.data import has_to_come, load_set
 from genui.kinds.latent.network import Autoencoder, autoencoder_config
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
@@ -50,7 +51,7 @@ class BlendState:
         return min(1.0, self.step / self.settings.steps)
 
 
-class AutoencoderGenerator:
+class AutoencoderGenerator(Generator):
     """Encodes two images and decodes what lies between their latents."""
 
     def __init__(self, model: Autoencoder, machine: Machine, recipe: AutoencoderRecipe) -> None:
@@ -112,12 +113,6 @@ class AutoencoderGenerator:
             x=rgb,
             denoised=rgb,
         )
-
-    def note(self, state: BlendState) -> str:
-        return ""
-
-    def finished(self, state: BlendState) -> bool:
-        return state.step >= state.settings.steps
 
     def total(self, state: BlendState) -> int:
         return max(state.step, state.settings.steps)

@@ -25,7 +25,7 @@ from genui.engine.sample.logits import (
 from genui.engine.sample.text import split_utf8
 from genui.engine.sample.token_list import TokenList
 from genui.engine.sample.tokens import WritingState
-from genui.engine.sample.trace import NotReadyError
+from genui.engine.sample.trace import Generator, NotReadyError
 from genui.hub import records
 from genui.hub.open_model import OpenModel
 from genui.kinds.servers import client
@@ -96,7 +96,7 @@ class ServerTemplate(ByteTokenizer):
         self.special = {0: record.begin, 1: record.end}
 
 
-class ServerGenerator:
+class ServerGenerator(Generator):
     """A `trace.Generator` that asks a server for the odds of each token.
 
     The odds that have come are kept with the trace, so that going back, forks and replay meet the
@@ -319,18 +319,6 @@ class ServerGenerator:
                     "set it to none"
                 )
         return settings
-
-    def frame(self, state: ServerState) -> None:
-        """None: only steps have frames."""
-
-    def note(self, state: ServerState) -> str:
-        return ""
-
-    def finished(self, state: ServerState) -> bool:
-        return state.step >= state.total
-
-    def total(self, state: ServerState) -> int:
-        return state.total
 
 
 def _candidate(token: Token, logprob: float | None, sampled: Distribution, place: int) -> Candidate:

@@ -22,6 +22,7 @@ from genui.base.files import sanitize
 from genui.base.text import clean
 from genui.engine.device import Machine
 from genui.engine.loading import LoadProgress
+from genui.engine.sample.trace import Generator
 from genui.formats.audio import to_pcm
 from genui.hub.open_model import OpenModel
 from genui.kinds.speech.piper import VoiceConfig, read_config
@@ -63,7 +64,7 @@ class VoiceState:
     """All that was spoken so far, in -1 to 1."""
 
 
-class VoiceGenerator:
+class VoiceGenerator(Generator):
     """Speaks with one voice."""
 
     family = PRETRAINED
@@ -139,9 +140,6 @@ class VoiceGenerator:
     def note(self, state: VoiceState) -> str:
         """Phonemes that are left out."""
         return f"not spoken: {sanitize(state.unknown, 80)}" if state.unknown else ""
-
-    def finished(self, state: VoiceState) -> bool:
-        return state.step >= len(state.sentences)
 
     def total(self, state: VoiceState) -> int:
         return len(state.sentences)

@@ -14,6 +14,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
+from genui.engine.sample.trace import Generator
 from genui.kinds.text_diffusion.network import TextDenoiser, build_text_denoiser
 from genui.kinds.text_diffusion.recipe import Noise, TextDiffusionRecipe
 from genui.kinds.text_diffusion.settings import (
@@ -72,7 +73,7 @@ class CanvasState:
         return Block(max(0, first), min(first + length, len(self.tokens)))
 
 
-class TextDiffusionGenerator:
+class TextDiffusionGenerator(Generator):
     """A `trace.Generator` for discrete diffusion on text; a step decides some tokens of a block.
 
     With masks, as LLaDA does (Nie et al. 2025, algorithm 5): all undecided tokens of the block are
@@ -266,9 +267,6 @@ class TextDiffusionGenerator:
         return self.tokenizer.token_bytes(token).decode("utf-8", "replace")
 
     # --- Edits ---
-
-    def note(self, state: CanvasState) -> str:
-        return ""
 
     def edit(self, state: CanvasState, edit: Edit) -> CanvasState:
         """Change the settings or the seed from here on, pin a text, or erase a span.
