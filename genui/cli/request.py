@@ -50,6 +50,9 @@ def parse_request(args: argparse.Namespace) -> Request:
     saved = _read_saved(args.model)
     model = models.find_model(saved.start.model if saved else args.model)
     kind = find_kind(model.family, model.medium, model.ref)
+    if kind.prints is None:
+        own = " or ".join(f"genui {name}" for name in (*kind.commands, "replay FILE"))
+        raise MisuseError(f"{args.model}: {model.ref} {kind.ability}; use {own}")
     given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
     before = saved.start.settings if saved else None
     settings = settings_for(kind, model.ref, given, before, model.defaults)
