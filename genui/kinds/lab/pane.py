@@ -1,6 +1,6 @@
 """The Lab: small networks that learn points in the plane, shown one training step at a time."""
 
-import asyncio
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from genui import protocol
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import MisuseError
 from genui.base.files import show
 from genui.base.numbers import count
 from genui.base.numbers import value as format_value
@@ -58,7 +58,6 @@ from genui.ui.widgets.timeline import Timeline
 
 # --- Families, data and settings --------------------------------------------------------------
 
-OWN = "your points"
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The noise levels that `t` cycles through."""
 
@@ -75,7 +74,7 @@ def data_name(prompt: str) -> str:
     """The name of the data, or the number of the user's points."""
     if not is_points(prompt):
         return prompt
-    return f"{prompt.count(chr(10))} {OWN}"
+    return f"your {prompt.count(chr(10))} points"
 
 
 # --- The planes of the steps: those in frames, and those requested for a noise level ----------
@@ -490,29 +489,20 @@ class OwnPoints(Actions):
         def parse(text: str) -> Path:
             if not text.strip():
                 raise MisuseError("give the name of a CSV file")
-            return Path(text.strip())
+            return Path(os.path.expanduser(text.strip()))
 
-        def done(path: Path | None) -> None:
-            if path is not None:
-                self.pane.run_worker(
-                    self._read_csv(path), group="csv", exclusive=True, exit_on_error=False
-                )
+        def read(path: Path) -> None:
+            def done(own: list[Point]) -> None:
+                self.pane.say(f"{len(own):,} points read from {show(path)}")
+                self._controller.train_on(own)
+
+            def fail(line: str) -> None:
+                self.pane.say(line, "error")
+
+            self.run("csv", lambda: points.read_csv(path), done, fail, exclusive=True)
 
         hint = "a CSV with one point per line: x,y or x,y,class; up to 5,000 points"
-        self.pane.app.push_screen(
-            make_value_screen("Points from a CSV", "", hint, parse, "open"), done
-        )
-
-    async def _read_csv(self, path: Path) -> None:
-        try:
-            own = await asyncio.to_thread(lambda: points.read_csv(path.expanduser()))
-        except RuntimeError as error:  # from expanduser: an unknown user
-            self.pane.say(f"{path}: {error}", "error")
-        except GenuiError as error:
-            self.pane.say(str(error), "error")
-        else:
-            self.pane.say(f"{len(own):,} points read from {show(path)}")
-            self._controller.train_on(own)
+        self.pane.ask(make_value_screen("Points from a CSV", "", hint, parse, "open"), read)
 
 
 # --- The losses of a training, and its divergence from the true density -----------------------

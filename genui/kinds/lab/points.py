@@ -87,7 +87,7 @@ def read_csv(path: Path) -> list[Point]:
     values that are not finite numbers, or fewer than two points or too many.
     """
     name = str(path)
-    data = read_regular(path, MAX_BYTES, _FEWER, MisuseError)
+    data = read_regular(path, MAX_BYTES, f"give a CSV of {_COUNT} points", MisuseError)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -95,7 +95,7 @@ def read_csv(path: Path) -> list[Point]:
     return _points(text, name)
 
 
-_FEWER = f"the Lab takes {LEAST_POINTS} to {MAX_POINTS:,} points; give fewer"
+_COUNT = f"{LEAST_POINTS} to {MAX_POINTS:,}"
 
 
 def _points(text: str, name: str) -> list[Point]:
@@ -104,7 +104,7 @@ def _points(text: str, name: str) -> list[Point]:
     if rows and not any(map(_is_number, rows[0][1][:2])):
         del rows[0]  # the header
     if len(rows) > MAX_POINTS:
-        raise MisuseError(f"{name}: has {len(rows):,} points; {_FEWER}")
+        raise MisuseError(f"{name}: has {len(rows):,} points; give {_COUNT}")
     places = [(line, *_place(cells, line, name), cells[2:]) for line, cells in rows]
     labels = _labels([rest[0].strip() if rest else "" for *_, rest in places], name)
     points = [Point(x, y, label) for (_, x, y, _), label in zip(places, labels, strict=True)]
@@ -117,13 +117,13 @@ def _points(text: str, name: str) -> list[Point]:
 
 
 def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty, each with its line number."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    """The rows that are neither empty nor comments, each with its line number."""
+    lines = ["" if line.startswith("#") else line for line in text.splitlines()]
+    first = next((line for line in lines if line.strip()), "")
     mark = next((sign for sign in "\t;," if sign in first), ",")
     try:
-        reader = csv.reader(text.splitlines(), delimiter=mark, strict=True)
-        rows = ((reader.line_num, row) for row in reader if any(cell.strip() for cell in row))
-        return [(line, row) for line, row in rows if not row[0].startswith("#")]
+        reader = csv.reader(lines, delimiter=mark, strict=True)
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         reason = str(error).rstrip(".")
         raise MisuseError(f"{name}: is not a CSV file ({reason}); give lines of x,y") from None

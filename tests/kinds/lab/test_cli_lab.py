@@ -43,6 +43,10 @@ def test_a_file_replays(
     assert read(file).recipe.model == f"lab:{family}"
     assert main(["replay", str(file)]) == 0
     assert "identical" in capsys.readouterr().out
+    for model in (str(file), f"lab:{family}"):
+        assert main(["generate", model]) == 2
+        said = f"lab:{family} learns points in the plane; use genui lab or genui replay FILE\n"
+        assert capsys.readouterr().err == f"genui: {model}: {said}"
 
 
 def test_samples_are_in_the_coordinates_of_the_points(
@@ -68,7 +72,7 @@ def test_samples_are_in_the_coordinates_of_the_points(
         (("two-moons", "--width", "wide"), "--width wide:"),
         (("two-moons", "--learning-rate", "2"), "--learning-rate 2:"),
         (("two-moons", "--out", "lab.wav"), "change the suffix"),
-        (("none.csv",), "none.csv: cannot be read (no such file or directory)"),
+        (("none.csv",), "none.csv: cannot be read (no such file or directory); give a CSV of 2 to"),
         (
             ("two-moons", "--family", "classifier", "--out", "c.csv"),
             "is written as .gif, .apng or .png",

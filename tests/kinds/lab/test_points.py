@@ -40,6 +40,7 @@ def read(tmp_path: Path, content: str | bytes) -> list[Point]:
         "x\ty\r\n1\t2\r\n3\t4\r\n",
         "\ufeffx,y\n\n 1 , 2 \n\n3,4\n",
         "# from the telescope\nx,y\n1,2\n3,4\n# genui-recipe: {}\n",
+        '# a; b\nx,y\n1,2\n3,4\n# genui-recipe: {"format":1,"model":"lab:flow"}\n',
     ],
 )
 def test_two_columns_are_points_of_one_class(tmp_path: Path, content: str) -> None:

@@ -218,7 +218,7 @@ async def test_points_are_set_by_keys_and_trained_on(open_app: Opener) -> None:
         await until(pilot, lambda: lab.trace is not None)
         assert lab.trace is not None
         assert lab.trace.request.prompt.startswith("x,y,class\n")
-        await until_seen(pilot, "2 your points")
+        await until_seen(pilot, "your 2 points")
         assert pilot.app.focused is lab
 
 
