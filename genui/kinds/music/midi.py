@@ -33,7 +33,6 @@ MAX_QUARTERS = 100_000  # quarter notes; 64 of the longest pieces have two third
 DRUMS = 9  # General MIDI's channel for percussion
 VELOCITY = 80
 CHOIR = 52  # General MIDI's "Choir Aahs", counted from 0
-NAMES = ("soprano", "alto", "tenor", "bass")
 
 
 @dataclass
@@ -54,7 +53,6 @@ class MidiMusic:
     drums: int = 0  # notes of percussion
     metres: tuple[tuple[int, int], ...] = ()  # such as (4, 4), in order, each once
     key: str = ""  # the first, in mido's spelling: "G", "F#m"
-    tempo: float = TEMPO
     texts: tuple[str, ...] = ()
 
 
@@ -63,7 +61,6 @@ def encode_midi(
     bar: int,
     begins: int = 0,
     text: str = "",
-    tempo: float = TEMPO,
     key: str = "",
 ) -> bytes:
     """A file with a track for each of the four voices and one for metre, tempo, key and `text`.
@@ -76,12 +73,12 @@ def encode_midi(
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS)
     head = file.add_track("genui")
     head.append(mido.MetaMessage("time_signature", numerator=bar // 4, denominator=4))
-    head.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
+    head.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(TEMPO)))
     if key:
         head.append(mido.MetaMessage("key_signature", key=key))
     if text:
         head.append(mido.MetaMessage("text", text=text))
-    for voice, name in enumerate(NAMES):
+    for voice, name in enumerate(chorale.VOICES):
         track = file.add_track(name)
         track.append(mido.Message("program_change", channel=voice, program=CHOIR))
         events = []
@@ -147,8 +144,6 @@ def _read_track(
     track: "mido.MidiTrack", music: MidiMusic, metres: dict[tuple[int, int], None], texts: list[str]
 ) -> None:
     """Adds the content of one track."""
-    from mido import tempo2bpm
-
     now, name = 0, ""
     notes: list[tuple[int, int, int, int]] = []  # channel, MIDI number, first tick, last tick
     sounding: dict[tuple[int, int], int] = {}  # channel and MIDI number to the first tick
@@ -161,8 +156,6 @@ def _read_track(
                 metres[message.numerator, message.denominator] = None
             case "key_signature":
                 music.key = music.key or message.key
-            case "set_tempo" if message.tempo:
-                music.tempo = tempo2bpm(message.tempo)
             case "text":
                 texts.append(message.text)
             case "note_on" | "note_off":

@@ -112,8 +112,10 @@ class MusicActions(SoundActions):
         self._controller = controller
 
     def options(self) -> list[Option]:
-        init = self._controller.opening.init
-        value = clean_line(Path(init).name, 24) if isinstance(init, str) and init else "none"
+        opening = self._controller.opening
+        value = "none" if opening.init is None else clean_line(opening.title, 24)
+        if isinstance(opening.init, str) and opening.init.startswith(score.GIVEN):
+            value = score.describe_given(opening.init).partition(",")[0]
         help = "A MIDI file to harmonise: its highest part is the melody"
         return [Option("melody", "melody", value, help, open=self.action_melody)]
 
@@ -164,10 +166,19 @@ def _parse_path(text: str) -> str:
     return path
 
 
+class RollController(TextController):
+    """A melody that is given has its own key, metre and upbeat."""
+
+    def take_line(self, text: str) -> None:
+        super().take_line(text)
+        if self.opening.init is not None:
+            self.listener.say("the melody has its own key, metre and upbeat: yours are not used")
+
+
 def _build(pane: TracePane) -> Parts:
     usual = KINDS["transformer", "music"].defaults
     assert isinstance(usual, TextSettings)
-    controller = TextController(pane.session, pane, usual, first=1, steps="tokens")
+    controller = RollController(pane.session, pane, usual, first=1, steps="tokens")
     inside = InsideActions(pane, controller)
     view = RollView(pane, controller, inside)
     looking = inside, LayerEditActions(pane, controller, inside)

@@ -337,6 +337,8 @@ class MusicGenerator(TokenGenerator[MusicState]):
     def check_written(self, state: MusicState, written: tuple[int, ...]) -> None:
         if len(written) > len(state.slots) - state.step:
             raise MisuseError(f"{len(written)} notes: the piece has room for fewer")
+        if state.sixteenths is None and chorale.END in written[:-1]:
+            raise MisuseError("'end' is the end of the piece: write it last")
         for at, token in enumerate(written, state.step):
             if token not in chorale.allowed_tokens(state.slots[at], state.leads, state.sixteenths):
                 raise MisuseError(

@@ -33,7 +33,11 @@ def read_note(text: str, model: "ModelInfo", prefix: str) -> int:
 
 def add_melody(args: argparse.Namespace, base: Start) -> Start:
     """Adds the given voices of a MIDI file."""
-    path = args.melody or args.init
+    if args.melody is not None and args.init is not None:
+        raise MisuseError("--init: names a melody as --melody does; leave one of them out")
+    path = args.init if args.melody is None else args.melody
+    if args.prompt is not None and (path or base.init) is not None:
+        output.note("--prompt has no effect: the melody has its own key, metre and upbeat")
     if path is None:
         if args.voices is not None:
             raise MisuseError("--voices: needs --melody FILE")

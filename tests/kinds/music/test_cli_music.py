@@ -108,10 +108,14 @@ def test_a_melody_that_would_take_too_long_to_read_is_refused(
     )
 
 
-def test_a_melody_is_harmonised_and_stands_in_the_file(tunes: Path) -> None:
+def test_a_melody_is_harmonised_and_stands_in_the_file(
+    tunes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     melody, target = tunes / "melody.mid", tunes / "four.mid"
     melody.write_bytes(encode_midi(TUNE, 16))
-    assert main(["generate", "tunes", "--melody", str(melody), "--out", str(target)]) == 0
+    words = ["--melody", str(melody), "--prompt", "D minor", "--out", str(target)]
+    assert main(["generate", "tunes", *words]) == 0
+    assert capsys.readouterr().err.startswith("--prompt has no effect: the melody has its own key")
     parts = {track.name: track.notes for track in decode_midi(target.read_bytes()).tracks}
     assert [pitch for pitch, _, _ in parts["soprano"]] == [67, 68, 69, 70]
     melody.unlink()  # its notes are in the recipe
@@ -130,6 +134,9 @@ def test_the_notes_come_as_json(tunes: Path, capsys: pytest.CaptureFixture[str])
     [
         (["--prompt", "a cat"], "give a key"),
         (["--melody", "none.mid"], "none.mid"),
+        (["--melody", ""], "is a folder; give a MIDI file"),
+        (["--melody", "a.mid", "--init", "b.mid"], "--init: names a melody as --melody does"),
+        (["--rate", "2"], "--rate: is for animations"),
         (["--voices", "bass"], "--voices: needs --melody FILE"),
         (["--out", "tune.png"], "a piece is written as .mid or .wav"),
         (["--gm"], "--gm: needs --out FILE.wav and a music model"),

@@ -230,6 +230,7 @@ def test_a_piece_that_ends_has_all_its_voices_to_the_end() -> None:
         (AddNoise(to=3), "is an edit of images"),
         (WriteText(""), "no note is named"),
         (WriteText("C4 H5"), "give a note such as C4"),
+        (WriteText("C4 end - - - end"), "'end' is the end of the piece: write it last"),
         (WriteToken(chorale.FIRST_KEY), "cannot stand at step 1"),
         (WriteToken(99_999), "cannot stand at step 1"),
         (WriteToken(chorale.END), "cannot stand at step 1"),

@@ -139,6 +139,13 @@ async def test_a_melody_is_asked_for_and_a_missing_file_is_told(
         await until(pilot, lambda: pane.trace is not None and pane.trace.position > 20)
         await until_seen(pilot, "soprano given")
         assert "G major, 4/4" in seen(pilot)
+        melody = next(row for row in pane.options() if row.name == "melody")
+        assert melody.value == "t.mid"
+        await pilot.press("e", *["backspace"] * 30, *"A minor", "enter")
+        await until_seen(pilot, "the melody has its own key")
+        pane.controller.show_branch(pane.controller.tree.branches[-1].number)
+        melody = next(row for row in pane.options() if row.name == "melody")
+        assert melody.value == "a given soprano"
 
 
 async def test_the_prompt_is_a_key_and_a_metre(tunes: Path, open_app: Opener) -> None:
