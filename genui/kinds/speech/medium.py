@@ -77,9 +77,11 @@ class SpeechMedium:
         return tuple(" ".join((digit, *others)) for digit in digits)
 
     def note(self, caption: str) -> str:
-        """A remark on the default voice, if the caption names none."""
-        words = split_words(caption)
-        if not self.voices or set(words) & set(self.voices):
+        """A remark if the caption names no digit, or on the default voice if it names none."""
+        words = {word for typed in split_words(caption) for word in _as_words(typed)}
+        if self.voices and not words & set(DIGITS):
+            return f"no digit is named, as in: four two seven {self.voices[0]}"
+        if not self.voices or words & set(self.voices):
             return ""
         return f"no voice named: {self.voices[0]} speaks; also {', '.join(self.voices[1:6])}"
 

@@ -103,7 +103,8 @@ def test_voices_are_the_words_beside_digits() -> None:
 
 def test_a_voice_that_is_not_named_is_told(begun: Callable[..., Trace]) -> None:
     assert "no voice named: anna speaks" in begun("four").started.note
-    assert begun("four bob").started.note == ""
+    assert begun("four bob").started.note == begun("4 bob").started.note == ""
+    assert "no digit is named, as in: four two seven anna" in begun("bob").started.note
     assert "vocabulary: carl" in begun("four carl bob").started.note
 
 
