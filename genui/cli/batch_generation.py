@@ -23,7 +23,7 @@ from genui.cli import output
 from genui.cli.generation import Generation, file_bytes
 from genui.cli.options import MAX_IN_FOLDER
 from genui.cli.output import ProgressLine
-from genui.cli.request import parse_request, refuse_options
+from genui.cli.request import options_of_some, parse_request, refuse_options
 from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan
 from genui.protocol import Start, Started
 from genui.protocol.kinds import Kind
@@ -38,10 +38,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 32
 TEXTS = "data.jsonl"
-_OF_ONE = (
-    "trace rate film frames scale grid init fork attention layers chat system say sign json "
-    "every_step seeds"
-)
+_OF_ONE = "trace rate fork attention layers chat system say sign json every_step seeds"
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -175,7 +172,8 @@ def write(args: argparse.Namespace) -> int:
     count = args.count
     if not 1 <= count <= MAX_IN_FOLDER:
         raise MisuseError(f"-n {count}: expected a whole number, 1 to {MAX_IN_FOLDER:,}")
-    refuse_options(args, _OF_ONE, "applies to one sample; leave it out when --out is a folder")
+    of_one = " ".join((_OF_ONE, *options_of_some()))
+    refuse_options(args, of_one, "applies to one sample; leave it out when --out is a folder")
     one = argparse.Namespace(**vars(args) | {"count": 1, "out": None})
     request = parse_request(one)
     folder: Path = args.out

@@ -24,11 +24,11 @@ from genui.cli.kinds import prints_of
 from genui.cli.output import ProgressLine
 from genui.cli.request import Request, refuse_options
 from genui.engine.loading import LoadProgress
-from genui.formats.codec import Sample, check_signing, codec_of, encode
+from genui.formats.codec import CODECS, Sample, check_signing, codec_of, encode
 from genui.formats.command import format_edit
 from genui.formats.image import encode_sheet, film_steps, last_image, sheet
 from genui.formats.kinds import RecordedText, record_of
-from genui.formats.recipe import ExportView, TraceRecipe, recipe_of, result_of
+from genui.formats.recipe import MOVING, ExportView, TraceRecipe, recipe_of, result_of
 from genui.formats.text import body
 from genui.formats.trees import SavedTree, chain_branches, save_tree
 from genui.protocol import (
@@ -255,8 +255,11 @@ def check(args: argparse.Namespace, request: Request) -> None:
         codec = codec_of(args.out)
         if several and request.kind.streams and codec is not None and codec.one_text:
             raise MisuseError(f"--out {args.out}: a recording holds one text; leave out -n")
+    suffix = files.name_piped(args.out or Path(), request.kind).suffix.lower()
+    if args.rate is not None and (not suffix or CODECS[suffix].shows not in MOVING):
+        raise MisuseError("--rate: is for animations: --out FILE.gif, .apng, .mp4 or .cast")
     if args.sign:
-        check_signing(files.name_piped(args.out or Path(), request.kind).suffix.lower())
+        check_signing(suffix)
     if args.trace is not None:
         files.check_file(args.trace, "--trace", (".trace",), "a trace")
         if several:

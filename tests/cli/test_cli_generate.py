@@ -90,6 +90,8 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
         (["shapes", "--frames", "/etc"], "holds other files"),
         (["shapes", "--scale", "0"], "--scale 0: expected a whole number, 1 to"),
         (["shapes", "--rate", "0"], "--rate 0.0: expected a number, 0.1 to 50"),
+        (["shapes", "--rate", "2"], "--rate: is for animations"),
+        (["shapes", "--rate", "2", "--out", "a.png"], "--rate: is for animations"),
         (["shapes", "--strength", "0.5"], "--strength: needs --init IMAGE"),
         (["shapes", "--init", "x.png", "--strength", "0"], "--strength 0: give a number above 0"),
         (["shapes", "--init", "x.png", "--strength", "nan"], "--strength nan: give a number"),

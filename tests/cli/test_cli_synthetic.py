@@ -191,6 +191,8 @@ def test_a_full_disk_leaves_what_is_whole_and_says_so(
         (["-n", "1000000000"], "-n 1000000000: expected a whole number, 1 to 1,000,000"),
         (["-n", "2", "--film", "x.png"], "--film: applies to one sample"),
         (["-n", "2", "--json"], "--json: applies to one sample"),
+        (["-n", "2", "--forward"], "--forward: applies to one sample"),
+        (["-n", "2", "--denoising"], "--denoising: applies to one sample"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_generated(

@@ -27,11 +27,6 @@ MAX_FRAMES = 4096  # decoded of one file
 MAX_DECODED = 256 * 1024 * 1024  # bytes of ffmpeg's output
 
 
-def installed() -> bool:
-    """Whether ffmpeg is installed."""
-    return shutil.which("ffmpeg") is not None
-
-
 def ffmpeg() -> str:
     """The path of ffmpeg. Raises GenuiError if it is not installed."""
     program = shutil.which("ffmpeg")
@@ -99,7 +94,7 @@ def decode_mp4(data: bytes, name: str) -> "tuple[list[NDArray[np.uint8]], str]":
     damaged."""
     try:
         recipe = recipe_text(comment(data))
-        return decode(data) if recipe and installed() else [], recipe
+        return decode(data) if recipe and shutil.which("ffmpeg") else [], recipe
     except ValueError as error:
         raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
 

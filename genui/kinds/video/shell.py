@@ -5,14 +5,17 @@ from argparse import Namespace
 from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
+from genui.cli import files
 from genui.cli.request import Request
-from genui.formats.recipe import ExportView
+from genui.formats.codec import codec_of
+from genui.formats.recipe import MOVING, ExportView
 
 
 def check_denoising(args: Namespace, request: Request) -> None:
-    """Raises MisuseError if `--denoising` is given without a file."""
-    if args.denoising and args.out is None:
-        raise MisuseError("--denoising: needs --out")
+    """Raises MisuseError if `--denoising` is given without an animation."""
+    codec = args.out and codec_of(files.name_piped(args.out, request.kind))
+    if args.denoising and not (codec and codec.shows in MOVING):
+        raise MisuseError("--denoising: needs --out FILE.gif, .apng, .mp4 or .cast")
 
 
 def choose_view(args: Namespace, view: ExportView) -> ExportView:

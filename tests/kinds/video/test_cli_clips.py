@@ -88,6 +88,7 @@ def test_without_ffmpeg_nothing_is_generated_for_an_mp4(
     [
         (["film", "--out", "a.wav"], "a clip is written as .gif, .apng, .mp4, .png or .cast"),
         (["film", "--denoising"], "--denoising: needs --out"),
+        (["film", "--denoising", "--out", "a.png"], "--denoising: needs --out FILE.gif"),
         (["shapes", "--out", "a.gif", "--denoising"], "it is for models of video"),
         (["plays", "--denoising"], "--denoising: plays writes text"),
         (["shapes", "--out", "a.mp4"], "an image is written as .png"),
