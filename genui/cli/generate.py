@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def configure_generate(parser: argparse.ArgumentParser) -> None:
-    examples = [line for kind in KINDS.values() for line in kind.examples]
+    examples = dict.fromkeys(line for kind in KINDS.values() for line in kind.examples)
     suffixes = dict.fromkeys(suffix for kind in KINDS.values() for suffix in kind.files)
     parser.epilog = (
         "Without --seed a random seed is used and printed on stderr, so that you can repeat it.\n"

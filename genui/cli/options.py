@@ -37,7 +37,7 @@ def add_settings(parser: argparse.ArgumentParser, *kinds: type[Settings]) -> Non
         for one in ordered(kind):
             ones = named.pop(one.name, [])
             if ones:
-                text = "; or ".join(each.help for each in ones).replace("%", "%%")
+                text = "; or ".join(dict.fromkeys(each.help for each in ones)).replace("%", "%%")
                 group.add_argument(one.option, metavar=one.metavar, help=text)
 
 

@@ -200,11 +200,12 @@ def print_facts(saved: SavedFile) -> None:
 
 
 def _settings_by_name(settings: Settings) -> dict[str, Any]:
-    """The settings by name; rare ones only if they differ from the default."""
+    """The settings by name: not empty ones, and rare ones only if they are not the default."""
     return {
-        name: getattr(settings, name)
+        name: value
         for name, one in settings_of(type(settings)).items()
-        if not one.about.rare or getattr(settings, name) != one.default
+        if (value := getattr(settings, name)) not in (None, "", ())
+        and (not one.about.rare or value != one.default)
     }
 
 

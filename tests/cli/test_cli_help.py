@@ -64,6 +64,9 @@ def test_a_command_that_is_no_topic_has_its_part_of_the_page(capsys: Capture) ->
     text = capsys.readouterr().out
     assert text.startswith("## genui generate")
     assert "--guidance" in text
+    examples = [line for line in text.splitlines() if line.strip().startswith("genui generate ")]
+    assert len(set(examples)) == len(examples)
+    assert " ".join(text.split()).count("steps of the walk (1 to 1,000)") == 1  # of two kinds
     assert "## genui compare" not in text
 
 

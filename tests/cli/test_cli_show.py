@@ -40,6 +40,7 @@ def test_an_image_is_drawn_and_says_how_it_was_made(
     assert "steps 30" in facts["settings"]
     assert facts["edits"] == "4:seed=9"
     assert "rho" not in facts["settings"]  # told only where it was chosen
+    assert "negative" not in facts["settings"]  # there is none
     assert max(map(len, out.splitlines())) <= 80  # a wide image is made to fit
     assert "\x1b" not in out
 
