@@ -3,16 +3,15 @@
 import random
 from collections.abc import Sequence
 
-import msgspec
 from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.kinds.gan.walk import BASES, LatentSettings, WalkFrame
-from genui.protocol import Axis, Seed
+from genui.protocol import Axis
 from genui.protocol.edits import inputs_at
-from genui.protocol.settings import parse_axes
+from genui.protocol.settings import SEED, parse_axes
 from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
 from genui.ui.traces.trees import ShownTrace, Worker
@@ -156,17 +155,10 @@ class LatentController(TraceController[WalkFrame, LatentSettings]):
 # --- Parsing of typed values --------------------------------------------------------------------
 
 
-def parse_seed(text: str) -> int:
-    """A seed, as typed. Raises MisuseError."""
-    try:
-        return msgspec.convert(text.strip(), Seed, strict=False)
-    except msgspec.ValidationError:
-        raise MisuseError(f"seed {clean_line(text, 20)!r}: expected a whole number") from None
-
-
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Seeds such as `7, 12`; none for "". Raises MisuseError."""
-    seeds = tuple(parse_seed(part) for part in text.replace(",", " ").split())
+    words = text.replace(",", " ").split()
+    seeds = tuple(SEED.parse(word, f"seed {clean_line(word, 20)!r}") for word in words)
     if len(seeds) > MAX_BLENDED:
         raise MisuseError(f"{len(seeds)} seeds: at most {MAX_BLENDED} can be blended")
     return seeds

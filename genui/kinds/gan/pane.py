@@ -8,10 +8,10 @@ from textual.containers import Vertical
 from textual.strip import Strip
 
 from genui.base.schema import settings_of
-from genui.kinds.gan.controller import LatentController, parse_grid, parse_seed, parse_seeds
+from genui.kinds.gan.controller import LatentController, parse_grid, parse_seeds
 from genui.kinds.gan.walk import LatentSettings
 from genui.protocol.edits import inputs_at
-from genui.protocol.settings import format_grid
+from genui.protocol.settings import SEED, format_grid
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.image import WIDE, ImageInspector, TraceImageView, ask_grid, show_curve
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
@@ -237,7 +237,7 @@ class WalkActions(Actions):
             ),
             Option(
                 *("to", "walk to seed", "none" if settings.to is None else f"{settings.to}", TO),
-                use=lambda text: controller.walk_to(parse_seed(text)),
+                use=lambda text: controller.walk_to(SEED.parse(text, f"seed {text.strip()!r}")),
                 text=str(random.randrange(1, 10_000)),
             ),
             Option(

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from genui.base.errors import MisuseError
-from genui.kinds.gan.controller import LatentController, parse_grid, parse_seed, parse_seeds
+from genui.kinds.gan.controller import LatentController, parse_grid, parse_seeds
 from genui.kinds.gan.pane import DirectionBars
 from genui.kinds.gan.sample import seed_latent
 from genui.kinds.gan.task import score_text
@@ -271,7 +271,7 @@ def test_another_caption_from_here_is_a_branch() -> None:
     [
         (lambda text: parse_whole_number(text, 1, 8), "99", "a number from 1 to 8"),
         (lambda text: parse_whole_number(text, 1, 8), "two", "a number from 1 to 8"),
-        (parse_seed, "-3", "expected a whole number"),
+        (parse_seeds, "-3", "expected a whole number"),
         (parse_seeds, "1, x", "expected a whole number"),
         (parse_seeds, "1 " * 16, "at most 15 can be blended"),
         (lambda text: parse_grid([text, ""]), "guidance 1, 2", "a walk has no guidance"),
