@@ -777,7 +777,7 @@ def explain(key: Key, keymap: Mapping[str, str]) -> str:
 def load_keymap(path: Path | None = None) -> dict[str, str]:
     """Read the user's own keys, by id, from `keys.toml` in the state folder; empty if missing.
 
-    Raises MisuseError, one line, if the file cannot be read or names an unknown id.
+    Raises MisuseError, one line, if the file cannot be read or names an unknown id or key.
     """
     path = path or paths.state_dir() / KEYMAP_FILE
     table = read_toml(path, "keys stay as they are") or {}
@@ -789,7 +789,24 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
             raise MisuseError(f"{path}: no key is called '{name}'; {near}")
         if not value:
             raise MisuseError(f'{path}: {name}: expected a key in quotes, as in {name} = "f5"')
+        for key in map(str.strip, value.split(",")):
+            if not _is_key(key):
+                raise MisuseError(
+                    f"{path}: {name}: no key is called '{key}'; write f5, ctrl+s, shift+left or ?"
+                )
     return keymap
+
+
+def _is_key(key: str) -> bool:
+    """Whether Textual knows a key by this name."""
+    from textual.keys import Keys  # the command line reads the table without Textual
+
+    if len(key) == 1:
+        return True
+    *modifiers, last = key.split("+")
+    is_known = last in _NAMES or last in {key.value for key in Keys} or len(last) == 1
+    own = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
+    return is_known and last == last.lower() and own.issuperset(modifiers)
 
 
 def _flatten(table: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:

@@ -317,6 +317,8 @@ async def test_a_key_can_be_remapped_by_id(shipped, open_app: Opener) -> None:
     [
         ('text.reseeed = "f5"', "did you mean 'text.reseed'?"),
         ("text.reseed = 5", "expected a key in quotes"),
+        ('text.reseed = "Ctrl+S"', "no key is called 'Ctrl+S'; write f5, ctrl+s"),
+        ('text.reseed = "r,f55"', "no key is called 'f55'"),
         ("text.reseed = ", "not TOML"),
     ],
 )
@@ -328,6 +330,13 @@ def test_a_bad_keymap_is_one_line(tmp_path, text: str, fault: str) -> None:
     assert fault in str(raised.value)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_every_key_of_the_table_may_be_named(tmp_path) -> None:
+    path, named = tmp_path / "keys.toml", {row.id: row.keys for row in keys.list_keys() if row.keys}
+    named |= {"text.reseed": "?", "text.fork": "R, +,alt+x,ctrl+shift+left,é"}
+    path.write_text("".join(f'{id} = "{value}"\n' for id, value in named.items()))
+    assert keys.load_keymap(path) == named
 
 
 async def test_the_palette_has_actions_models_recipes_and_themes(shipped, open_app: Opener) -> None:
