@@ -620,11 +620,13 @@ def test_without_a_curve_each_key_says_so() -> None:
 def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> None:
     board = board_of(run_of("plays", 20, 40, 100))
     for by, cursor in ((-1, 40), (-1, 20), (1, 40), (1, None)):
-        assert not board.move_to_sample(by)
+        board.move_to_sample(by)
         assert board.state.cursor == cursor
-    assert board.move_to_sample(1) == "there is no later sample"
+    with pytest.raises(MisuseError, match="there is no later sample"):
+        board.move_to_sample(1)
     board.point_at_step(20)
-    assert board.move_to_sample(-1) == "there is no earlier sample"
+    with pytest.raises(MisuseError, match="there is no earlier sample"):
+        board.move_to_sample(-1)
     assert board.state.cursor == 20
     board.point_at_step(None)
     board.change(axis="time")

@@ -67,6 +67,8 @@ async def test_comma_and_full_stop_walk_through_the_samples(shipped, open_app: O
             await pilot.press(key)
             await until_seen(pilot, text)
             await until(pilot, lambda cursor=cursor: curve.options.cursor == cursor)
+        await pilot.press("full_stop")
+        await until_seen(pilot, "there is no later sample")
 
 
 async def test_before_the_first_step_it_says_what_takes_so_long(shipped, open_app: Opener) -> None:

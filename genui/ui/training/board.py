@@ -22,7 +22,7 @@ from genui.ui.training.axes import Places, known_axes
 from genui.ui.training.moves import ChartRange
 from genui.ui.training.plots import Curves, Plot, SeriesLine
 from genui.ui.training.shown import MAX_RUNS, ShownRuns
-from genui.ui.training.snapshot import Snapshot, all_without_samples, neighbours, sample_steps
+from genui.ui.training.snapshot import Snapshot, all_without_samples, sample_steps, step_beside
 from genui.ui.training.state import (
     AS_DEFINED,
     MAX_GRID,
@@ -244,17 +244,9 @@ class Board:
         else:
             self.state = moves.point(self.state, self.place_of(step))
 
-    def move_to_sample(self, by: int) -> str:
+    def move_to_sample(self, by: int) -> None:
         """Move the cursor to the sample before or after; at the last one, follow the newest."""
-        steps = sample_steps(self.runs.views)
-        if not steps:
-            raise MisuseError("this run has no samples yet")
-        before, after = neighbours(steps, self.cursor_step)
-        step = before if by < 0 else after
-        if step is None:
-            return f"there is no {'earlier' if by < 0 else 'later'} sample"
-        self.point_at_step(None if step == steps[-1] else step)
-        return ""
+        self.point_at_step(step_beside(sample_steps(self.runs.views), self.cursor_step, by))
 
     def show_everything(self) -> None:
         self.state = moves.look_at(self.state, None)

@@ -17,6 +17,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from genui.base import numbers
+from genui.base.errors import MisuseError
 from genui.base.late import late_imports
 from genui.base.text import clean, clean_line, shorten_middle
 from genui.protocol.kinds import KINDS
@@ -32,6 +33,7 @@ from genui.ui.training.snapshot import (
     at_or_before,
     neighbours,
     sample_steps,
+    step_beside,
 )
 from genui.ui.watcher import RunView, Sample, load_sample
 from genui.ui.widgets.bars import Line, clickable
@@ -377,13 +379,10 @@ class SamplesPanel(SidePanel):
 
     def go(self, by: int) -> None:
         """Go to an earlier or a later sample; at the last one, follow the newest."""
-        before, after = neighbours(self._steps, self._cursor)
-        step = before if by < 0 else after
-        if step is not None:
-            self._point(step)
-
-    def _point(self, step: int) -> None:
-        self.post_message(Pointed(None if step == self._steps[-1] else step))
+        try:
+            self.post_message(Pointed(step_beside(self._steps, self._cursor, by)))
+        except MisuseError as error:
+            self.post_message(ShowStatus(str(error), "note"))
 
     @property
     def playing(self) -> bool:
@@ -415,7 +414,8 @@ class SamplesPanel(SidePanel):
         if not may_animate(self.app, self._painted_at):
             return  # the terminal has not taken the last frame
         self._painted_at = time.monotonic()
-        self._point(self._film.pop(0))
+        step = self._film.pop(0)
+        self.post_message(Pointed(None if step == self._steps[-1] else step))
         if not self._film:
             self.stop()
 

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from genui.base.errors import MisuseError
 from genui.runs.norms import NormKind
 from genui.ui.training.state import XAxis
 from genui.ui.watcher import RunView
@@ -64,3 +65,15 @@ def neighbours(steps: Sequence[int], cursor: float | None) -> tuple[int | None, 
     place = -1 if current is None else bisect_right(steps, current) - 1
     before = steps[place - 1] if place > 0 else None
     return before, steps[place + 1] if place + 1 < len(steps) else None
+
+
+def step_beside(steps: Sequence[int], cursor: float | None, by: int) -> int | None:
+    """The step of the sample before or after the one shown at the cursor; None for the newest,
+    which is followed. Raises MisuseError if there is none."""
+    if not steps:
+        raise MisuseError("this run has no samples yet")
+    before, after = neighbours(steps, cursor)
+    step = before if by < 0 else after
+    if step is None:
+        raise MisuseError(f"there is no {'earlier' if by < 0 else 'later'} sample")
+    return None if step == steps[-1] else step
