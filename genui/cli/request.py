@@ -129,6 +129,8 @@ def _with_chat(args: argparse.Namespace, start: Start) -> Start:
         start = replace(start, chat=True, system=args.system or start.system)
     if start.chat and not start.prompt.strip():
         raise MisuseError("--chat: needs --prompt MESSAGE")
+    if not all(message.strip() for message in args.say):
+        raise MisuseError("--say: the message is empty; write at least one character")
     return start
 
 

@@ -362,6 +362,7 @@ def test_a_chat_in_the_shell_names_the_roles_and_replays(
 def test_what_cannot_be_a_chat_is_one_line(shell: Callable[..., tuple[int, str, str]]) -> None:
     for words, fault in (
         (("--chat",), "--chat: needs --prompt MESSAGE"),
+        (("--prompt", "Hi", "--say", " "), "--say: the message is empty"),
         (("--prompt", "Hi", "--fork", "2:say=More"), "only a chat takes messages"),
         (("--chat", "--prompt", "Hi", "--fork", "2:say="), "the message is empty"),
         (("--chat", "--prompt", "Hi", "-n", "9", "--out", "made"), "--chat: applies to one sample"),
