@@ -2,14 +2,13 @@
 
 import argparse
 
-from genui.base.errors import GenuiError
 from genui.base.late import late_imports
 from genui.base.numbers import size
 from genui.cli import output
 from genui.cli.parser import add_run
 
 with late_imports():
-    from genui.runs import labels, listing
+    from genui.runs import control, labels, listing
 
 
 def configure_rename(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +64,7 @@ def configure_rm(parser: argparse.ArgumentParser) -> None:
 def run_rm(args: argparse.Namespace) -> int:
     runs = list(dict.fromkeys(listing.find_run(ref) for ref in args.run_refs))
     for run in runs:
-        if listing.summarise(run).alive:
-            raise GenuiError(f"run {run.id} is still training: stop it first (genui stop {run.id})")
+        control.check_ended(run)
     freed = {run: labels.bytes_of(run) for run in runs}
     names = ", ".join(f"{run.id} ({size(freed[run])})" for run in runs)
     asks = "rm asks before it deletes a run"

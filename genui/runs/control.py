@@ -123,6 +123,13 @@ def send_live(run: RunDir, command: Command, value: float | None = None) -> None
     send(run, command, value)
 
 
+def check_ended(run: RunDir) -> None:
+    """Raise GenuiError if the run has a trainer, or waits for one in Slurm's queue."""
+    summary = summarise(run)
+    if summary.alive or (summary.state == "queued" and slurm.is_queued(run)):
+        raise GenuiError(f"run {run.id} is {summary.state}: stop it first (genui stop {run.id})")
+
+
 def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control]:
     """The commands that arrived since the last poll, oldest first; each is removed.
 

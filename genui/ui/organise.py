@@ -10,7 +10,7 @@ from typing import Any, Literal
 from genui.base.late import late_imports
 from genui.base.numbers import size
 from genui.base.text import clean_line
-from genui.runs import labels
+from genui.runs import control, labels
 from genui.runs.labels import Labels
 from genui.runs.layout import RunDir, RunInfo, fork_step, format_origin
 from genui.runs.listing import RunSummary, summarise
@@ -89,6 +89,7 @@ class RunOrganiser:
             self._run(self._ask_to_delete(run))
 
     async def _ask_to_delete(self, run: RunSummary) -> None:
+        await asyncio.to_thread(control.check_ended, run.run)
         freed = size(await asyncio.to_thread(labels.bytes_of, run.run))
         if not self._screen.is_current:
             return  # another window has been opened meanwhile, whose keys would answer

@@ -322,6 +322,24 @@ async def test_without_a_checkpoint_it_says_how_to_get_one(run: RunDir) -> None:
     await host.until_said("no checkpoint yet: ^s writes one")
 
 
+async def test_a_run_that_waits_in_a_queue_is_stopped_and_not_started_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = stage.make_run(name="plays", state="queued", checkpoint=False)
+    launched: list[object] = []
+    monkeypatch.setattr("genui.runs.launch.launch", lambda *given: launched.append(given))
+    monkeypatch.setattr("genui.runs.slurm.is_queued", lambda run: True)
+    view = view_of(run)
+    assert key_hints(view) == ["^x stop"]
+    assert refusal(view, "stop") == ""
+    assert refusal(view, "checkpoint") == "this run is queued: ^x takes it out of Slurm's queue"
+    assert stop_text(view) == "Its job leaves Slurm's queue."
+    host, steer = steered(run)
+    steer.action_pause()
+    await host.until_said("stop it first")
+    assert not launched
+
+
 async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -70,6 +70,8 @@ def can_continue(view: RunView) -> bool:
 def key_hints(view: RunView) -> list[str]:
     """The keys that have an effect on the run now, the most useful first."""
     summary, hints = view.summary, list[str]()
+    if summary.state == "queued":
+        return ["^x stop"]
     if summary.alive and summary.info.kind == "script":
         hints.append("^x stop")
     elif summary.alive:
@@ -87,6 +89,8 @@ def refusal(view: RunView, command: Command) -> str:
     if not summary.native:
         return "this is a log of another tool: control its script where you started it"
     is_script = summary.info.kind == "script"
+    if summary.state == "queued":  # `send_live` takes its job out of the queue
+        return "" if command == "stop" else "this run is queued: ^x takes it out of Slurm's queue"
     if not summary.alive:
         remedy = "n starts another from its checkpoint"
         if is_script:
@@ -130,6 +134,8 @@ def _stacks_refusal(view: RunView) -> str:
 
 def stop_text(view: RunView) -> str:
     """The effect of stopping the run."""
+    if view.summary.state == "queued":
+        return "Its job leaves Slurm's queue."
     if view.summary.info.kind == "script":
         if "command" in view.summary.info.config:  # of `genui run`
             return "Its command gets Ctrl+C, after 15 s SIGTERM."
@@ -246,7 +252,7 @@ class RunControls:
             self.give("resume")
         elif not is_trained_here(view):
             self._say("genui did not start this run: start its script again yourself", "note")
-        elif can_continue(view) and not view.has_checkpoint:
+        elif can_continue(view) and not view.has_checkpoint and view.summary.state != "queued":
             self._work(self._retry(view.summary.run), "commands")
         else:
             self._work(self._resume(view.summary.run), "commands")

@@ -111,3 +111,18 @@ def test_a_run_that_trains_stays(
     assert "stop it first" in capsys.readouterr().err
     assert run.path.is_dir()
     assert idle.path.is_dir()  # all or none
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_run_whose_job_waits_in_a_queue_stays(
+    waits: bool,
+    make_run: Callable[..., RunDir],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run()
+    write_status(run, Status(state="queued"))
+    monkeypatch.setattr("genui.runs.slurm.is_queued", lambda run: waits)
+    assert main(["rm", run.id, "--yes"]) == waits
+    assert ("is queued: stop it first" in capsys.readouterr().err) == waits
+    assert run.path.exists() == waits
