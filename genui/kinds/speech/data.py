@@ -410,8 +410,7 @@ def read_take(path: Path) -> tuple[Samples, str]:
 def check_speech(recipe: VoiceRecipe, preparation: Preparation = QUIET) -> str:
     """Load the recordings of a recipe and describe them in one line."""
     speech = load_speech(recipe.dataset, recipe.data, preparation)
-    line = f"{speech.name}: {len(speech.takes):,} takes"
-    return f"{line}; {'; '.join(speech.notes[:2])}" if speech.notes else line
+    return "; ".join((f"{speech.name}: {len(speech.takes):,} takes", *speech.notes[:2]))
 
 
 def _loudness(samples: Samples) -> Samples:
@@ -550,4 +549,5 @@ def load_labelled_speech(
 def check_labelled_speech(recipe: SoundClassifierRecipe, preparation: Preparation = QUIET) -> str:
     """Load the takes of a recipe and describe them in one line."""
     data = load_labelled_speech(recipe, preparation)
-    return f"{data.speech.name}: {len(data.targets):,} takes, {len(data.labels)} labels"
+    line = f"{data.speech.name}: {len(data.targets):,} takes, {len(data.labels)} labels"
+    return "; ".join((line, *data.speech.notes[:2]))

@@ -23,6 +23,7 @@ from genui.kinds.speech.data import (
     SAMPLE_RATE,
     Speech,
     Take,
+    check_labelled_speech,
     load_labelled_speech,
     log_mel,
     pad_take,
@@ -67,6 +68,13 @@ def test_the_takes_of_a_step_are_shown_with_their_labels(recordings: Path) -> No
         label, _, caption = example.text.partition(": ")
         assert caption.split()[0] == label
         assert example.image.startswith(PNG)
+
+
+def test_recordings_that_are_left_out_are_said(recordings: Path) -> None:
+    (recordings / "two_anna_9.wav").write_bytes(b"")
+    line = check_labelled_speech(recipe_of(recordings))
+    assert line.startswith("mine: 12 takes, 3 labels; 12 of 13 recordings are used; ")
+    assert "two_anna_9.wav: is not a WAV file" in line
 
 
 def test_labels_are_the_word_that_the_recipe_asks_for(recordings: Path) -> None:
