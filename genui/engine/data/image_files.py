@@ -2,9 +2,10 @@
 
 import io
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from PIL import Image, ImageOps
 from genui.base.errors import MisuseError
 from genui.base.files import read_regular, show
 from genui.formats.image import image_errors, open_image, strips
+
+Result = TypeVar("Result")
 
 SIDE = 32  # pixels
 
@@ -34,8 +37,10 @@ class Square(NamedTuple):
     changes: tuple[str, ...]  # such as "96×64 fitted to 32×32"
 
 
-def read_square(source: Path | bytes, name: str = "", side: int = SIDE) -> Square:
-    """Read an image, turn it upright, pad it to a square and scale it to that side.
+def read_image(
+    source: Path | bytes, use: Callable[[Image.Image, str], Result], name: str = ""
+) -> Result:
+    """What `use` makes of an image, RGBA and upright, and of its mode in the file.
 
     Raises MisuseError, which begins with the `name` or that of the file. An image that is too large
     is refused before it is decoded.
@@ -53,9 +58,14 @@ def read_square(source: Path | bytes, name: str = "", side: int = SIDE) -> Squar
             with opened, _decoding_large if is_large else nullcontext():
                 mode = opened.mode
                 ImageOps.exif_transpose(opened, in_place=True)
-                return _fit(_rgba(opened), mode, side)
+                return use(_rgba(opened), mode)
     except ValueError as error:
         raise MisuseError(f"{name}: {error}") from None
+
+
+def read_square(source: Path | bytes, name: str = "", side: int = SIDE) -> Square:
+    """Read an image as `read_image`, pad it to a square and scale it to that side."""
+    return read_image(source, lambda image, mode: _fit(image, mode, side), name)
 
 
 def _fit(image: Image.Image, mode: str, side: int) -> Square:

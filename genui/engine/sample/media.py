@@ -256,9 +256,9 @@ def check_image(image: RgbImage, side: int = SIDE) -> RgbImage:
 
 
 def check_bytes(image: RgbImage, what: str = "image") -> None:
-    """Raises MisuseError unless the image has three bytes per pixel."""
+    """Raises MisuseError unless the image has three bytes per pixel, and a pixel."""
     expected = image.width * image.height * 3
-    if len(image.rgb) != expected:
+    if len(image.rgb) != expected or not image.rgb:
         raise MisuseError(
             f"the {what} to start from has {len(image.rgb)} bytes: "
             f"{image.width}×{image.height} RGB has {expected}"

@@ -24,14 +24,15 @@ from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
+from genui.engine.data.image_files import read_image
 from genui.engine.sample.diffusion_state import DiffusionState, noise, read_mask
 from genui.engine.sample.media import (
     InitialImage,
+    check_bytes,
     scale_for_display,
     sheet,
     to_rgb,
 )
-from genui.formats.image import image_errors, open_image
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
 
 
@@ -224,30 +225,19 @@ def _read_rgb(init: RgbImage | str, width: int, height: int) -> tuple[Image.Imag
     """An image, or an image file, cut to the proportions and scaled to width × height, and a
     note if it was changed. Raises MisuseError if it cannot be read."""
     if isinstance(init, RgbImage):
-        if len(init.rgb) != init.width * init.height * 3 or not init.rgb:
-            raise MisuseError(
-                f"the image to start from has {len(init.rgb)} bytes: "
-                f"{init.width}×{init.height} RGB has {init.width * init.height * 3}"
-            )
+        check_bytes(init)
         image, name = Image.frombytes("RGB", (init.width, init.height), init.rgb), ""
     else:
         path = Path(os.path.expanduser(init))
         name = clean_line(path.name)
-        image = _open_rgb(path)
+        image = read_image(path, _on_white)
     if image.size == (width, height):
         return image, ""
     note = f"{name}: {image.width}×{image.height} fitted to {width}×{height}" if name else ""
     return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS), note
 
 
-def _open_rgb(path: Path) -> Image.Image:
-    """An image file as RGB on white. Raises MisuseError if it cannot be read."""
-    name = clean_line(str(path))
-    try:
-        with image_errors(), open_image(path) as opened:
-            ImageOps.exif_transpose(opened, in_place=True)
-            rgba = opened.convert("RGBA")
-    except ValueError as error:
-        raise MisuseError(f"{name}: {error}") from None
-    ground = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(ground, rgba).convert("RGB")
+def _on_white(image: Image.Image, mode: str) -> Image.Image:
+    """An RGBA image as RGB."""
+    ground = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(ground, image).convert("RGB")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from importing import import_when_used
 from msgspec import structs
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_folders import MAKERS, write_folder
 from torch import Tensor
@@ -32,7 +35,7 @@ from genui.hub import formats
 from genui.hub.open_model import read_licence
 from genui.kinds.open_image import KINDS, load
 from genui.kinds.open_image.folder import PIPELINES
-from genui.kinds.open_image.images import OpenImages
+from genui.kinds.open_image.images import OpenImages, Pixels
 from genui.kinds.open_image.schedule import FolderSchedule
 from genui.protocol import (
     AddNoise,
@@ -345,6 +348,17 @@ def test_img2img_is_that_of_diffusers(folders: Folders, tmp_path: Path) -> None:
         ).images
     assert len(states) == STEPS // 2 + 1
     assert float((states[-1].x - result).abs().max() / result.std()) < TOLERANCE
+
+
+def test_an_initial_image_may_have_16_bits_and_is_no_pipe(tmp_path: Path) -> None:
+    medium = OpenImages(Pixels(3), (3, 32, 32))
+    ramp = np.linspace(0, 65535, 1024).astype(np.uint16).reshape(32, 32)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    clean = medium.load_init(str(tmp_path / "deep.png"), "").clean
+    assert abs(float(clean.mean())) < 0.01  # it was white but for one value
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(MisuseError, match="is not a regular file"):
+        medium.load_init(str(tmp_path / "pipe.png"), "")
 
 
 def test_inpainting_keeps_what_is_outside_the_mask(folders: Folders) -> None:
