@@ -84,6 +84,8 @@ class AdaptedModel(nn.Module):
     def __init__(self, base: Base, rank: int, scale: float) -> None:
         super().__init__()
         self.base = base
+        self.config: Any = base.network.config
+        self.context, self.unlimited = base.network.context, base.network.unlimited
         for name, layer in base.layers.items():
             parent: nn.Module = self
             *path, last = name.split(".")
@@ -131,18 +133,6 @@ class AdaptedModel(nn.Module):
         )
 
     # --- as a LanguageModel: what computes has the adapters, all else is the base's ---
-
-    @property
-    def config(self) -> Any:
-        return self.base.network.config
-
-    @property
-    def context(self) -> int:
-        return self.base.network.context
-
-    @property
-    def unlimited(self) -> bool:
-        return self.base.network.unlimited
 
     @property
     def device(self) -> torch.device:
