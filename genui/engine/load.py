@@ -95,7 +95,8 @@ def check_weights(path: Path, name: Path) -> None:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Within the block the libraries print no warnings and no progress bars."""
+    """Within the block the libraries print no warnings, no progress bars and no errors, which they
+    raise too."""
     names = ("transformers", "diffusers", "accelerate")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
@@ -105,7 +106,7 @@ def quiet_libraries() -> Iterator[None]:
             with suppress(ImportError):  # one that is needed and missing is reported later
                 importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            logger.setLevel(logging.CRITICAL)
         try:
             yield
         finally:

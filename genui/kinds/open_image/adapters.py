@@ -20,6 +20,7 @@ from torch import Tensor
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import show
+from genui.engine.load import quiet_libraries
 from genui.engine.sample.diffusion_state import ImageInputs
 from genui.hub.formats import fingerprint, state_of
 from genui.kinds.open_image.conditions import CaptionReader, Embeddings
@@ -142,14 +143,15 @@ class Adapters:
             raise MisuseError(f"{path.name}: models of {self._class} take no LoRA")
         try:
             # use_safetensors alone would still look for a pickle with another suffix.
-            self._pipeline.load_lora_weights(
-                str(path.parent),
-                weight_name=path.name,
-                adapter_name=name,
-                local_files_only=True,
-                use_safetensors=True,
-            )
-        except (ImportError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+            with quiet_libraries():
+                self._pipeline.load_lora_weights(
+                    str(path.parent),
+                    weight_name=path.name,
+                    adapter_name=name,
+                    local_files_only=True,
+                    use_safetensors=True,
+                )
+        except Exception as error:  # whatever the library raises for files that it did not write
             reason = " ".join(str(error).split())[:200]
             raise GenuiError(f"{path}: does not load as a LoRA of this model ({reason})") from None
 

@@ -1,7 +1,9 @@
 """Folders of diffusers in our loop, step by step beside the pipelines of diffusers itself."""
 
+import io
 import itertools
 import json
+import logging
 import math
 import os
 import re
@@ -679,6 +681,23 @@ def test_an_adapter_that_changed_is_not_taken_for_the_loaded_one(
         next(trace.advance(1, 1))
     with pytest.raises(GenuiError, match="give the new file another name"):
         open_trace(start)
+
+
+def test_an_adapter_that_is_damaged_or_of_another_model_is_one_line(
+    folders: Folders, adapter: Path, tmp_path: Path
+) -> None:
+    cut, other, said = tmp_path / "cut.safetensors", tmp_path / "other.safetensors", io.StringIO()
+    cut.write_bytes(adapter.read_bytes()[:300])
+    save_file({name: value[:, :1].clone() for name, value in load_file(adapter).items()}, other)
+    handler, logger = logging.StreamHandler(said), logging.getLogger("diffusers")
+    logger.addHandler(handler)
+    try:
+        for file in (cut, other):
+            with pytest.raises(GenuiError, match="does not load as a LoRA of this model"):
+                open_trace(start_of("sd", folders("sd")[0], prompt=f"cat <lora:{file}>"))
+    finally:
+        logger.removeHandler(handler)
+    assert not said.getvalue()
 
 
 @pytest.mark.parametrize(
