@@ -110,6 +110,15 @@ def test_a_process_generates_with_as_many_threads_as_at_first(
     assert for_generation() == before
 
 
+def test_a_link_to_the_settings_stays_a_link(tmp_path: Path) -> None:
+    path, kept = write("fps = 30\n"), tmp_path / "dotfiles.toml"
+    path.rename(kept)
+    path.symlink_to(kept)
+    save_setting("fps", "60")
+    assert path.is_symlink()
+    assert kept.read_text() == "fps = 60\n"
+
+
 def test_only_the_user_can_read_the_settings() -> None:
     path = write("fps = 30\n")
     path.chmod(0o644)

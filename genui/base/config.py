@@ -151,7 +151,8 @@ def save_setting(name: str, text: str) -> Path:
         raise MisuseError(f"{path}: {name} is not plain `NAME = VALUE` in one line; edit it there")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, after.encode(), durable=False, mode=0o600)  # alert_url is a secret
+        # A link stays one: settings may be kept with others. Only you may read alert_url.
+        atomic_write(Path(os.path.realpath(path)), after.encode(), durable=False, mode=0o600)
     except OSError as error:
         raise GenuiError(f"{path}: cannot be written ({error.strerror})") from None
     return path

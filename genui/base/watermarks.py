@@ -161,7 +161,7 @@ def make_key(name: str) -> int:
     ]
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, "\n".join([*lines, ""]).encode(), mode=0o600)
+    atomic_write(Path(os.path.realpath(path)), "\n".join([*lines, ""]).encode(), mode=0o600)
     return keys[name]
 
 
