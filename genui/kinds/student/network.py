@@ -7,7 +7,10 @@ and, for a set of step sizes, in shortcut models (Frans et al. 2024).
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
@@ -43,6 +46,24 @@ def read_next_level(model: EDMDenoiser[Network]) -> None:
         raise MisuseError("teacher: its network does not embed a noise level; name another model")
     model.network.noise = StepEmbedding(noise)
     model.reads_next = True
+
+
+def keep_captions(model: EDMDenoiser[Network]) -> None:
+    """Leave what the teacher makes of a caption as it is: its encoding, and the canvas, which is
+    never dropped here. A student sees far fewer captions, and would forget the others."""
+    network: Any = model.network
+    for part in (network.caption, getattr(network, "canvas", None)):
+        if part is not None:
+            part.register_forward_hook(_stop_gradients)
+    if getattr(network.config, "canvas_dropout", 0):
+        network.config = replace(network.config, canvas_dropout=0.0)
+
+
+def _stop_gradients(module: nn.Module, inputs: Any, outputs: Tensor | tuple[Tensor, ...]) -> None:
+    """Make the gradients of a module's outputs 0: not none, which ranks could not exchange."""
+    for output in (outputs,) if isinstance(outputs, Tensor) else outputs:
+        if output.requires_grad:
+            output.register_hook(torch.zeros_like)
 
 
 def split_tensors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

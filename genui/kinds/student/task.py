@@ -28,7 +28,7 @@ from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.formats import image
-from genui.kinds.student.network import read_next_level, split_tensors
+from genui.kinds.student.network import keep_captions, read_next_level, split_tensors
 from genui.kinds.student.recipe import TAUGHT_STEPS, StudentRecipe, read_teacher
 from genui.protocol import Agreement, ImageSettings, Neighbours
 from genui.recipes import EDMRecipe, recipe_from_dict
@@ -40,6 +40,9 @@ LONGEST = 2.0
 
 FIRST_SEED = 1 << 40
 """Seeds from here on are trained; those below are held out."""
+
+HELD_OUT = 1 << 40
+"""Captions from here on are held out; those before are trained."""
 
 BLOCK = 16
 """Trajectories that are drawn at once."""
@@ -100,7 +103,7 @@ class Trajectories:
 
     def held_out(self, count: int) -> tuple[list[str], list[int]]:
         """Captions and seeds that are not trained."""
-        return [self.prompts.at(i) for i in range(count)], list(range(count))
+        return [self.prompts.at(HELD_OUT + i) for i in range(count)], list(range(count))
 
     def draw(self, captions: list[str], seeds: list[int]) -> Block:
         """The trajectories of captions and seeds."""
@@ -166,6 +169,7 @@ class StudentTask:
         torch.manual_seed(recipe.seed)
         self.model = copy_denoiser(teacher)
         read_next_level(self.model)
+        keep_captions(self.model)
         self.model.train().requires_grad_(True)
         self.data_line = f"what {recipe.teacher} draws, for {self._trajectories.prompts.source}"
         self.notes = ()

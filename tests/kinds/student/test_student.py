@@ -1,8 +1,10 @@
 """Students begin as their teacher, learn where it arrives, and draw in few steps."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +61,8 @@ def test_it_learns_where_its_teacher_arrives() -> None:
     optimizer = torch.optim.Adam(task.model.parameters(), 8e-3)
     falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS)
     before = task.evaluate(task.model, MACHINE, False)
+    network: Any = task.model.network
+    captions = copy.deepcopy([network.caption.state_dict(), network.canvas.state_dict()])
     for step in range(STEPS):
         optimizer.zero_grad()
         task.loss(step).backward()
@@ -67,6 +71,8 @@ def test_it_learns_where_its_teacher_arrives() -> None:
     after = task.evaluate(task.model, MACHINE, False)
     assert after["error_2"] < 0.9 * before["error_2"]
     assert after["error_1"] < 0.9 * before["error_1"]
+    for part, kept in zip((network.caption, network.canvas), captions, strict=True):
+        assert all(torch.equal(one, kept[name]) for name, one in part.state_dict().items())
     draws = loaded(task).denoised(["cat"], [5], student_settings(2))
     assert not torch.allclose(draws, loaded(task).denoised(["cat"], [5], student_settings(1)))
 
