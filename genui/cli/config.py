@@ -1,6 +1,7 @@
 """`genui config`: the settings of the program, in config.toml."""
 
 import argparse
+import os
 from pathlib import Path
 
 from genui.base import config, watermarks
@@ -87,7 +88,7 @@ _PATHS = ("certificate", "trusted_roots", "emoji_font", "soundfont", "data")
 
 def _find_path(name: str, value: str) -> str:
     """The absolute path, which holds in every folder. Raises MisuseError if there is none."""
-    path = Path(value).expanduser().absolute()
+    path = Path(os.path.expanduser(value)).absolute()
     if not (path.is_dir() if name == "data" else path.is_file()):
         kind = "folder" if name == "data" else "file"
         raise MisuseError(f"{name}: {show(path)}: no such {kind}; check the path")

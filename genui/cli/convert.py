@@ -68,7 +68,8 @@ def run_convert(args: argparse.Namespace) -> int:
     model = find_model(args.model)
     kind = KINDS[model.family, model.medium]
     name = _choose(model, args.to, args.out, tuple(kind.targets))
-    target, out = kind.targets[name], Path(os.path.abspath(args.out.expanduser()))  # also of `.`
+    target = kind.targets[name]
+    out = Path(os.path.abspath(os.path.expanduser(args.out)))  # also of `.`
     dtype = args.dtype or target.dtypes[0]
     if dtype not in target.dtypes:
         kinds = ", ".join(target.dtypes)

@@ -59,7 +59,7 @@ def configure_export(parser: argparse.ArgumentParser) -> None:
 
 def run_export(args: argparse.Namespace) -> int:
     if args.tensorboard is not None:
-        _write_tensorboard(args.run_ref, Path(args.tensorboard).expanduser(), args.force)
+        _write_tensorboard(args.run_ref, Path(os.path.expanduser(args.tensorboard)), args.force)
         return 0
     write, word = (
         (_write_csv, args.csv) if args.csv is not None else (_write_json_lines, args.jsonl)
@@ -67,7 +67,7 @@ def run_export(args: argparse.Namespace) -> int:
     if word == STDOUT:
         write(_read(args.run_ref)[0], sys.stdout)
         return 0
-    target = Path(word).expanduser()
+    target = Path(os.path.expanduser(word))
     _check_file(target, args.force)
     table, _ = _read(args.run_ref)
     with (

@@ -1,6 +1,7 @@
 """The options that name a recipe and change it, of `genui train` and `genui sweep`."""
 
 import argparse
+import os
 from pathlib import Path
 
 from genui.base.errors import MisuseError
@@ -41,7 +42,7 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, purpose: str) -> N
 
 def absolute(key: str, text: str) -> str:
     """The text of a setting, a path as an absolute one: the trainer runs in another folder."""
-    return str(Path(text).expanduser().absolute()) if key in PATH_FIELDS and text else text
+    return str(Path(os.path.expanduser(text)).absolute()) if key in PATH_FIELDS and text else text
 
 
 def refuse_missing(recipe: Recipe) -> None:

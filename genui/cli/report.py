@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import os
 import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,8 +73,8 @@ def run_report(args: argparse.Namespace) -> int:
     trials = find_trials(listing.list_runs(), word) if is_sweep else [find_one(word)]
     name = word if is_sweep else trials[0].info.name
     stem = word if is_sweep else Path(title(trials[0])).name
-    target = args.out or Path(re.sub(r"[^\w.-]+", "-", stem) + ".html")
-    target = target.expanduser()
+    target = args.out or re.sub(r"[^\w.-]+", "-", stem) + ".html"
+    target = Path(os.path.expanduser(target))
     files.check_file(target, "--out", (".html", ".htm"), "a report")
     if target.exists() and not args.force:
         raise MisuseError(f"{target}: exists already; --force replaces it, --out names another")

@@ -176,7 +176,8 @@ def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
     if (parse_init := prints_of(kind).parse_init) is not None:
         return parse_init(args, base)
     if args.init is not None:
-        init = args.init if args.init == FROM_DATA else str(Path(args.init).expanduser().absolute())
+        path = str(Path(os.path.expanduser(args.init)).absolute())
+        init = args.init if args.init == FROM_DATA else path
         base = replace(base, init=init)
     if args.forward:
         base = replace(base, forward=True, init=FROM_DATA if base.init is None else base.init)

@@ -51,11 +51,11 @@ def find_path(word: str) -> Path | None:
     if (place := remote_place(word)) is not None:
         with output.ProgressLine() as progress:
             return remote.fetch_once(place, progress.show)
-    path = Path(word).expanduser()
+    path = Path(os.path.expanduser(word))
     looks_like_path = os.sep in word or word in (".", "..", "~")
     if not looks_like_path and run_listing.match_runs(word, run_listing.list_runs()):
         return None
-    if _exists(path) or os.path.isfile(path.parent):  # a run inside a database
+    if word and (_exists(path) or os.path.isfile(path.parent)):  # a run inside a database
         return path
     if looks_like_path:
         raise MisuseError(f"{word}: there is no such file or folder; check the path")
@@ -104,7 +104,7 @@ def find_one(word: str, wait: bool = False, copy: Path | None = None) -> "RunSum
 
     Raises MisuseError if there is none, or more than one.
     """
-    path = Path(word).expanduser()
+    path = Path(os.path.expanduser(word))
     if os.sep in word and not _exists(path) and _exists(path.parent):
         logs = _named(path)
         if not logs:

@@ -6,6 +6,7 @@ The key signs here and nowhere else: no recipe, trace, run or log has it.
 import datetime
 import io
 import json
+import os
 import re
 import secrets
 import subprocess
@@ -139,7 +140,7 @@ def own_certificate() -> Certificate:
     Raises MisuseError, which names the file, if it cannot be used, or if others may read its key.
     """
     chosen = load_config().certificate
-    path = Path(chosen).expanduser() if chosen else _local_file()
+    path = Path(os.path.expanduser(chosen)) if chosen else _local_file()
     if not chosen and not path.exists():
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +163,7 @@ def trusted_roots() -> str:
 
     config = load_config()
     chosen = config.trusted_roots or config.certificate
-    path = Path(chosen).expanduser() if chosen else _local_file()
+    path = Path(os.path.expanduser(chosen)) if chosen else _local_file()
     if not chosen and not path.exists():
         return ""
     roots = b"".join(_CERTIFICATES.findall(_read_pem(path)))

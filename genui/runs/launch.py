@@ -268,7 +268,7 @@ def _environment(lock: RunLock | None = None) -> dict[str, str]:
     if lock is not None:
         env[HANDED_OVER] = str(lock.fd)
     if home := env.get("GENUI_HOME"):
-        env["GENUI_HOME"] = str(Path(home).expanduser().absolute())
+        env["GENUI_HOME"] = str(Path(os.path.expanduser(home)).absolute())
     # `python -m genui` in a checkout finds the package in the working directory alone.
     root = str(Path(genui.__file__).resolve().parent.parent)
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):

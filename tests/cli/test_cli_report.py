@@ -150,6 +150,7 @@ def test_a_sweep_has_its_table_and_its_best_run(
     [
         (["none-such"], "none-such"),
         (["last", "--out", "x.pdf"], "a report is written as .html or .htm"),
+        (["last", "--out", "~nobody-here/x.html"], "create it first"),
     ],
 )
 def test_a_report_that_cannot_be_written_is_one_line(

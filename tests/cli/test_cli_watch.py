@@ -136,6 +136,8 @@ def test_a_run_is_watched_by_name_and_a_file_of_that_name_by_its_path(
     [
         (["nowhere"], "no run, file or folder 'nowhere'"),
         (["./nowhere"], "there is no such file or folder"),
+        (["~nobody-here/runs"], "there is no such file or folder"),
+        ([""], "no run, file or folder ''"),
         (["-", "empty"], "standard input alone"),
         (["empty", "--name", "x"], "--name"),
     ],

@@ -7,6 +7,7 @@ reported as progress of a preparation.
 import hashlib
 import http
 import http.client
+import os
 import socket
 import time
 import urllib.error
@@ -39,7 +40,7 @@ def sha256_of(body: bytes) -> str:
 def shared(name: str) -> Path | None:
     """The file or folder of that name in the folder of the setting `data`, or None."""
     folder = load_config().data
-    path = Path(folder).expanduser() / name
+    path = Path(os.path.expanduser(folder)) / name
     return path if folder and path.exists() else None
 
 

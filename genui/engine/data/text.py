@@ -3,6 +3,7 @@
 import bz2
 import hashlib
 import inspect
+import os
 import re
 import sysconfig
 from collections import Counter
@@ -210,7 +211,7 @@ def find_large(recipe: TextRecipe) -> Source | None:
 
     Raises MisuseError if it is damaged, or if the recipe changes a text, which needs all of it.
     """
-    source = find_source(Path(recipe.data).expanduser()) if recipe.data else None
+    source = find_source(Path(os.path.expanduser(recipe.data))) if recipe.data else None
     if source is None or not is_large(source):
         return None
     if changes_text(recipe):
@@ -223,7 +224,7 @@ def find_large(recipe: TextRecipe) -> Source | None:
 
 def is_large_file(path: str) -> bool:
     """`is_large` of the source at a path."""
-    return is_large(find_source(Path(path).expanduser()))
+    return is_large(find_source(Path(os.path.expanduser(path))))
 
 
 @lru_cache(maxsize=8)
@@ -268,7 +269,7 @@ def load_text(
     unknown name or an unusable file, or data that are too large if no sample will do.
     """
     if data:
-        source = find_source(Path(data).expanduser())
+        source = find_source(Path(os.path.expanduser(data)))
         if not is_large(source):
             return _load_user_text(source)
         if not sample:
@@ -411,7 +412,7 @@ def load_labelled_text(
     Raises MisuseError for an unknown name, unusable files or fewer than two labels.
     """
     if data:
-        return _load_user_labels(Path(data).expanduser())
+        return _load_user_labels(Path(os.path.expanduser(data)))
     row = find_dataset(LABELLED_TEXTS, dataset, "labelled text")
     examples = row.read(preparation=preparation)
     if isinstance(examples, Parts):

@@ -1,6 +1,7 @@
 """The training of language models of text and code."""
 
 import copy
+import os
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -153,7 +154,7 @@ def load_corpus(
     names = data.names or (data.name,) * len(data.train)
     times = 1.0
     if data.is_sample:
-        times = find_source(Path(recipe.data).expanduser()).text_bytes / sample
+        times = find_source(Path(os.path.expanduser(recipe.data))).text_bytes / sample
     return Corpus(
         tokenizer=tokenizer,
         train=encode_documents(tokenizer, data.train),

@@ -1,6 +1,7 @@
 """`genui lab`: train a small network on points in the plane, as in the app's Lab."""
 
 import argparse
+import os
 import secrets
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def run_lab(args: argparse.Namespace) -> int:
 def _points(text: str) -> str:
     """The prompt: the name of a data set, or the points of a file."""
     if text.lower().endswith(".csv") or "/" in text:
-        return to_text(read_csv(Path(text).expanduser()))
+        return to_text(read_csv(Path(os.path.expanduser(text))))
     return text
 
 

@@ -1,6 +1,7 @@
 """Standard MIDI files to notes and back, by `mido`."""
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -252,7 +253,7 @@ FONT = "default-GM.sf2"  # Debian's name of the default one
 def soundfont() -> Path | None:
     """The file of the setting `soundfont`, else an installed one; None if there is none."""
     if named := load_config().soundfont:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     fonts = [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.sf2"))]
     return next((path for path in fonts if path.name == FONT), next(iter(fonts), None))
 

@@ -1,6 +1,7 @@
 """Music in the shell: options, JSON, and a piano roll in characters."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def add_melody(args: argparse.Namespace, base: Start) -> Start:
         if args.voices is not None:
             raise MisuseError("--voices: needs --melody FILE")
         return base
-    init = str(Path(path).expanduser().absolute())
+    init = str(Path(os.path.expanduser(path)).absolute())
     return replace(base, init=init + (score.VOICES_OF + args.voices if args.voices else ""))
 
 

@@ -1,6 +1,7 @@
 """Examples to fine-tune on: chats, prompts with completions, and plain text."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def load_rows(dataset: str, data: str, preparation: Preparation = QUIET) -> Rows
     {"prompt": …, "completion": …} in each line. Everything else is plain text, as for our own
     models. Raises MisuseError, which names the file and the line that is wrong.
     """
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))
     if data and path.suffix.lower() == ".jsonl" and not path.is_dir():
         content = read_text(path)
         keys = _first_keys(content)

@@ -1,5 +1,6 @@
 """Scoring a file in the Text pane: its text, each token coloured by its surprise."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,6 @@ def _parse_path(text: str) -> Path:
     if not text.strip():
         raise MisuseError("give the name of a text file")
     try:
-        return Path(text.strip()).expanduser()
+        return Path(os.path.expanduser(text.strip()))
     except RuntimeError as error:
         raise MisuseError(f"{clean_line(text)}: {error}") from None
