@@ -88,7 +88,14 @@ def test_bounds_in_words(name: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text", "value"),
-    [("count", " 7 ", 7), ("share", ".5", 0.5), ("many", "1, 2,3", (1, 2, 3)), ("way", "up", "up")],
+    [
+        ("count", " 7 ", 7),
+        ("count", "1,000", 1000),  # as its bounds are shown
+        ("share", ".5", 0.5),
+        ("many", "1, 2,3", (1, 2, 3)),
+        ("many", "1,200", (1, 200)),
+        ("way", "up", "up"),
+    ],
 )
 def test_a_value_as_typed(name: str, text: str, value: object) -> None:
     assert MADE[name].parse(text, "it") == value
@@ -98,6 +105,8 @@ def test_a_value_as_typed(name: str, text: str, value: object) -> None:
     ("name", "text", "line"),
     [
         ("count", "0", "it: expected a whole number, 1 to 1,000"),
+        ("count", "0,007", "it: expected a whole number, 1 to 1,000"),
+        ("share", "0,500", "it: expected a number, above 0, up to 1"),
         ("share", "nan", "it: expected a number, above 0, up to 1"),
         ("late", "inf", "it: expected a number, 0 to below 1"),
         ("way", "dwon", "it: no such way; did you mean 'down'?"),

@@ -12,6 +12,7 @@ A setting is one annotated field of a msgspec Struct or a dataclass:
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_type_hints
@@ -138,6 +139,8 @@ class Setting(Struct, frozen=True, kw_only=True):
             text = text.strip().removesuffix(unit).strip()
             if self.about.off is not None and text == self.about.off_title:
                 return self.about.off
+        if self.type == "int" and re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", text):
+            text = text.replace(",", "")
         if self.choices is not None and text not in self.choices:
             raise MisuseError(f"{label}: no such {self.title}; {did_you_mean(text, self.choices)}")
         parts = [part.strip() for part in text.split(",") if part.strip()]
