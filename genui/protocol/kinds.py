@@ -132,7 +132,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     makes: str = ""
     """Its sample with an article: "an image"."""
     cell: int = 32
-    """The side of one image in the samples of a training, in pixels."""
+    """The side of one image in the samples of a training, in pixels; 0 if it varies."""
     pane: str = ""
     """The id of the pane that shows its traces."""
     title: str = ""

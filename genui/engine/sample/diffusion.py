@@ -16,7 +16,8 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
 from genui.base.watermarks import find_key
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.image_datasets import load_images
+from genui.engine.data.image_datasets import IMAGE_DATASETS, load_images
+from genui.engine.data.image_files import SIDE
 from genui.engine.data.images import CaptionedImages
 from genui.engine.data.preparation import LOCAL
 from genui.engine.device import Machine, autocast
@@ -604,8 +605,10 @@ class Prompts:
     def _images(self) -> CaptionedImages | None:
         if not KINDS[self._recipe.family, self._recipe.medium].batches:
             return None
+        dataset, data = self._recipe.dataset, self._recipe.data
+        side = IMAGE_DATASETS[dataset].side if dataset in IMAGE_DATASETS else SIDE
         try:
-            return load_images(self._recipe.dataset, self._recipe.data, preparation=LOCAL)
+            return load_images(dataset, data, preparation=LOCAL, side=side)
         except GenuiError:  # not on this machine
             return None
 

@@ -21,6 +21,7 @@ KINDS = (
         DENOISED,
         family="student",
         place=25,
+        cell=0,
         folder=Path(__file__).parent,
         help=_PAGE,
         ability="draws images in few steps",

@@ -102,8 +102,8 @@ class SampleBody(Vertical):
 
     def _crop(self, image: "np.ndarray", cell: int) -> "np.ndarray":
         """Crop a grid of images, uint8 [H, W, 3], of that side, to as many whole ones as fit."""
-        if image.shape[0] % cell or image.shape[1] % cell:
-            return image  # not a grid: a script's own image is scaled down instead
+        if not cell or image.shape[0] % cell or image.shape[1] % cell:
+            return image  # no grid of a known side: it is scaled down instead
         room = self.content_size
         rows = (room.height - 1) * (3 if self.has_class("-text") else 5) // 5
         height = 2 * rows  # pixels, two to a row

@@ -18,6 +18,7 @@ from genui.base.paths import runs_dir
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.load import forget_models, open_trace, stream
+from genui.engine.sample.diffusion import Prompts
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import model_metadata, write_model
 from genui.formats.image import pixels
@@ -149,6 +150,12 @@ def test_forks_and_grids_work_and_a_watermark_is_refused(run: RunDir) -> None:
     assert (grid.width, grid.height) == (256, 128)
     with pytest.raises(MisuseError, match="watermark noise: this model draws images"):
         _trace(run, settings=replace(SETTINGS, watermark="noise"))
+
+
+def test_the_prompts_of_generated_data_are_like_the_captions_of_its_own_data(run: RunDir) -> None:
+    prompts = Prompts(run.path.name, 1)
+    assert prompts.source == "captions like those of shapes"
+    assert len({prompts.at(index) for index in range(8)}) > 1
 
 
 def test_a_saved_image_is_replayed_verified_and_exported(
