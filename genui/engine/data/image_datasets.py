@@ -138,6 +138,11 @@ IMAGE_DATASETS = dataset_table(
 )
 
 
+def side_of(dataset: str) -> int:
+    """The side of the images of a dataset, in pixels; of a name that is none, of own images."""
+    return IMAGE_DATASETS[dataset].side if dataset in IMAGE_DATASETS else SIDE
+
+
 def load_images(
     dataset: str,
     data: str = "",

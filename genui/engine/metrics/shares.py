@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genui.base.errors import MisuseError
 from genui.base.shares import CONFIDENCE, Share, ShareRow, ShareTable
 from genui.base.text import clean_line
-from genui.engine.data.image_datasets import load_images, load_labelled_images
+from genui.engine.data.image_datasets import load_images, load_labelled_images, side_of
 from genui.engine.data.images import as_floats, as_pixels
 from genui.engine.data.text import load_text
 from genui.engine.load import Streams
@@ -127,7 +127,7 @@ def _count_images(model: str, recipe: Recipe, count: int, progress: ReportProgre
 
 
 Counted = tuple[str, NDArray[np.uint8], list[str], Callable[[NDArray[np.uint8]], list[str]]]
-"""A title, real images [N, 32, 32, 3], captions to draw, and what labels images."""
+"""A title, real images [N, H, W, 3], captions to draw, and what labels images."""
 
 
 def _classes(recipe: Recipe) -> Counted:
@@ -146,7 +146,7 @@ def _classes(recipe: Recipe) -> Counted:
 
 def _grounds(recipe: Recipe) -> Counted:
     """Colours of the ground as in training, with captions that name no colour."""
-    images = load_images(recipe.dataset, recipe.data)
+    images = load_images(recipe.dataset, recipe.data, side=side_of(recipe.dataset))
     if images.scheme != "figure-ground":
         raise MisuseError(
             f"{images.name}: has neither classes of a shipped classifier nor random colours, "

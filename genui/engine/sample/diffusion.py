@@ -16,8 +16,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
 from genui.base.watermarks import find_key
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.image_datasets import IMAGE_DATASETS, load_images
-from genui.engine.data.image_files import SIDE
+from genui.engine.data.image_datasets import load_images, side_of
 from genui.engine.data.images import CaptionedImages
 from genui.engine.data.preparation import LOCAL
 from genui.engine.device import Machine, autocast
@@ -606,9 +605,8 @@ class Prompts:
         if not KINDS[self._recipe.family, self._recipe.medium].batches:
             return None
         dataset, data = self._recipe.dataset, self._recipe.data
-        side = IMAGE_DATASETS[dataset].side if dataset in IMAGE_DATASETS else SIDE
         try:
-            return load_images(dataset, data, preparation=LOCAL, side=side)
+            return load_images(dataset, data, preparation=LOCAL, side=side_of(dataset))
         except GenuiError:  # not on this machine
             return None
 
