@@ -136,7 +136,8 @@ class LatentController(TraceController[WalkFrame, LatentSettings]):
         trace = self.ensure_trace()
         if trace is None:
             return
-        if not trace.request.edits and trace.position == self.settings.seed_step:
+        at_seed = trace.frame is None or trace.position == self.settings.seed_step
+        if at_seed and not trace.request.edits:
             self.settings = replace(self.settings, to=seed)
             self._begin_at(0, f"seed {self.seed} to {seed}")
             return

@@ -239,6 +239,16 @@ def test_from_the_seeds_own_image_a_path_begins_anew() -> None:
     assert not walk.trace.request.edits
 
 
+def test_a_path_asked_for_before_the_first_image_begins_at_the_seed_too() -> None:
+    walk = Walk()
+    walk.controller.start_over(play=False)
+    assert walk.controller.frame is None
+    walk.controller.walk_to(9)
+    assert walk.end().along == pytest.approx(seed_latent(9, 16)[:8], abs=1e-3)
+    assert walk.trace.frames[0].along == pytest.approx(seed_latent(1, 16)[:8], abs=1e-3)
+    assert not walk.trace.request.edits
+
+
 def test_truncation_holds_for_the_whole_walk_and_keeps_the_place() -> None:
     walk = Walk()
     before = walk.step(4)
