@@ -115,6 +115,9 @@ class Preview(Vertical):
     def ask_prompt(self) -> None:
         """A demo has its prompt."""
 
+    def forget_questions(self) -> None:
+        """A demo asks none."""
+
     @on(messages.Reply)
     def _handle_reply(self, event: messages.Reply) -> None:
         self.controller.handle(event.reply)

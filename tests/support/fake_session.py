@@ -32,6 +32,9 @@ class Listener:
     def ask_prompt(self) -> None:
         self.asks += 1
 
+    def forget_questions(self) -> None:
+        """It asks none."""
+
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
         (self.errors if kind == "error" else self.lines).append(line)
 

@@ -39,7 +39,7 @@ from genui.ui.session import Session
 from genui.ui.terminal import may_animate
 from genui.ui.textual_parts import set_bindings
 from genui.ui.traces.controller import TraceController
-from genui.ui.traces.trees import ShownTrace, Source
+from genui.ui.traces.trees import Lost, ShownTrace, Source
 from genui.ui.widgets.dialogs import Window, ask
 from genui.ui.widgets.inputs import LineInput, escape_newlines, unescape_newlines
 from genui.ui.widgets.panes import Pane
@@ -253,6 +253,10 @@ class TracePane(Pane):
 
     def ask_prompt(self) -> None:
         self.call_after_refresh(self.action_edit)
+
+    def forget_questions(self) -> None:
+        for group in self.actions:
+            group.handle(Lost())
 
     @property
     def cost(self) -> str:

@@ -71,6 +71,9 @@ class Listener(Protocol):
     def ask_prompt(self) -> None:
         """Let the user write the prompt."""
 
+    def forget_questions(self) -> None:
+        """Wait for no reply: those about a closed branch, or one lent to a window, are lost."""
+
 
 class Opening(NamedTuple):
     """The start of a trace besides prompt, seed and settings, as in `protocol.Start`."""
@@ -481,7 +484,8 @@ class TraceController(Generic[F, S]):
         self.opening = Opening(start.init, start.strength, start.forward, start.grid, name)
 
     def _forget_dropped(self) -> None:
-        """Close the traces of dropped branches in the worker."""
+        """Close the traces of dropped branches in the worker; a branch was begun or shown."""
+        self.listener.forget_questions()
         for branch in self.tree.take_dropped():
             if branch.trace.id:
                 self.session.forget(branch.trace.id)

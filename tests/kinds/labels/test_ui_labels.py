@@ -113,6 +113,28 @@ async def test_a_worker_that_dies_is_asked_again(judged, open_app: Opener) -> No
         await until_seen(pilot, "step 2")
 
 
+async def test_a_lost_answer_about_one_branch_leaves_others_labelled(
+    judged, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genui.ui.session import Session
+
+    lost: list[Request] = []
+    put = Session.put
+
+    def lose_the_first(self: Session, request: Request) -> None:
+        if isinstance(request, Label) and not lost:
+            lost.append(request)  # as if its branch were closed before the answer
+        else:
+            put(self, request)
+
+    monkeypatch.setattr(Session, "put", lose_the_first)
+    async with open_app(worker=SLOW) as pilot:
+        await pilot.press("2", "right", "text.labels")
+        await until(pilot, lambda: bool(lost))
+        await pilot.press("r")
+        await until_seen(pilot, "speakers · step")
+
+
 def test_the_answer_travels_as_it_is() -> None:
     told = protocol.Labels(trace=1, step=2, model="speakers", labels=(("ROMEO", 0.5),))
     assert list(protocol.replies().feed(protocol.encode(told))) == [told]
