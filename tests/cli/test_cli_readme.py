@@ -160,7 +160,7 @@ TINY = {
     "talk": ("voice",),
     "film": ("video",),
     "codes": ("autoencoder-128",),
-    "pupil": ("fashion-student",),
+    "pupil": ("fashion-student", "icons-128-student"),
     "anagrams": ("masked-shakespeare",),
 }
 """Tiny models, and the names of the shipped ones whose place they take."""
