@@ -256,8 +256,10 @@ def check(args: argparse.Namespace, request: Request) -> None:
         if several and request.kind.streams and codec is not None and codec.one_text:
             raise MisuseError(f"--out {args.out}: a recording holds one text; leave out -n")
     suffix = files.name_piped(args.out or Path(), request.kind).suffix.lower()
-    if args.rate is not None and (not suffix or CODECS[suffix].shows not in MOVING):
-        raise MisuseError("--rate: is for animations: --out FILE.gif, .apng, .mp4 or .cast")
+    moving = [suffix for suffix, codec in CODECS.items() if codec.shows in MOVING]
+    if args.rate is not None and suffix not in moving:
+        ends = " ".join(moving)
+        raise MisuseError(f"--rate: is for animations: --out FILE, which ends in {ends}")
     if args.sign:
         check_signing(suffix)
     if args.trace is not None:
