@@ -107,20 +107,21 @@ def _raw(
 def _load(source: Source, name: str, most: int) -> RawImages:
     """The first images of a source, in memory."""
     images: list[bytes] = []
-    entries: list[Entry] = []
+    captions: list[str] = []
+    names: list[str] = []  # not the entries: those of an archive hold its files
     notes: list[str] = []
     for batch in _decoded_batches(source, notes):
         images += [image for _, image in batch.items]
-        entries += [entry for entry, _ in batch.items]
+        captions += [entry.caption for entry, _ in batch.items]
+        names += [entry.name for entry, _ in batch.items]
         if len(images) > most:
             break
     if not images:
         raise _nothing(source, notes)
     rgba = np.frombuffer(b"".join(images[:most]), np.uint8).reshape(-1, SIDE, SIDE, 4)
-    captions = [entry.caption for entry in entries]
     raw = _raw(name, rgba, captions, notes, len(images) <= most)
     folder = f"{show(source.path)}/"
-    return raw._replace(files=tuple(each.name.removeprefix(folder) for each in entries[:most]))
+    return raw._replace(files=tuple(each.removeprefix(folder) for each in names[:most]))
 
 
 def is_large(path: str | os.PathLike[str]) -> bool:

@@ -17,7 +17,7 @@ from genui.engine.metrics.distance import (
 )
 from genui.engine.sample.diffusion import DiffusionGenerator, Prompts, draw_in_batches
 from genui.kinds.student.recipe import TAUGHT_STEPS, StudentRecipe, read_teacher
-from genui.kinds.student.task import HELD_OUT, student_settings
+from genui.kinds.student.task import held_out_captions, student_settings
 from genui.protocol import ImageSettings
 
 SAMPLES = 5000
@@ -30,8 +30,7 @@ def measure_student(generator: DiffusionGenerator, recipe: StudentRecipe) -> dic
     a classifier the teacher's metrics, of two steps, and how far fewer steps are from the most."""
     if recipe.dataset in CLASSIFIERS:
         return _distances(generator, CLASSIFIERS[recipe.dataset], recipe.dataset)
-    prompts = Prompts(recipe.teacher, recipe.seed)
-    captions = [prompts.at(HELD_OUT + i) for i in range(COMPARED)]
+    captions = held_out_captions(Prompts(recipe.teacher, recipe.seed), COMPARED)
     *fewer, most = TAUGHT_STEPS
     goal = draw(generator, captions, most) / 127.5
     errors = {

@@ -41,7 +41,7 @@ LONGEST = 2.0
 FIRST_SEED = 1 << 40
 """Seeds from here on are trained; those below are held out."""
 
-HELD_OUT = 1 << 40
+FIRST_HELD_OUT = 1 << 40
 """Captions from here on are held out; those before are trained."""
 
 BLOCK = 16
@@ -74,6 +74,11 @@ class Block(NamedTuple):
     token_ids: Tensor  # [N, L]
 
 
+def held_out_captions(prompts: Prompts, count: int) -> list[str]:
+    """Captions like those of the teacher's data, which are not trained."""
+    return [prompts.at(FIRST_HELD_OUT + i) for i in range(count)]
+
+
 class Trajectories:
     """What the teacher draws: block after block, of which a step sees the newest."""
 
@@ -103,7 +108,7 @@ class Trajectories:
 
     def held_out(self, count: int) -> tuple[list[str], list[int]]:
         """Captions and seeds that are not trained."""
-        return [self.prompts.at(HELD_OUT + i) for i in range(count)], list(range(count))
+        return held_out_captions(self.prompts, count), list(range(count))
 
     def draw(self, captions: list[str], seeds: list[int]) -> Block:
         """The trajectories of captions and seeds."""
