@@ -10,6 +10,7 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.formats.codec import CODECS, codec_of, codecs_for
+from genui.formats.recipe import MOVING
 from genui.protocol.kinds import Kind
 
 _FRAME = re.compile(r"frame-\d{4,}\.png")
@@ -100,6 +101,12 @@ def name_piped(out: Path, kind: Kind) -> Path:
         return out
     sounds = (suffix for suffix in kind.files if CODECS[suffix].shows == "sound")
     return Path(f"-{next(sounds, kind.files[0])}")
+
+
+def is_animation(out: Path | None, kind: Kind) -> bool:
+    """Whether a file of that name, or what is piped, shows an animation."""
+    codec = codec_of(name_piped(out, kind)) if out is not None else None
+    return codec is not None and codec.shows in MOVING
 
 
 def check_pipe(args: argparse.Namespace, kind: Kind) -> None:

@@ -255,14 +255,11 @@ def check(args: argparse.Namespace, request: Request) -> None:
         codec = codec_of(args.out)
         if several and request.kind.streams and codec is not None and codec.one_text:
             raise MisuseError(f"--out {args.out}: a recording holds one text; leave out -n")
-    suffix = files.name_piped(args.out or Path(), request.kind).suffix.lower()
-    if args.rate is not None:
-        moving = [ending for ending, codec in CODECS.items() if codec.shows in MOVING]
-        if suffix not in moving:
-            ends = " ".join(moving)
-            raise MisuseError(f"--rate: is for animations: --out FILE, which ends in {ends}")
+    if args.rate is not None and not files.is_animation(args.out, request.kind):
+        ends = " ".join(ending for ending, codec in CODECS.items() if codec.shows in MOVING)
+        raise MisuseError(f"--rate: is for animations: --out FILE, which ends in {ends}")
     if args.sign:
-        check_signing(suffix)
+        check_signing(files.name_piped(args.out or Path(), request.kind).suffix.lower())
     if args.trace is not None:
         files.check_file(args.trace, "--trace", (".trace",), "a trace")
         if several:

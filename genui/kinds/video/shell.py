@@ -7,14 +7,12 @@ from msgspec.structs import replace
 from genui.base.errors import MisuseError
 from genui.cli import files
 from genui.cli.request import Request
-from genui.formats.codec import codec_of
-from genui.formats.recipe import MOVING, ExportView
+from genui.formats.recipe import ExportView
 
 
 def check_denoising(args: Namespace, request: Request) -> None:
     """Raises MisuseError if `--denoising` is given without an animation."""
-    codec = args.out and codec_of(files.name_piped(args.out, request.kind))
-    if args.denoising and not (codec and codec.shows in MOVING):
+    if args.denoising and not files.is_animation(args.out, request.kind):
         raise MisuseError("--denoising: needs --out FILE.gif, .apng, .mp4 or .cast")
 
 
