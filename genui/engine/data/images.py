@@ -115,14 +115,7 @@ class CaptionedImages:
         """
         if held_pairs and not self.held_pairs:
             raise ValueError(f"{self.name} holds no colour pairs out")
-        names = [self.captions[i] for i in indices]
-        if self.styles:
-            styled = rng.random(len(indices)) >= UNSTYLED
-            names = [
-                f"{self.styles[i]} {name}" if is_styled else name
-                for i, name, is_styled in zip(indices, names, styled, strict=True)
-            ]
-        canvas = self._canvas(indices)
+        names, canvas = self.canvas_batch(indices, rng)
         if self.scheme == "plain":
             return Batch(names, self._composite(indices, np.full(len(indices), _DEFAULT)), canvas)
         if self.scheme == "ground":
@@ -142,9 +135,19 @@ class CaptionedImages:
         ]
         return Batch(captions, self._fill(indices, figure, ground), canvas)
 
-    def canvas_batch(self, indices: NDArray[np.int64]) -> tuple[list[str], NDArray[np.float32]]:
-        """Names and canvases [B, 4, 16, 16] in -1 to 1, without the images."""
-        return [self.captions[i] for i in indices], self._canvas(indices)
+    def canvas_batch(
+        self, indices: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Names, some with their style, and canvases [B, 4, 16, 16] in -1 to 1, without the
+        images."""
+        names = [self.captions[i] for i in indices]
+        if self.styles:
+            styled = rng.random(len(indices)) >= UNSTYLED
+            names = [
+                f"{self.styles[i]} {name}" if is_styled else name
+                for i, name, is_styled in zip(indices, names, styled, strict=True)
+            ]
+        return names, self._canvas(indices)
 
     def compose(self, caption: str) -> NDArray[np.float32] | None:
         """The true image of a caption, [3, side, side] in -1 to 1, or None if there is none."""

@@ -508,7 +508,7 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
             more = more._replace(generated=(self._clean(drawn), self._drop_captions(drawn, rng)))
         if self._recipe.canvas_batch:
             drawn = rng.choice(self._images.train, self._recipe.canvas_batch)
-            names, canvas = self._images.canvas_batch(self._skip.replace(drawn, rng))
+            names, canvas = self._images.canvas_batch(self._skip.replace(drawn, rng), rng)
             more = more._replace(captions=self._shorten(names, drawn, rng), canvas=canvas)
         return more
 

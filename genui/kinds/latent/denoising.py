@@ -127,8 +127,9 @@ class LatentTask(DiffusionTask[LatentRecipe]):
         if not self._recipe.canvas:
             return More()
         drawn = rng.choice(self._images.train, self._recipe.canvas_batch)
-        names, canvas = self._images.canvas_batch(drawn)
-        return More(self._shorten(names, names, rng), to_canvas(canvas))
+        captions, canvas = self._images.canvas_batch(drawn, rng)
+        names = [self._images.captions[i] for i in drawn]
+        return More(self._shorten(captions, names, rng), to_canvas(canvas))
 
     def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
         loss = super()._objective(batch, noisy, more, share)

@@ -92,6 +92,17 @@ def test_emoji_are_drawn_in_every_style_without_symbols_and_other_files(tmp_path
     assert image_corpus(recipe, 16, images, None).captions == recipe.prompts
 
 
+def test_canvases_of_emoji_are_trained_with_and_without_their_style(
+    shapes: tuple[str, str],
+) -> None:
+    images = load_images(shapes[1], side=SIDE)
+    indices = np.repeat(images.train[:1], 8)
+    captions, canvas = images.canvas_batch(indices, np.random.default_rng(0))
+    name = images.captions[indices[0]]
+    assert set(captions) == {name, f"{images.styles[indices[0]]} {name}"}
+    assert np.array_equal(canvas, images.batch(indices, np.random.default_rng(0)).canvas)
+
+
 @pytest.mark.parametrize(
     "files",
     [
