@@ -3,7 +3,7 @@
 import argparse
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError
@@ -61,7 +61,9 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not read the result back and compare it with the model",
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a file, or a folder that this command wrote"
+    )
 
 
 def run_convert(args: argparse.Namespace) -> int:
@@ -83,6 +85,8 @@ def run_convert(args: argparse.Namespace) -> int:
             aside.mkdir()
         face.converts[name](model, aside, dtype)
         checked = "not checked" if args.no_check else _check(model, aside, out, dtype)
+        if not target.suffix:
+            (aside / LIST).write_text("\n".join([LIST, *_list_files(aside)]), encoding="utf-8")
         if out.is_dir():
             shutil.rmtree(out)
         os.replace(aside, out)
@@ -124,8 +128,13 @@ def _choose(model: ModelInfo, name: str, out: Path, own: Sequence[str]) -> str:
     return name
 
 
-MARKS = ("config.json", "model_index.json", "adapter_config.json")
-"""Files; every folder of a model has one of them. No other folder is replaced."""
+LIST = ".genui-convert"
+"""The file in a folder that lists what was written there. Only a folder that holds nothing else is
+replaced."""
+
+
+def _list_files(folder: Path) -> Iterator[str]:
+    return (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 def _check_out(out: Path, target: Target, force: bool) -> None:
@@ -144,7 +153,10 @@ def _check_out(out: Path, target: Target, force: bool) -> None:
         return
     if out.is_dir() is bool(target.suffix):
         raise MisuseError(f"--out {out}: is not {target.title}; choose another name")
-    if not target.suffix and not any((out / mark).is_file() for mark in MARKS):
-        raise MisuseError(f"--out {out}: is a folder without a model; choose another name")
+    written = (out / LIST).read_text("utf-8").splitlines() if (out / LIST).is_file() else []
+    if other := next((name for name in _list_files(out) if name not in written), ""):
+        raise MisuseError(
+            f"--out {out}: holds {other}, which genui convert did not write; choose another name"
+        )
     if not force:
         raise MisuseError(f"--out {out}: exists already; --force replaces it")

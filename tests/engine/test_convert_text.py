@@ -129,11 +129,27 @@ def test_half_precision_is_stored_and_a_folder_is_replaced_only_by_force(
     monkeypatch.chdir(folder)
     assert main([*words[:3], ".", "--force"]) == 0
     assert (folder / "model.safetensors").is_file()
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "dear.txt").write_text("me")
-    assert main([*words[:3], str(tmp_path / "letters"), "--force"]) == 2
-    assert (tmp_path / "letters" / "dear.txt").read_text() == "me"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_force_replaces_no_folder_with_files_of_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, folder = tmp_path / "mine.safetensors", tmp_path / "mine-hf"
+    write(file, "transformer", ByteTokenizer())
+    words = ["convert", str(file), "--no-check", "--force", "--out"]
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "config.json").write_text("{}")  # as a model has one
+    assert main([*words, str(project)]) == 2
+    assert "holds config.json, which genui convert did not write; " in capsys.readouterr().err
+    assert (project / "config.json").read_text() == "{}"
+    assert main([*words, str(folder)]) == 0
+    (folder / "notes").mkdir()
+    (folder / "notes" / "dear.txt").write_text("me")
+    assert main([*words, str(folder)]) == 2
+    assert "mine-hf: holds notes, which genui convert did not write; " in capsys.readouterr().err
+    assert (folder / "notes" / "dear.txt").read_text() == "me"
 
 
 @pytest.mark.parametrize(
