@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.formats.codec import CODECS, codec_of, codecs_for
-from genui.formats.recipe import MOVING
+from genui.formats.recipe import MOVING, Shows
 from genui.protocol.kinds import Kind
 
 _FRAME = re.compile(r"frame-\d{4,}\.png")
@@ -103,10 +103,15 @@ def name_piped(out: Path, kind: Kind) -> Path:
     return Path(f"-{next(sounds, kind.files[0])}")
 
 
+def shown_in(out: Path | None, kind: Kind) -> Shows | None:
+    """What a file of that name, or what is piped, shows by default; None without a file."""
+    codec = codec_of(name_piped(out, kind)) if out is not None else None
+    return codec.shows if codec is not None else None
+
+
 def is_animation(out: Path | None, kind: Kind) -> bool:
     """Whether a file of that name, or what is piped, shows an animation."""
-    codec = codec_of(name_piped(out, kind)) if out is not None else None
-    return codec is not None and codec.shows in MOVING
+    return shown_in(out, kind) in MOVING
 
 
 def check_pipe(args: argparse.Namespace, kind: Kind) -> None:

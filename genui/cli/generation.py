@@ -258,6 +258,10 @@ def check(args: argparse.Namespace, request: Request) -> None:
     if args.rate is not None and not files.is_animation(args.out, request.kind):
         ends = " ".join(ending for ending, codec in CODECS.items() if codec.shows in MOVING)
         raise MisuseError(f"--rate: is for animations: --out FILE, which ends in {ends}")
+    has_image = files.shown_in(args.out, request.kind) not in (None, "sound")
+    if args.scale is not None and not (has_image or args.film or args.frames or args.json):
+        ends = " ".join(end for end in request.kind.files if CODECS[end].shows != "sound")
+        raise MisuseError(f"--scale: is for files of images: --out FILE, which ends in {ends}")
     if args.sign:
         check_signing(files.name_piped(args.out or Path(), request.kind).suffix.lower())
     if args.trace is not None:

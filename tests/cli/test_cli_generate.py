@@ -89,6 +89,7 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
         (["shapes", "--frames", "/etc/passwd"], "/etc/passwd: is a file"),
         (["shapes", "--frames", "/etc"], "holds other files"),
         (["shapes", "--scale", "0"], "--scale 0: expected a whole number, 1 to"),
+        (["shapes", "--scale", "2"], "--scale: is for files of images: --out FILE, which ends"),
         (["shapes", "--rate", "0"], "--rate 0.0: expected a number, 0.1 to 50"),
         (["shapes", "--rate", "2"], "--rate: is for animations"),
         (["shapes", "--rate", "2", "--out", "a.png"], "--rate: is for animations"),

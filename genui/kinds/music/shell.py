@@ -14,7 +14,7 @@ from genui.cli import files, output
 from genui.cli.generation import Generation, recipe_for
 from genui.cli.request import Request
 from genui.cli.show import print_facts
-from genui.formats.codec import codec_of, read
+from genui.formats.codec import read
 from genui.formats.recipe import ExportView, TraceRecipe
 from genui.kinds.music import chorale, midi, score
 from genui.kinds.music.midi import ScoreFile, grid_of_frames
@@ -51,8 +51,7 @@ def check_orchestra(args: argparse.Namespace, request: Request) -> None:
     """Raises MisuseError or GenuiError if `--gm` is given and cannot be done."""
     if not args.gm:
         return
-    codec = args.out and codec_of(files.name_piped(args.out, request.kind))
-    if not codec or codec.shows != "sound":
+    if files.shown_in(args.out, request.kind) != "sound":
         raise MisuseError("--gm: needs --out FILE.wav and a music model")
     midi.fluidsynth()
 

@@ -102,6 +102,15 @@ def test_a_wav_of_others_is_told_apart(
     assert f"theirs.wav: {told}" in capsys.readouterr().err
 
 
+def test_a_sound_is_not_enlarged(
+    talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*WORDS, "--scale", "2", "--out", str(tmp_path / "x.wav")]) == 2
+    error = capsys.readouterr().err
+    assert "--scale: is for files of images: --out FILE, which ends in .png .gif" in error
+    assert error.count("\n") == 1
+
+
 def test_an_image_model_makes_no_wav(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
