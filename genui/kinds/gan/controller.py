@@ -108,9 +108,8 @@ class LatentController(TraceController[WalkFrame, LatentSettings]):
     def _here(self, trace: ShownTrace[WalkFrame]) -> tuple[float, ...]:
         """The playhead's distance from the seed's point along each direction, in σ."""
         settings = self.settings
-        moved = (trace.position - settings.seed_step) * 2 * settings.reach / settings.steps
         at = [*settings.at, *[0.0] * (settings.direction - len(settings.at))]
-        at[settings.direction - 1] = round(at[settings.direction - 1] + moved, 6)
+        at[settings.direction - 1] = settings.offset(trace.position)
         return tuple(at)
 
     def next_basis(self) -> None:

@@ -59,15 +59,20 @@ class WalkView(TraceImageView):
         self.show_border(image, details, "", "" if self.pane.zoomed else self._path_text())
 
     def _paint_timeline(self) -> None:
-        """Label the ends: with their distance from the seed, or the seeds of the path."""
+        """Label the ends: with their distance from the seed, or the seeds of the path. A walk that
+        turned off has one way before the fork and another one after it."""
         controller, timeline = self._controller, self.query_one(Timeline)
-        trace, settings = controller.trace, controller.settings_here
-        if settings.to is not None:
-            turned = trace is not None and bool(trace.request.edits)
-            timeline.left = "here" if turned else f"seed {controller.seed}"
-            timeline.right = f"seed {settings.to}"
+        trace, settings = controller.trace, controller.settings
+        first = trace.request.settings if trace is not None else settings
+        last = inputs_at(trace.request)[2] if trace is not None else settings
+        seed = f"seed {last.to}"
+        if last != first:
+            ends = "start", f"direction {last.direction}" if last.to is None else seed
+        elif last.to is None:
+            ends = _format_offset(last, 0), _format_offset(last, last.steps)
         else:
-            timeline.left, timeline.right = f"−{settings.reach:g}σ", f"+{settings.reach:g}σ"
+            ends = f"seed {controller.seed}", seed
+        timeline.left, timeline.right = ends
         timeline.follow(trace)
 
     def paint_caption(self) -> None:
@@ -90,6 +95,10 @@ class WalkView(TraceImageView):
         if settings.to is not None:
             return f"{seed} → {settings.to}"
         return f"direction {settings.direction} · {seed}"
+
+
+def _format_offset(settings: LatentSettings, step: int) -> str:
+    return f"{settings.offset(step):+.3g}σ".replace("-", "−")
 
 
 # --- The position of a walk in latent space ---------------------------------------------------

@@ -67,6 +67,11 @@ class LatentSettings(Settings, Struct, frozen=True, tag="latent", kw_only=True):
         direction, the first of a walk to another seed."""
         return self.steps // 2 if self.to is None else 0
 
+    def offset(self, step: int) -> float:
+        """The distance of a step of a walk along a direction from the seed's point, along it."""
+        start = self.at[self.direction - 1] if len(self.at) >= self.direction else 0.0
+        return round(start + (step - self.seed_step) * 2 * self.reach / self.steps, 6)
+
     def sample_step(self, last: int) -> int:
         return self.seed_step if self.to is None else last
 

@@ -31,6 +31,7 @@ from genui.ui.session import launch_process
 from genui.ui.traces.controller import parse_whole_number
 from genui.ui.traces.trees import ShownTrace
 from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.timeline import Timeline
 
 pytestmark = pytest.mark.usefixtures("app_stage")
 
@@ -112,6 +113,30 @@ async def test_a_path_to_a_seed_plays_and_ends_at_its_image(open_app: Opener) ->
         assert frame(pilot).along == pytest.approx(seed_latent(9, 16)[:8], abs=1e-3)
         assert "seed 1 → 9" in seen(pilot) or "seed 1 to 9" in seen(pilot)
         assert not shown(pilot).request.edits
+
+
+async def test_the_ends_of_the_timeline_say_how_far_the_walk_goes(open_app: Opener) -> None:
+    def ends() -> tuple[str, str]:
+        timeline = pane_of(pilot).query_one(Timeline)
+        return timeline.left, timeline.right
+
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        assert ends() == ("−3σ", "+3σ")
+        await pilot.press("right", "right")
+        await until_seen(pilot, "step 22/40")
+        await pilot.press("right_square_bracket")  # direction 2, through this point
+        await until(pilot, lambda: len(pane_of(pilot).controller.tree.branches) == 2)
+        await until(pilot, lambda: shown(pilot).frame is not None)
+        assert ends() == ("−3σ", "+3σ")
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: ends() == ("−2.7σ", "+3.3σ"))
+        await pilot.press("right")
+        await until(pilot, lambda: shown(pilot).frame is not None and shown(pilot).position == 21)
+        await pilot.press("f")
+        await until(pilot, lambda: ends()[0] == "start" and ends()[1].startswith("seed "))
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: ends() == ("start", "direction 2"))
 
 
 async def test_full_screen_shows_directions_score_and_settings(open_app: Opener) -> None:
