@@ -26,7 +26,6 @@ from genui.cli.output import ProgressLine
 from genui.cli.request import options_of_some, parse_request, refuse_options
 from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan
 from genui.protocol import Start, Started
-from genui.protocol.kinds import Kind
 from genui.render.axis import format_duration
 
 with late_imports():
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 32
 TEXTS = "data.jsonl"
+_TRAINED_ON = (".txt", ".png", ".wav")  # samples that `genui train` reads from such a folder
 _OF_ONE = "trace rate fork attention layers chat system say sign json every_step seeds"
 
 
@@ -196,7 +196,8 @@ def write(args: argparse.Namespace) -> int:
             f"--out {folder}: was started {describe_difference(before, plan)}; "
             "repeat that command, or name an empty or a new folder"
         )
-    index = TEXTS if request.kind.streams else METADATA
+    suffix = ".png" if batched else request.kind.files[0]
+    index = TEXTS if suffix == ".txt" else METADATA
     with _alone_in(folder):
         done = prepare(folder, plan, index)
         if done >= count:
@@ -206,18 +207,19 @@ def write(args: argparse.Namespace) -> int:
         note = f"{prompts.source}, seeds {start.seed} to {start.seed + count - 1}"
         output.note(note + (f"; {done:,} exist already" if done else ""))
         start = msgspec.structs.replace(start, settings=plan.settings)
-        batches = _batches(start, prompts, plan.batch, range(done, count), request.kind)
+        batches = _batches(start, prompts, plan.batch, range(done, count), suffix)
         write_folder(folder, batches, done, count, index)
-    output.note(f"wrote {count:,} samples to {folder}: genui train … --data {folder} reads them")
+    use = f": genui train … --data {folder} reads them" if suffix in _TRAINED_ON else ""
+    output.note(f"wrote {count:,} samples to {folder}{use}")
     return 0
 
 
 def _batches(
-    start: Start, prompts: "Prompts", size: int, numbers: range, kind: Kind
+    start: Start, prompts: "Prompts", size: int, numbers: range, suffix: str
 ) -> Iterator[list[tuple[Line, bytes]]]:
     """The samples with these numbers, in batches of `size`."""
     if size == 1:
-        for sample in _samples(start, prompts, numbers, kind):
+        for sample in _samples(start, prompts, numbers, suffix):
             yield [sample]
         return
     for first in range(numbers.start, numbers.stop, size):
@@ -226,15 +228,15 @@ def _batches(
         seeds = [start.seed + number for number in batch]
         contents = diffusion.draw(start.model, captions, seeds, start.settings)
         yield [
-            (Line(file_name=file_name(number, ".png"), text=caption, seed=seed), content)
+            (Line(file_name=file_name(number, suffix), text=caption, seed=seed), content)
             for number, caption, seed, content in zip(batch, captions, seeds, contents, strict=True)
         ]
 
 
 def _samples(
-    start: Start, prompts: "Prompts", numbers: range, kind: Kind
+    start: Start, prompts: "Prompts", numbers: range, suffix: str
 ) -> Iterator[tuple[Line, bytes]]:
-    """Generate each sample by its own trace, in the default file type of its kind."""
+    """Generate each sample by its own trace, as a file of that type; a text is in its line."""
 
     def request(number: int) -> Start:
         return msgspec.structs.replace(start, prompt=prompts.at(number), seed=start.seed + number)
@@ -248,9 +250,9 @@ def _samples(
                 f"{start.model}: no output; run `genui doctor` to check the installation"
             )
         generation = Generation(one, started, frames)
-        if kind.streams:
+        if suffix == ".txt":
             yield Line(text=generation.text, prompt=started.prompt, seed=one.seed), b""
             continue
-        name = file_name(number, kind.files[0])
+        name = file_name(number, suffix)
         line = Line(file_name=name, text=one.prompt, seed=one.seed)
         yield line, file_bytes(generation, Path(name))

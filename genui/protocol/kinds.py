@@ -166,7 +166,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     """The suffixes that `--out` writes, the default first."""
     streams: bool = False
-    """Whether its samples are text, printed while generated and stored in a folder's index."""
+    """Whether its samples are text, printed while generated."""
     prints: Open | None = None
     add_options: Mapping[str, Callable[[ArgumentParser], None]] = {}
     """Functions that add options, by command, such as "generate" or "models add"."""

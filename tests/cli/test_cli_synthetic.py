@@ -38,7 +38,9 @@ def test_images_are_a_folder_that_training_reads_back(
     assert [(line["text"], line["seed"]) for line in lines(out)] == [
         ("cat", 5), ("cat", 6), ("cat", 7)
     ]  # fmt: skip
-    assert "the prompt given, seeds 5 to 7" in told(capsys)
+    said = told(capsys)
+    assert "the prompt given, seeds 5 to 7" in said
+    assert f"wrote 3 samples to {out}: genui train … --data {out} reads them\n" in said
     images = load_own(out)
     assert images.captions == ("cat",) * 3
     assert images.rgba.shape == (3, 32, 32, 4)

@@ -384,6 +384,10 @@ def test_a_text_is_generated_forked_saved_and_replayed_in_the_shell(
     assert "identical" in capsys.readouterr().out.lower()
     main([*words, "--json"])
     assert '"text":"to be' in capsys.readouterr().out.replace('": "', '":"')
+    folder = tmp_path / "made"
+    main([*words, "-n", "2", "--out", str(folder)])
+    assert (folder / "data.jsonl").read_text().count('"text":"to be') == 2
+    assert "reads them" in capsys.readouterr().err
 
 
 def test_a_recipe_refuses_what_it_cannot_do() -> None:
