@@ -45,6 +45,8 @@ MELODY_FIRST = frozenset({0})
 
 BARS = (16, 12)  # sixteenths of a bar: 4/4, 3/4
 METRES = ("4/4", "3/4")
+TEMPO = 76.0  # quarters a minute
+SLOWEST, FASTEST = 30.0, 300.0  # tempos of a melody
 PLACES = sum(BARS) * len(VOICES) * 2
 
 _SHARP = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
@@ -63,7 +65,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Opening:
-    """The key of a piece (tonic, 12 more for minor; or ANY_KEY), its metre and upbeat.
+    """The key of a piece (tonic, 12 more for minor; or ANY_KEY), its metre, upbeat and tempo.
 
     `begins` is the sixteenth of the bar at which the piece begins: 0 is the first beat.
     """
@@ -71,6 +73,7 @@ class Opening:
     key: int = ANY_KEY
     bar: int = BARS[0]
     begins: int = 0
+    tempo: float = TEMPO
 
 
 def note_token(pitch: int) -> int:

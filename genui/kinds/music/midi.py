@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import mido
 
 TICKS = 480  # per quarter note in files that are written
-TEMPO = 76.0  # quarters a minute
 MAX_BYTES = 2 * 1024 * 1024
 MAX_QUARTERS = 100_000  # quarter notes; 64 of the longest pieces have two thirds of it
 DRUMS = 9  # General MIDI's channel for percussion
@@ -55,6 +54,7 @@ class MidiMusic:
     metres: tuple[tuple[int, int], ...] = ()  # such as (4, 4), in order, each once
     key: str = ""  # the first, in mido's spelling: "G", "F#m"
     texts: tuple[str, ...] = ()
+    tempos: list[float] = field(default_factory=list)  # quarters a minute, in order
 
 
 def encode_midi(
@@ -63,18 +63,20 @@ def encode_midi(
     begins: int = 0,
     text: str = "",
     key: str = "",
+    tempo: float = chorale.TEMPO,
 ) -> bytes:
     """A file with a track for each of the four voices and one for metre, tempo, key and `text`.
 
     `notes` are (voice, MIDI number, first sixteenth, sixteenth after the last). A bar has `bar`
-    sixteenths; the piece starts at sixteenth `begins` of a bar, after silence. `text` is ASCII.
+    sixteenths; the piece starts at sixteenth `begins` of a bar, after silence. `text` is ASCII,
+    `tempo` in quarters a minute.
     """
     import mido  # late: it takes 30 ms, and the table of codecs imports this file
 
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS)
     head = file.add_track("genui")
     head.append(mido.MetaMessage("time_signature", numerator=bar // 4, denominator=4))
-    head.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(TEMPO)))
+    head.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
     if key:
         head.append(mido.MetaMessage("key_signature", key=key))
     if text:
@@ -155,6 +157,8 @@ def _read_track(
                 name = message.name
             case "time_signature":
                 metres[message.numerator, message.denominator] = None
+            case "set_tempo":
+                music.tempos.append(round(60e6 / max(1, message.tempo), 3))
             case "key_signature":
                 music.key = music.key or message.key
             case "text":
@@ -359,7 +363,8 @@ def encode_score(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | N
     _require_notes(piece)
     opening = piece.opening
     key = chorale.key_signature(opening.key)
-    return encode_midi(piece.notes, opening.bar, opening.begins, to_json(recipe), key=key)
+    text = to_json(recipe)
+    return encode_midi(piece.notes, opening.bar, opening.begins, text, key, opening.tempo)
 
 
 def encode_played(samples: Sequence[Sample], recipe: TraceRecipe) -> bytes:
@@ -374,9 +379,11 @@ def play_piece(piece: Piece, text: str = "", orchestra: bool = False) -> bytes:
     Raises GenuiError if there is no note, or no fluidsynth.
     """
     _require_notes(piece)
+    opening = piece.opening
     if orchestra:
-        return encode_wav(play(encode_midi(piece.notes, piece.opening.bar)), FLUID_RATE, text)
-    return encode_wav(synthesise(piece.notes, TEMPO), RATE, text)
+        midi = encode_midi(piece.notes, opening.bar, tempo=opening.tempo)
+        return encode_wav(play(midi), FLUID_RATE, text)
+    return encode_wav(synthesise(piece.notes, opening.tempo), RATE, text)
 
 
 def _concatenate(samples: Sequence[Sample], recipe: TraceRecipe) -> Piece:

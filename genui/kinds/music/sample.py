@@ -97,7 +97,10 @@ def _convert_midi(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tupl
     if moved:
         remarks.append(f"{moved} of {total} notes are moved to the nearest sixteenth")
     key = _parse_key(music.key) if music.key else None
-    opening = chorale.Opening(_likeliest_key(rows) if key is None else key, bar, start % bar)
+    tempo, tempo_remarks = _choose_tempo(music.tempos)
+    remarks += tempo_remarks
+    key = _likeliest_key(rows) if key is None else key
+    opening = chorale.Opening(key, bar, start % bar, tempo)
     soprano, alto, tenor, bass = rows
     return score.Given(opening, (soprano, alto, tenor, bass)), tuple(remarks)
 
@@ -115,6 +118,18 @@ def _bar_length(metres: tuple[tuple[int, int], ...]) -> tuple[int, list[str]]:
     if bar == 8:
         return 16, [f"its {text} is read as 4/4"]
     return bar, []
+
+
+def _choose_tempo(tempos: list[float]) -> tuple[float, list[str]]:
+    """The first tempo of a file, if a melody can have it, and remarks."""
+    first = tempos[0] if tempos else chorale.TEMPO
+    if not chorale.SLOWEST <= first <= chorale.FASTEST:
+        most = f"{chorale.SLOWEST:g} to {chorale.FASTEST:g} quarters a minute"
+        remark = f"its tempo of {first:g} is not from {most}; it becomes {chorale.TEMPO:g}"
+        return chorale.TEMPO, [remark]
+    if len(set(tempos)) > 1:
+        return first, [f"its tempo changes; the first, {first:g} quarters a minute, is kept"]
+    return first, []
 
 
 def _assign_voices(

@@ -37,7 +37,8 @@ class Given:
         """One line, for `from_text`."""
         opening = self.opening
         voices = (tokens.hex() for tokens in self.voices)
-        return GIVEN + ";".join([f"{opening.key};{opening.bar};{opening.begins}", *voices])
+        begin = f"{opening.key};{opening.bar};{opening.begins}"
+        return GIVEN + ";".join([begin, *voices, f"{opening.tempo}"])
 
     @classmethod
     def from_text(cls, text: str) -> "Given":
@@ -45,12 +46,14 @@ class Given:
         fields = text.removeprefix(GIVEN).split(";")
         try:
             key, bar, begins = map(int, fields[:3])
-            soprano, alto, tenor, bass = (bytes.fromhex(field) for field in fields[3:])
+            soprano, alto, tenor, bass = (bytes.fromhex(field) for field in fields[3:7])
+            tempo = float(fields[7]) if fields[7:] else chorale.TEMPO  # older files have none
         except ValueError:
             raise MisuseError("the given voices are damaged: give them again") from None
-        given = cls(chorale.Opening(key, bar, begins), (soprano, alto, tenor, bass))
+        given = cls(chorale.Opening(key, bar, begins, tempo), (soprano, alto, tenor, bass))
         lengths = {len(tokens) for tokens in given.voices if tokens}
         sane = key in range(chorale.ANY_KEY + 1) and bar in chorale.BARS and begins in range(bar)
+        sane = sane and chorale.SLOWEST <= tempo <= chorale.FASTEST
         sung = chorale.VOICE_TOKENS.issuperset(b"".join(given.voices))
         if not (sane and sung and len(lengths) == 1 and max(lengths) <= chorale.MAX_SIXTEENTHS):
             raise MisuseError("the given voices are damaged: give them again")

@@ -63,6 +63,14 @@ def test_a_file_carries_its_recipe_and_replays(
     assert "G major, 4/4, upbeat" in capsys.readouterr().out
 
 
+def test_a_folder_of_pieces_is_not_said_to_be_for_training(
+    tunes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tunes / "made"
+    assert main(["generate", "tunes", *TOKENS, "-n", "2", "--out", str(folder)]) == 0
+    assert capsys.readouterr().err.endswith(f"wrote 2 samples to {folder}\n")
+
+
 def test_notes_that_were_changed_are_found(tunes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tunes / "tune.mid"
     assert main(["generate", "tunes", *TOKENS, "--out", str(target)]) == 0
@@ -112,12 +120,14 @@ def test_a_melody_is_harmonised_and_stands_in_the_file(
     tunes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     melody, target = tunes / "melody.mid", tunes / "four.mid"
-    melody.write_bytes(encode_midi(TUNE, 16))
+    melody.write_bytes(encode_midi(TUNE, 16, tempo=132))
     words = ["--melody", str(melody), "--prompt", "D minor", "--out", str(target)]
     assert main(["generate", "tunes", *words]) == 0
     assert capsys.readouterr().err.startswith("--prompt has no effect: the melody has its own key")
-    parts = {track.name: track.notes for track in decode_midi(target.read_bytes()).tracks}
+    music = decode_midi(target.read_bytes())
+    parts = {track.name: track.notes for track in music.tracks}
     assert [pitch for pitch, _, _ in parts["soprano"]] == [67, 68, 69, 70]
+    assert music.tempos == [132]
     melody.unlink()  # its notes are in the recipe
     assert main(["replay", str(target)]) == 0
 
