@@ -71,8 +71,9 @@ def run_lab(args: argparse.Namespace) -> int:
 
 def _points(text: str) -> str:
     """The prompt: the name of a data set, or the points of a file."""
-    if text.lower().endswith(".csv") or "/" in text:
-        return to_text(read_csv(Path(os.path.expanduser(text))))
+    path = os.path.expanduser(text)
+    if os.path.isfile(path) or text.lower().endswith(".csv") or "/" in text:
+        return to_text(read_csv(Path(path)))
     return text
 
 

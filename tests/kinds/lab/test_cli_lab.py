@@ -49,12 +49,17 @@ def test_a_file_replays(
         assert capsys.readouterr().err == f"genui: {model}: {said}"
 
 
+@pytest.mark.parametrize("name", ["mine.csv", "points.txt"])
 def test_samples_are_in_the_coordinates_of_the_points(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    mine, out = tmp_path / "mine.csv", tmp_path / "out.csv"
+    monkeypatch.chdir(tmp_path)
+    mine, out = tmp_path / name, tmp_path / "out.csv"
     mine.write_text("x,y\n1000,2000\n1100,2100\n1050,2020\n")
-    assert lab(str(mine), "--out", str(out)) == 0
+    assert lab(name, "--out", str(out)) == 0
     rows = [line for line in out.read_text().splitlines()[1:] if not line.startswith("#")]
     across = [float(row.split(",")[0]) for row in rows]
     assert 900 < min(across) < max(across) < 1200
