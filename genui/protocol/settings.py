@@ -189,6 +189,11 @@ class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
     ] = 4
     tokens: Annotated[int, Meta(ge=1, le=100_000), about("how many tokens to write", step=50)] = 400
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is always taken; logits divided by less would overflow."""
+        return self.temperature < 1e-6
+
 
 class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
     """How noise becomes an image.

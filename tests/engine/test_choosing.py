@@ -40,6 +40,14 @@ def test_temperature_sharpens_and_zero_is_greedy() -> None:
     assert sampled(temperature=0) == [1, 0, 0, 0]
 
 
+def test_the_least_temperatures_are_greedy_and_warn_of_nothing() -> None:
+    for temperature in (5e-324, 1e-300, 1e-40):
+        settings = TextSettings(temperature=temperature)
+        with np.errstate(all="raise"):
+            found = distribution(LOGITS.astype(np.float32), settings)
+        assert found.probability.tolist() == [1, 0, 0, 0]
+
+
 def test_top_k_and_top_p_keep_the_likeliest() -> None:
     np.testing.assert_allclose(sampled(top_k=2), [2 / 3, 1 / 3, 0, 0])
     np.testing.assert_allclose(sampled(top_p=0.6), [2 / 3, 1 / 3, 0, 0])

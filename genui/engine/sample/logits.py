@@ -68,7 +68,7 @@ class Distribution:
     """The distribution from which a token is sampled.
 
     `probability` float64 [V] sums to 1. `filters` uint8 [V] is the index in FILTERS of the filter
-    that dropped each token; 0 for all with temperature 0 (greedy).
+    that dropped each token; 0 for all if the settings are greedy.
     """
 
     probability: np.ndarray
@@ -114,7 +114,7 @@ def distribution(
     if history is not None and settings.dry:
         logits = apply_dry(logits, history, settings.dry, settings.dry_length)
     filters = np.zeros(len(logits), dtype=np.uint8)
-    if settings.temperature == 0:
+    if settings.greedy:
         greedy = np.zeros(len(logits))
         greedy[int(logits.argmax())] = 1.0
         return Distribution(greedy, filters)
