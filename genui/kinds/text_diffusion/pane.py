@@ -17,7 +17,7 @@ from genui.kinds.text_diffusion.settings import (
     Pin,
     TextDiffusionSettings,
 )
-from genui.protocol import Edit
+from genui.protocol import Edit, EditAt, Start
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.pane import GenerationView, Inspector, PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
@@ -30,7 +30,13 @@ from genui.ui.widgets.inputs import escape_newlines, unescape_newlines
 from genui.ui.widgets.settings import Option
 from genui.ui.widgets.timeline import Timeline
 
-Controller = TraceController[CanvasFrame, TextDiffusionSettings]
+
+class Controller(TraceController[CanvasFrame, TextDiffusionSettings]):
+    """A text that starts again with other settings has its pins from the beginning."""
+
+    def find_lasting(self, request: Start) -> tuple[EditAt, ...]:
+        return tuple(replace(at, step=0) for at in request.edits if isinstance(at.edit, Pin))
+
 
 MOST_LISTED = 24
 """Tokens of a step that are listed with their probabilities."""

@@ -270,11 +270,12 @@ class TraceController(Generic[F, S]):
         else:
             self.begin(self.new_label(), play)
 
-    def begin(self, label: str, play: bool = True) -> None:
-        """Show a new trace with this label; the others stay in the tree."""
+    def begin(self, label: str, play: bool = True, edits: tuple[protocol.EditAt, ...] = ()) -> None:
+        """Show a new trace with this label and edits; the others stay in the tree."""
         self.remember_shown()
         self.pause()
-        self.tree.add(self._new_trace(self.request(), self.total_steps), label)
+        request = replace(self.request(), edits=edits)
+        self.tree.add(self._new_trace(request, self.total_steps), label)
         for branch in [one for one in self.tree.branches if one.trace.source == "record"]:
             self.tree.drop(branch.number)  # the user did not make it
         self._go(play)
@@ -345,9 +346,13 @@ class TraceController(Generic[F, S]):
         if trace is None:
             self.start_over(play=True)
         elif trace.position == 0 or trace.finished:
-            self.begin(label)
+            self.begin(label, edits=self.find_lasting(trace.request))
         else:
             self.fork(protocol.SetSettings(self.settings), label)
+
+    def find_lasting(self, request: protocol.Start) -> tuple[protocol.EditAt, ...]:
+        """The edits that also hold when a trace starts again with other settings."""
+        return ()
 
     def _new_trace(self, request: protocol.Start, total: int) -> ShownTrace[F]:
         model = self.models.get(request.model, self.model)

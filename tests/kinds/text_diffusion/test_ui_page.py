@@ -169,6 +169,20 @@ async def test_a_word_is_erased_and_another_pinned_as_branches(open_app: Opener)
         await until(pilot, lambda: shown(pilot).page.startswith("o"))
 
 
+async def test_pins_stay_when_a_setting_is_changed(open_app: Opener) -> None:
+    async with open_app(worker=in_process(Pages)) as pilot:
+        pane = await opened(pilot)
+        pin = Pin(place=8, text="sea")
+        pane.controller.fork(pin, "pin 8:sea")
+        await until(pilot, lambda: shown(pilot).page[7:10] == "sea")
+        pane.controller.apply("other settings")
+        trace = pane.controller.trace
+        assert trace is not None
+        assert trace.request.edits == (protocol.EditAt(step=0, edit=pin),)
+        await until(pilot, lambda: trace.finished and trace.frame is not None)
+        assert shown(pilot).page[7:10] == "sea"
+
+
 async def test_two_branches_stand_side_by_side(open_app: Opener) -> None:
     async with open_app(worker=in_process(Pages)) as pilot:
         pane = await opened(pilot)
