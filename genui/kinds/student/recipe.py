@@ -8,7 +8,7 @@ from msgspec import Meta
 from genui.base.errors import MisuseError
 from genui.base.schema import about
 from genui.engine.data.preparation import QUIET, Preparation
-from genui.recipes import EDMRecipe
+from genui.recipes import RECIPES, EDMRecipe
 from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 from genui.recipes.diffusion import CaptionDropout
 from genui.runs.models import Header, find_model, read_header
@@ -45,6 +45,12 @@ class StudentRecipe(Recipe):
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("teacher",)
     EVALUATED: ClassVar[tuple[str, ...]] = tuple(f"error_{steps}" for steps in TAUGHT_STEPS)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Those of the recipe of its dataset, which its teacher has learned too."""
+        recipe = RECIPES.get(self.dataset)
+        return recipe.prompts if recipe is not None else ()
 
 
 def read_teacher(recipe: StudentRecipe) -> Header:

@@ -22,7 +22,7 @@ from genui.kinds.student import metrics
 from genui.kinds.student.recipe import StudentRecipe
 from genui.kinds.student.task import StudentTask, student_settings
 from genui.protocol import ImageSettings, SetSettings, Start, kinds
-from genui.recipes import Recipe
+from genui.recipes import Recipe, find_recipe
 
 CPU = torch.device("cpu")
 STEPS = 60
@@ -54,6 +54,10 @@ def test_a_student_begins_as_its_teacher() -> None:
         for each in (teacher, loaded(StudentTask(RECIPE, CPU)))
     )
     assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_it_suggests_the_captions_of_its_data() -> None:
+    assert RECIPE.prompts == find_recipe("icons").prompts
 
 
 def test_it_learns_where_its_teacher_arrives() -> None:
