@@ -112,7 +112,7 @@ def _flatten(value: Any) -> str:
 
 
 def show_image(file: Path) -> None:
-    """Draws the last frame of an image and prints its recipe. Raises MisuseError if unreadable."""
+    """Draws the last frame of an image and prints its recipe. Raises GenuiError if unreadable."""
     output.draw(_last_frame(file))
     if carries_recipe(file):
         _show_recipe(file)
@@ -125,7 +125,7 @@ def _last_frame(file: Path) -> image.Pixels:
                 pass
             return image.decode_frame(opened)
     except ValueError as error:
-        raise MisuseError(f"{file}: {error}") from None
+        raise GenuiError(f"{file}: {error}") from None
 
 
 def _show_recipe(file: Path) -> None:

@@ -99,26 +99,28 @@ def test_a_run_folder_is_inspected(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "fault"),
+    ("name", "content", "fault", "code"),
     [
-        ("x.png", b"not an image", "is not an image that genui can read"),
-        ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "is not an image that genui can read"),
-        ("x.safetensors", b"\xff" * 64, "x.safetensors"),
-        ("x.exe", b"", "shows files that end in"),
-        (None, b"", "no such file"),
+        ("x.png", b"not an image", "is not an image that genui can read", 1),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "is not an image that genui can read", 1),
+        ("x.wav", b"not a sound", "is not a WAV file", 1),
+        ("x.safetensors", b"\xff" * 64, "x.safetensors", 2),
+        ("x.exe", b"", "shows files that end in", 2),
+        (None, b"", "no such file", 2),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(
     name: str | None,
     content: bytes,
     fault: str,
+    code: int,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / (name or "missing.png")
     if name:
         file.write_bytes(content)
-    assert main(["show", str(file)]) == 2
+    assert main(["show", str(file)]) == code
     err = capsys.readouterr().err
     assert fault in err
     assert err.count("\n") == 1
@@ -154,7 +156,7 @@ def test_an_image_that_declares_too_many_pixels_is_refused_by_its_header(
             for name, body in chunks
         )
     )
-    assert main(["show", str(file)]) == 2
+    assert main(["show", str(file)]) == 1
     assert capsys.readouterr().err == f"genui: {file}: {fault}; make it smaller\n"
 
 
@@ -167,7 +169,7 @@ def test_a_gif_of_more_frames_than_are_read_is_refused(
     assert main(["show", str(tmp_path / "x.gif")]) == 0
     monkeypatch.setattr("genui.formats.image.MAX_FRAMES", 4)
     capsys.readouterr()
-    assert main(["show", str(tmp_path / "x.gif")]) == 2
+    assert main(["show", str(tmp_path / "x.gif")]) == 1
     assert (
         capsys.readouterr().err == f"genui: {tmp_path / 'x.gif'}: over 4 frames; make it smaller\n"
     )
