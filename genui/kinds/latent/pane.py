@@ -8,20 +8,12 @@ from genui.protocol.edits import inputs_at
 from genui.ui.generate.image import ImageInspector, TraceImageView
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
-from genui.ui.traces.controller import Listener, TraceController
-from genui.ui.traces.trees import Worker
+from genui.ui.traces.controller import TraceController
 from genui.ui.widgets.bars import Line
 from genui.ui.widgets.image import ImageView
 from genui.ui.widgets.timeline import Timeline
 
 EXAMPLE = "red heart on black"
-
-
-class BlendController(TraceController[ImageFrame, AutoencoderSettings]):
-    """Walks from an image to another one."""
-
-    def __init__(self, session: Worker, listener: Listener) -> None:
-        super().__init__(session, listener, AutoencoderSettings(), blank=EXAMPLE)
 
 
 class BlendView(TraceImageView):
@@ -52,7 +44,9 @@ class BlendView(TraceImageView):
 
 
 def _build(pane: TracePane) -> Parts:
-    controller = BlendController(pane.session, pane)
+    controller: TraceController[ImageFrame, AutoencoderSettings] = TraceController(
+        pane.session, pane, AutoencoderSettings(), blank=EXAMPLE
+    )
     return Parts(controller, BlendView(pane), ImageInspector(pane), ())
 
 
