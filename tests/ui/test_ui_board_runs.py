@@ -23,6 +23,7 @@ from genui.ui.training.curves import CurveGrid
 from genui.ui.training.shown import ShownRuns
 from genui.ui.training.state import ViewState, recall, remember
 from genui.ui.watcher import WatchTarget
+from genui.ui.widgets.bars import StatusLine
 
 
 def made(name: str, loss: float, age: float = 0.0) -> RunDir:
@@ -280,3 +281,30 @@ async def test_steps_written_again_after_a_resume_are_marked_on_the_axis(
     async with open_watch() as pilot:
         await until_seen(pilot, "↺")
         assert "steps 61–100 written again" in seen(pilot)
+
+
+async def test_keys_over_the_table_leave_what_it_covers_as_it_is(open_watch: Opener) -> None:
+    made("new", 1.5)
+    made("old", 2.5, age=60)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "train 1.500")
+        await pilot.press("enter")
+        await until(pilot, lambda: board_of(pilot).board.state.alone)
+        await pilot.press("o")
+        await until_seen(pilot, "Runs  2")
+        await pilot.press("down")
+        board, screen = board_of(pilot), pilot.app.screen
+        before = board.board.state
+        await pilot.press("tab", "plus", "n", "ctrl+x", "i", "comma", "G", "w", "board.smooth")
+        assert board.board.state == before
+        assert pilot.app.screen is screen
+        assert not board.query_one(StatusLine).text
+        assert not [one for one in board.commands() if one.title.startswith("Training screen: ")]
+        board.set_focus(None)
+        await pilot.press("escape")
+        assert not board.table.display
+        assert board.board.state == before
+        await pilot.press("o")
+        board.post_message(messages.Pointed(1, board.board.runs.listed[0].run))
+        await until(pilot, lambda: not board.table.display)
+        await until_seen(pilot, "cursor step 1")

@@ -59,6 +59,10 @@ USUAL_WIDTH = ViewState().panel_width  # that of the stylesheet
 Views = Mapping[RunDir, RunView]
 
 _WITH_KEYS = {"console", "config", "system", "norms"}  # panels that take keys
+_COVERED = {key.action.partition("(")[0] for key in keys.of_pane("board")} - {
+    *("runs", "settings", "setting"),  # the table has them too
+}
+"""Actions on what the table of runs covers: the curves, and the run that is shown first."""
 
 
 def on_board(act: Callable[..., str | None]) -> Callable[..., None]:
@@ -553,6 +557,8 @@ class TrainingScreen(AppScreen[Exit]):
                 return
             self.act(Board.put_first, run)
             self.begin_watching()
+        if self.table.display:
+            self.action_runs()
         self.act(lambda board: board.point_at_step(event.step))
 
     # --- the settings -----------------------------------------------------------------
@@ -686,10 +692,12 @@ class TrainingScreen(AppScreen[Exit]):
     # --- leaving ----------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without a main screen there is no other view to go to."""
-        return (self._home or action not in ("home", "view")) and super().check_action(
-            action, parameters
-        )
+        """Without a main screen there is no other view to go to. Over the table of runs, no key
+        acts on the curves below it."""
+        if not self._home and action in ("home", "view"):
+            return False
+        allowed = super().check_action(action, parameters)
+        return allowed and not (action in _COVERED and self.table.display)
 
     def action_home(self) -> None:
         self.action_view("home")
@@ -700,16 +708,16 @@ class TrainingScreen(AppScreen[Exit]):
             self._leave(view)
 
     def action_back(self) -> None:
-        """Go back one level: from a panel to the curves, from one curve or the filtered ones to
-        all, to Home."""
+        """Go back one level: from a panel or the table to the curves, from one curve or the
+        filtered ones to all, to Home."""
         if self.focused is not None:
             self.set_focus(None)
+        elif self.table.display:
+            self.action_runs()
         elif self.board.state.side_shown and not self.has_class("-wide"):
             self.change(side_shown=False)
         elif self.board.state.alone:
             self.change(alone=False)
-        elif self.table.display:
-            self.action_runs()
         elif self.board.state.filter:
             self.change(filter="")
         elif self._home:
@@ -734,17 +742,14 @@ class TrainingScreen(AppScreen[Exit]):
 
     def commands(self) -> Iterator[Command]:
         refused = self.refused_keys()
-        if self.table.display:
-            yield from self.list_key_commands("runs", keys.of_pane("runs"))
-        board_keys = [key for key in keys.of_pane("board") if key.id not in refused]
-        yield from self.list_key_commands("board", board_keys)
+        scope = "runs" if self.table.display else "board"
+        own_keys = [key for key in keys.of_pane(scope) if key.id not in refused]
+        yield from self.list_key_commands(scope, own_keys)
         app_keys = [
-            key
-            for key in keys.common("board")
-            if self.check_action(key.action.partition("(")[0], ())
+            key for key in keys.common(scope) if self.check_action(key.action.partition("(")[0], ())
         ]
         yield from self.list_key_commands("app", app_keys)
-        if printed.key_of(self.board.runs.first) is not None:
+        if scope == "board" and printed.key_of(self.board.runs.first) is not None:
             yield Command(
                 "Steps and metrics of the printed lines",
                 "name them here if the lines are read wrongly",
