@@ -329,7 +329,7 @@ def _curve_keys(metric: str, rows: Sequence[TableRow]) -> list[str]:
 
 
 def is_curve(key: str) -> bool:
-    """Whether a column has sparklines, which cannot be sorted."""
+    """Whether a column has sparklines."""
     return key.startswith("curve.")
 
 
@@ -465,9 +465,12 @@ def view_of_sweep(rows: Sequence[TableRow], name: str) -> dict[str, Any]:
 
 
 def sort_rows(rows: Sequence[TableRow], key: str, descending: bool = False) -> list[TableRow]:
-    """The rows by a column: numbers before texts, rows without a value always last."""
+    """The rows by a column, sparklines by the last value: numbers before texts, rows without a
+    value always last."""
     if not key:
         return list(rows)
+    if is_curve(key):
+        key = key.replace("curve", "last", 1)
     numeric: list[tuple[float, TableRow]] = []
     texts: list[tuple[str, TableRow]] = []
     missing: list[TableRow] = []

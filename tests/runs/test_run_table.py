@@ -151,6 +151,7 @@ def test_rows_are_sorted_as_numbers_with_those_without_a_value_last() -> None:
     assert by("val_loss") == ["run-2", "run-10", "run-1", "other"]
     assert by("val_loss", descending=True) == ["run-1", "run-10", "run-2", "other"]
     assert by("best.acc", descending=True) == ["run-10", "run-2", "run-1", "other"]
+    assert by("curve.val_loss") == by("last.val_loss") == by("val_loss")
     assert by("lr") == ["run-10", "run-2", "run-1", "other"]
     assert by("name") == ["other", "run-1", "run-2", "run-10"]
     assert by("") == ["run-1", "run-2", "run-10", "other"]

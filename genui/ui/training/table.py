@@ -439,6 +439,7 @@ class RunTable(Framed, Vertical):
         sort = self.state.sort
         if (
             sort
+            and not is_curve(sort)
             and sort not in self._survey.varied
             and sort not in ("name", "state", "tags", "age", "step")
         ):
