@@ -292,11 +292,14 @@ def _follow_log(
         describe(summary)
     say = output.note if as_json else output.print_line  # with --json stdout is only for records
     last: Look | None = None
-    warned, trouble = False, ""
+    warned, trouble, left_out = False, "", ""
     for look in follow(summary, link):
         if link is not None and link.line != trouble:
             trouble = link.line
             output.note(trouble or "connected again")
+        if link is not None and link.note not in ("", left_out):
+            left_out = link.note
+            output.note(left_out)
         if as_json:
             for record in look.records:
                 output.print_json(record, indent=False)

@@ -49,8 +49,12 @@ def find_path(word: str) -> Path | None:
     if (url := run_url(word)) is not None:
         return wandb_url.fetch_once(url)
     if (place := remote_place(word)) is not None:
+        notes: list[str] = []
         with output.ProgressLine() as progress:
-            return remote.fetch_once(place, progress.show)
+            copy = remote.fetch_once(place, progress.show, notes.append)
+        for line in notes:
+            output.note(line)
+        return copy
     path = Path(os.path.expanduser(word))
     looks_like_path = os.sep in word or word in (".", "..", "~")
     if not looks_like_path and run_listing.match_runs(word, run_listing.list_runs()):

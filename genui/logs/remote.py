@@ -52,7 +52,8 @@ _LONGEST_REPLY = 128 << 20  # bytes; a listing of 20,000 long paths is 80 MB
 _PATIENCE = 20.0  # seconds without a byte
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to connect again
 
-_REPLACED = re.compile(r".*\.(json|ya?ml|toml|png|wav|gif|db|sqlite3?)")
+_CONFIG = re.compile(r".*\.(json|ya?ml|toml)")
+_REPLACED = re.compile(rf"{_CONFIG.pattern}|.*\.(png|wav|gif|db|sqlite3?)")
 _UNSET = ("CDPATH", "TIME_STYLE", "QUOTING_STYLE", "LS_BLOCK_SIZE", "BLOCK_SIZE")
 _PRUNED = ("node_modules", "site-packages", "__pycache__", ".git", "checkpoints")
 
@@ -250,6 +251,7 @@ class Copy:
         self.place = place
         self.root = _folder_of(place)
         self.fetched = 0  # bytes of files
+        self.note = ""  # which files are left out
         self._files: dict[str, RemoteFile] = {}  # by name, as last listed
         self._inodes: dict[str, int] = {}  # of what is here
         self._saved: dict[str, int] = {}  # those in .inodes
@@ -309,6 +311,7 @@ class Copy:
             reverse=True,
         )
         self._files = {file.name: file for file in files[:MAX_FILES]}
+        self._note_left_out()
 
     def look(self, shell: Shell) -> None:
         """Updates the sizes of the files that changed last."""
@@ -320,6 +323,19 @@ class Copy:
         now = time.time()
         for file in parse_listing(shell.run(f"ls -lLin {names}"), self._there, now):
             self._files[file.name] = self._keep_time(file, now)
+        self._note_left_out()
+
+    def _note_left_out(self) -> None:
+        """Notes which files are not fetched; a large config, as that of a tokenizer, is not
+        missed."""
+        is_full = len(self._files) >= MAX_FILES
+        notes = [f"only the newest {MAX_FILES:,} files are read"] if is_full else []
+        names = [clean_line(file.name) for file in self._files.values() if _is_too_large(file)]
+        names = [name for name in names if _is_known(name) or not _CONFIG.fullmatch(name)]
+        if names:
+            some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+            notes.append(f"too large to be read over ssh: {some}; copy what you need")
+        self.note = f"{clean_line(str(self.place))}: {'; '.join(notes)}" if notes else ""
 
     def _keep_time(self, file: RemoteFile, now: float) -> RemoteFile:
         """The file with the time of its last change, which `ls` gives to the minute."""
@@ -355,10 +371,11 @@ class Copy:
         return sum(max(0, file.size - self._size(file)) for file in files)
 
     def _lacks(self, file: RemoteFile) -> bool:
+        if _is_too_large(file):
+            return False
         if _is_replaced(file.name):
-            return self._seen.get(file.name) != _state(file) and file.size <= _SMALL
-        there = self._inodes.get(file.name)
-        return file.size <= LARGEST and (there != file.inode or self._size(file) != file.size)
+            return self._seen.get(file.name) != _state(file)
+        return self._inodes.get(file.name) != file.inode or self._size(file) != file.size
 
     def _fetch_some(self, shell: Shell, file: RemoteFile) -> bool:
         """Fetches the next bytes of a file. Returns whether there are more."""
@@ -420,13 +437,20 @@ class Copy:
 
 
 def _is_log(name: str) -> bool:
-    base = os.path.basename(name)
-    known = any(row.file.fullmatch(base) for row in FORMATS.values())
-    return known or _is_replaced(base) or base.endswith(".txt")  # a sample
+    return _is_known(name) or _is_replaced(name) or name.endswith(".txt")  # a sample
+
+
+def _is_known(name: str) -> bool:
+    """Whether a reader of logs knows files of that name."""
+    return any(row.file.fullmatch(os.path.basename(name)) for row in FORMATS.values())
 
 
 def _is_replaced(name: str) -> bool:
     return _REPLACED.fullmatch(os.path.basename(name)) is not None
+
+
+def _is_too_large(file: RemoteFile) -> bool:
+    return file.size > _SMALL and (file.size > LARGEST or _is_replaced(file.name))
 
 
 def _state(file: RemoteFile) -> tuple[int, int, float]:
@@ -444,8 +468,13 @@ def _folder_of(place: Place) -> Path:
 # --- Fetching once, and following -------------------------------------------------------------
 
 
-def fetch_once(place: Place, show: Callable[[str], None] = lambda line: None) -> Path:
-    """The copy of the logs at the place, complete; `show` gets lines of progress.
+def fetch_once(
+    place: Place,
+    show: Callable[[str], None] = lambda line: None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """The copy of the logs at the place, complete; `show` gets lines of progress, and `note` which
+    files are left out.
 
     Raises GenuiError if the host cannot be reached, or has nothing there.
     """
@@ -454,6 +483,8 @@ def fetch_once(place: Place, show: Callable[[str], None] = lambda line: None) ->
             with closing(Shell(place.host, ask=True)) as shell:
                 copy.search(shell)
                 _fetch_rest(copy, shell, show)
+        if copy.note:
+            note(copy.note)
         return copy.root
 
 
@@ -487,6 +518,11 @@ class Follower:
     @property
     def root(self) -> Path:
         return self.copy.root
+
+    @property
+    def note(self) -> str:
+        """Which files are left out; "" if none is."""
+        return self.copy.note
 
     def stop(self) -> None:
         """Ends the thread; another process may then update the copy."""

@@ -147,6 +147,7 @@ class RunFollower:
     def __init__(self, url: RunUrl, poll_s: float = _POLL) -> None:
         """Fetches the run. Raises GenuiError if that is not possible."""
         self.line = ""  # the fault of the connection; "" while it works
+        self.note = ""  # no file is left out
         self.updated = math.inf  # a state is never here before the history up to it
         self._copy = RunCopy(url)
         self._copy.fetch()

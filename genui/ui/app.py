@@ -759,7 +759,7 @@ class WatchApp(Shell):
         super().__init__()
         self._note = target.note
         self._links = links
-        self._link_line = ""
+        self._link_line = self._link_note = ""
         self.live = sum(run.alive for run in target.runs)
         self.watcher = Watcher(self, runs=target.find)
         self.board = training_screen.TrainingScreen(
@@ -790,11 +790,16 @@ class WatchApp(Shell):
             self.set_interval(LINK_POLL, self._tell_of_links)
 
     def _tell_of_links(self) -> None:
-        """Report the fault of a link once, and when the link works again."""
+        """Report the fault of a link once, and when the link works again; also which files it
+        leaves out."""
         line = "; ".join(link.line for link in self._links if link.line)
         if line != self._link_line:
             self._link_line = line
             self.board.say(line or "connected again", "error" if line else "note")
+        note = "; ".join(link.note for link in self._links if link.note)
+        if note not in ("", self._link_note):
+            self._link_note = note
+            self.board.say(note, "note")
 
     @on(messages.ListsChanged)
     def _lists_changed(self, event: messages.ListsChanged) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_for
 
+from genui.cli.main import main
 from genui.logs import remote
 from genui.logs.remote import (
     Copy,
@@ -108,6 +109,19 @@ def test_the_files_of_every_format_are_copied_also_of_a_plug_in(
     monkeypatch.setenv("GENUI_PLUGINS", str(plug_in))
     root = fetch_once(Place("host", str(logs)))
     assert {path.name for path in root.glob("[!.]*")} == {"main.jsonl", *names}
+
+
+def test_a_file_that_is_too_large_is_told_and_a_large_config_is_not(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("mlflow.db", "tokenizer.json"):
+        with (logs / name).open("wb") as file:
+            file.truncate(5 << 20)
+    assert main(["watch", f"host:{logs}"]) == 0
+    printed = capsys.readouterr()
+    assert "main.jsonl" in printed.out
+    line = f"host:{logs}: too large to be read over ssh: mlflow.db; copy what you need\n"
+    assert printed.err == line
 
 
 def test_a_reply_without_an_end_is_not_kept() -> None:
