@@ -17,6 +17,7 @@ from genui.logs.records import (
     decode_record,
     flatten,
     is_epoch,
+    name_value,
     number_or_text,
     parse_step,
     split_phase,
@@ -222,3 +223,6 @@ class JsonlTail(StepsReader):
         file.take_rest()
         self._add([record])
         return True
+
+    def _add(self, records: list[Record]) -> None:
+        super()._add([*map(name_value, records)])

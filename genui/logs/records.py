@@ -34,6 +34,12 @@ STEP_TIME = re.compile(
 
 TIME_KEYS = ("time", "timestamp", "_timestamp", "wall_time", "datetime", "date")
 
+_PLACES = STEP_NAMES.union(TIME_KEYS)
+"""Names of what is no metric: the step or the time."""
+
+_NAME_KEYS = ("name", "metric", "key", "tag")
+"""Names of the field with the name of the metric whose number is in "value"."""
+
 SLOWEST, SPREAD = "ranks/slowest", "ranks/spread "
 """Names of how the ranks of a job compare: the slowest at each step, and the spread of a metric,
 whose name follows. The ranks of a run are compared in whole arrays (`native.py`), printed ones line
@@ -114,11 +120,25 @@ def split_phase(record: Record) -> tuple[str, Record]:
     rest = {name: value for name, value in record.items() if name != key}
     if word in _TRAINING:
         return "", rest
-    own = STEP_NAMES | {"time", "timestamp", "epoch", "lr"}
+    own = _PLACES | {"lr"}
     return word, {
         name if name.lower() in own or name.lower().startswith(word) else f"{word}/{name}": value
         for name, value in rest.items()
     }
+
+
+def name_value(record: Record) -> Record:
+    """The record with its metric by name: {"name": "loss", "value": 2} becomes {"loss": 2}. One
+    with other metrics beside it stays as it is: there "value" is a name of its own."""
+    if "value" not in record:
+        return record
+    key = next((key for key in _NAME_KEYS if isinstance(record.get(key), str)), None)
+    if key is None:
+        return record
+    rest = {name: value for name, value in record.items() if name not in (key, "value")}
+    if any(number(rest[name]) is not None for name in rest if name.lower() not in _PLACES):
+        return record
+    return {record[key]: record["value"], **rest}
 
 
 def _phase(value: object) -> str:

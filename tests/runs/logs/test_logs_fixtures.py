@@ -211,6 +211,22 @@ def test_jsonl_in_many_dialects(tmp_path: Path, line: str, step: int, time: floa
     assert tail.series.keys() <= {"loss", "epoch"}
 
 
+def test_jsonl_with_the_name_of_a_metric_beside_its_value(tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        '{"name": "loss", "value": 2.5, "step": 1, "time": 1.7e9}\n'
+        '{"name": "acc", "value": 0.5, "step": 1, "time": 1.7e9}\n'
+        '{"metric": "loss", "value": 1.5, "step": 2, "split": "val", "time": 1.7e9}\n'
+        '{"name": "run-7", "value": 3, "loss": 0.5, "step": 3}\n'
+    )
+    assert seen(read_whole("jsonl", path)) == {
+        "loss": [(1, "2.5"), (3, "0.5")],
+        "acc": [(1, "0.5")],
+        "val/loss": [(2, "1.5")],
+        "value": [(3, "3.0")],
+    }
+
+
 @pytest.mark.parametrize("time", ["1e300", "-5", '"noon"', "1e999", "[]", "true", "9" * 400])
 def test_a_time_that_is_none_is_unknown_and_costs_nothing_else(time: str, tmp_path: Path):
     path = tmp_path / "log.jsonl"
