@@ -342,6 +342,7 @@ class _Metric:
 
     def __init__(self, name: str) -> None:
         self._is_loss = is_training_loss(name)
+        self._is_best = "best" in name.lower()
         self._divergence = Divergence()
         self._falling = Falling() if should_hold(name) else None
         self._points: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
@@ -376,10 +377,11 @@ class _Metric:
         return points
 
     def not_finite(self, fresh: Points) -> int | None:
-        """Index in `fresh` of the first NaN or infinity, if none was reported before."""
+        """Index in `fresh` of the first NaN or infinity, if none was reported before. A best value
+        is infinite until there is one."""
         if self._not_finite is not None:
             return None
-        bad = np.flatnonzero(~np.isfinite(fresh[1]))
+        bad = np.flatnonzero(np.isnan(fresh[1]) if self._is_best else ~np.isfinite(fresh[1]))
         if not len(bad):
             return None
         self._not_finite = int(fresh[0][bad[0]])

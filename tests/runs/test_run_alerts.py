@@ -70,6 +70,12 @@ def test_a_number_that_is_none_is_told_with_metric_and_step(value: float, word: 
     assert alert.line == f"grad_norm is {word} at step 2"
 
 
+def test_a_best_value_that_is_infinite_at_first_is_not_told() -> None:
+    assert told([np.inf, np.inf, 2.5], "best_val_loss") == []
+    (alert,) = told([np.inf, 2.5, np.nan], "best_val_loss")
+    assert alert.line == "best_val_loss is NaN at step 2"
+
+
 def test_it_is_told_once_however_often_one_looks(clock: Clock) -> None:
     alerts, values = Alerts(clock, clock), [1.0, np.nan]
     assert len(alerts.look(seen(), {"loss": points(values)})) == 1
