@@ -1,5 +1,6 @@
 """The settings of the program: its file and the environment."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_setting_one_keeps_what_the_user_wrote() -> None:
     assert text.startswith("# mine\nfps = 60 # enough\n")
     assert text.count("theme") == 1
     assert load_config({}) == Config(fps=60, theme="a 'b' \"c\"", threads=3)
+
+
+def test_settings_that_are_saved_at_once_are_all_kept() -> None:
+    values = {"fps": "60", "threads": "3", "theme": "mine", "bell": "no"}
+    with ThreadPoolExecutor(len(values)) as pool:
+        list(pool.map(save_setting, values, values.values()))
+    assert load_config({}) == Config(fps=60, threads=3, theme="mine", bell=False)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from genui.base import paths
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import atomic_write, read_toml
+from genui.base.errors import MisuseError, did_you_mean
+from genui.base.files import atomic_write, locked, read_toml
 from genui.base.schema import Setting, about, settings_of
 
 FILE = "config.toml"
@@ -133,28 +133,27 @@ def save_setting(name: str, text: str) -> Path:
     if name not in known:
         raise MisuseError(f"no setting '{name}': {did_you_mean(name, known, lists=_LISTS)}")
     value = _parse(known[name], text, f"{name} {text}")
-    values = _check(path, _read(path))
-    before = path.read_text("utf-8") if path.exists() else render_config(values)
-    line = _line(name, value)
-    pattern = re.compile(rf"^(?:#[ \t]*)?{name}[ \t]*=.*$", re.MULTILINE)
-    places = sorted(pattern.finditer(before), key=lambda match: match[0].startswith("#"))
-    if places:
-        after = before[: places[0].start()] + line + before[places[0].end() :]
-    else:
-        after = f"{before.rstrip()}\n\n{_comment(known[name])}\n{line}\n"
-    import tomllib  # late: the app paints sooner for those without a file
+    with locked(path.parent):
+        values = _check(path, _read(path))
+        before = path.read_text("utf-8") if path.exists() else render_config(values)
+        line = _line(name, value)
+        pattern = re.compile(rf"^(?:#[ \t]*)?{name}[ \t]*=.*$", re.MULTILINE)
+        places = sorted(pattern.finditer(before), key=lambda match: match[0].startswith("#"))
+        if places:
+            after = before[: places[0].start()] + line + before[places[0].end() :]
+        else:
+            after = f"{before.rstrip()}\n\n{_comment(known[name])}\n{line}\n"
+        import tomllib  # late: the app paints sooner for those without a file
 
-    written: Mapping[str, Any] = {}
-    with suppress(tomllib.TOMLDecodeError):
-        written = tomllib.loads(after)
-    if written.get(name) != value:  # a text of several lines, or a name in quotes
-        raise MisuseError(f"{path}: {name} is not plain `NAME = VALUE` in one line; edit it there")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        written: Mapping[str, Any] = {}
+        with suppress(tomllib.TOMLDecodeError):
+            written = tomllib.loads(after)
+        if written.get(name) != value:  # a text of several lines, or a name in quotes
+            raise MisuseError(
+                f"{path}: {name} is not plain `NAME = VALUE` in one line; edit it there"
+            )
         # A link stays one: settings may be kept with others. Only you may read alert_url.
         atomic_write(Path(os.path.realpath(path)), after.encode(), durable=False, mode=0o600)
-    except OSError as error:
-        raise GenuiError(f"{path}: cannot be written ({error.strerror})") from None
     return path
 
 

@@ -346,6 +346,21 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Waits until no other process is in such a block for this folder, which is made if it is
+    missing. Raises GenuiError naming it."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with writing(folder):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def try_lock(fd: int) -> bool:
     """Lock an open file or folder for this process alone; returns whether it did."""
     try:

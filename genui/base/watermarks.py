@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import MisuseError
-from genui.base.files import atomic_write, cannot_use, read_toml, stamp_of, writing
+from genui.base.files import atomic_write, cannot_use, locked, read_toml, stamp_of
 
 FOUND = 1e-4
 """A watermark is said to be there below this probability: of 10,000 unmarked files one has it."""
@@ -149,19 +149,19 @@ def make_key(name: str) -> int:
     Raises MisuseError for a name that is taken or has other characters than letters, digits, - and
     _, and GenuiError if the file cannot be written.
     """
-    path, keys = keys_file(), read_keys()
+    path = keys_file()
     if not _NAME.fullmatch(name):
         raise MisuseError(f"key {name[:40]!r}: name it with letters, digits, - and _")
-    if name in keys:
-        raise MisuseError(f"key {name}: there is one of that name; take another name")
-    keys[name] = int.from_bytes(os.urandom(8))
-    lines = [
-        "# Keys of watermarks. Keep them secret: who has one can remove or forge its marks.",
-        *(f'{one} = "{key:016x}"' for one, key in keys.items()),
-    ]
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(Path(os.path.realpath(path)), "\n".join([*lines, ""]).encode(), mode=0o600)
+    with locked(path.parent):
+        keys = read_keys()
+        if name in keys:
+            raise MisuseError(f"key {name}: there is one of that name; take another name")
+        keys[name] = int.from_bytes(os.urandom(8))
+        lines = [
+            "# Keys of watermarks. Keep them secret: who has one can remove or forge its marks.",
+            *(f'{one} = "{key:016x}"' for one, key in keys.items()),
+        ]
+        atomic_write(Path(os.path.realpath(path)), "\n".join([*lines, ""]).encode(), mode=0o600)
     return keys[name]
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,13 @@ def test_the_setting_goes_through_the_keys_that_exist(tmp_path: Path) -> None:
     assert setting.parse("other", "key") == "other"  # if it is missing, the start says so
     keys_file().write_text("no key")
     assert setting.nudge("mine", 1) == "mine"
+
+
+def test_keys_that_are_made_at_once_are_all_kept() -> None:
+    names = [f"key-{number}" for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        made = dict(zip(names, pool.map(make_key, names), strict=True))
+    assert read_keys() == made
 
 
 def test_a_named_model_is_the_only_one_that_reads_it(marked: Path) -> None:
