@@ -29,7 +29,7 @@ _SHORT = {"ep.": "epoch", "up.": "update", "it.": "iter", "iter.": "iter"}
 _METRICS = (
     "lr|acc|ppl|nll|kl|elbo|bpb|bpc|bpd|mse|mae|rmse|f1|auc|iou|ap|map|fid|psnr|ssim|bleu|rouge|wer"
     "|cer|mfu|err|reward|score|precision|recall|entropy|r2|inertia|merror|logloss|mape|wps|tps|dice"
-    "|top1|top5|xent|cost"
+    "|top1|top5|xent|cost|fps"
 )
 KNOWN = re.compile(
     r"loss|perplexity|accuracy|learning.?rate|grad.?norm|/s(?:ec)?(?:$|/)|per_sec|throughput|tflop"
@@ -39,7 +39,7 @@ KNOWN = re.compile(
 """Found in the name of a well-known metric."""
 _OF_INTEREST = _STEP_WORDS | _WEAK_STEPS | STEPS_OF_LINES | set(re.findall("[a-z]+", _METRICS)) | {
     "loss", "losses", "perplexity", "accuracy", "learning", "grad", "error", "global", "epoch",
-    "epochs", "episodic", "tok", "tokens", "throughput", "fps",
+    "epochs", "episodic", "tok", "tokens", "throughput",
 }  # fmt: skip
 _WORDS = re.compile("[a-z]+")
 _SETTING = re.compile(

@@ -193,6 +193,8 @@ def steps(*lines: str) -> list[int | None]:
 
 def test_lines_without_a_step_are_counted() -> None:
     assert steps("loss 0.5", "hello", "loss 0.4", "loss 0.3") == [0, None, 1, 2]
+    of_rl_games = "fps step: {} fps step and policy inference: 900 fps total: 800"
+    assert steps(*map(of_rl_games.format, (1000, 1100, 1200))) == [0, 1, 2]
 
 
 def test_what_follows_a_step_belongs_to_it() -> None:
