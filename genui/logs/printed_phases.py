@@ -21,7 +21,7 @@ class Phases:
     """Follows the phases of training and evaluation in a log."""
 
     def __init__(self) -> None:
-        self._evaluates = False
+        self.evaluates = False
         self._seen: set[str] = set()
         self._shapes: set[frozenset[str]] = set()  # names of lines outside evaluations
         self._in_bar: dict[str, float] = {}  # the newest values in a bar
@@ -29,14 +29,14 @@ class Phases:
     def read_words(self, text: str) -> None:
         """Looks for words about an evaluation."""
         if _EVALUATES.search(text):
-            self._evaluates = True
+            self.evaluates = True
 
     def see(self, phase: str) -> None:
         self._seen.add(phase)
 
     def learn(self, line: Line) -> None:
         """Remembers the names in a line of the training."""
-        if not self._evaluates and len(self._shapes) < _MAX_SHAPES:
+        if not self.evaluates and len(self._shapes) < _MAX_SHAPES:
             self._shapes.add(frozenset(line.metrics))
 
     def is_config(self, line: Line) -> bool:
@@ -62,7 +62,7 @@ class Phases:
         if line.look.summary and not line.placed:
             prefix = prefix or "val/"
         if not prefix and not line.held_out and not line.bar:
-            if self._evaluates:
+            if self.evaluates:
                 again = not line.placed and values is not None and values.keys() >= metrics.keys()
                 prefix = "val/" if again else self._after_evaluation(metrics)
             if not prefix and values is not None:
@@ -80,7 +80,7 @@ class Phases:
         alike = [len(names & shape) / len(names | shape) for shape in self._shapes]
         # Only a training has a learning rate.
         if any(map(_LEARNING_RATE.search, metrics)) or max(alike, default=0.0) > _ALIKE:
-            self._evaluates = False
+            self.evaluates = False
             return ""
         return "val/" if any(alike) else ""
 

@@ -22,6 +22,7 @@ class Now:
     step: int = 0
     finer: bool = False  # steps are finer than epochs
     says_steps: bool = False  # in lines or in bars with metrics
+    says_whole: bool = False  # steps that count from the beginning
     heading: bool = False  # a position was printed, and its metrics follow a line each
     company: bool = False  # one of them was read
     values: dict[str, float] = field(default_factory=dict)  # of the step
@@ -203,13 +204,14 @@ class Positions:
 
     def _at_count(self, line: Line, bar: bool, n: int, total: int) -> tuple[int | None, str]:
         now = self.now
-        if line.held_out:
+        if line.held_out or self._heads_evaluation(line, n):
             return self._at_evaluation(line, bar, n, total), ""
         if not line.metrics and self.bars.count is not None and not self._counts:
             return n, ""  # a heading beside bars, which are the position
         self._resolve(n if bar else None)
         now.finer = now.says_steps = True
         if line.whole:
+            now.says_whole = True
             self.check_resumed(n)
             return n, ""
         counter = self._find_counter(line, bar, n, total)
@@ -255,6 +257,14 @@ class Positions:
         if self.epochs.now is None:
             return other and once
         return self.epochs.now == counter.epoch and (other or once)
+
+    def _heads_evaluation(self, line: Line, n: int) -> bool:
+        """Whether a heading has a count of an evaluation: a smaller one than the steps, which count
+        from the beginning."""
+        now = self.now
+        if line.metrics or line.whole or not now.says_whole:
+            return False
+        return self.phases.evaluates and n < now.step
 
     def _at_evaluation(self, line: Line, bar: bool, n: int, total: int) -> int | None:
         """The step for a line about held-out data: the training's, or its own."""

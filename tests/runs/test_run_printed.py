@@ -227,6 +227,14 @@ def test_a_global_step_is_taken_as_it_is() -> None:
     assert steps("{'global_step': 50, 'step': 3, 'loss': 1}", "global_step=10 loss=1") == [50, 10]
 
 
+def test_the_count_of_an_evaluation_is_no_step() -> None:
+    lines = [" --> STEP: 50/100 -- GLOBAL_STEP: 50", "  | > loss: 0.5  (0.6)"]  # as Coqui TTS
+    lines += ["> EVALUATION", " --> STEP: 0", "  | > loss: 0.7  (0.7)", ""]
+    lines += [" --> STEP: 0/100 -- GLOBAL_STEP: 100", "  | > loss: 0.4  (0.5)", ""]
+    points = [point for point in at_once(*lines) if point]
+    assert points == [(50, {"loss": 0.5}), (50, {"val/loss": 0.7}), (100, {"loss": 0.4})]
+
+
 def test_lines_slightly_out_of_order_stay_where_they_are() -> None:
     assert steps("step 100 loss 1", "step 99 loss 1", "step 101 loss 1") == [100, 99, 101]
 
