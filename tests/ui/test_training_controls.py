@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -287,6 +288,28 @@ async def test_a_stopped_run_is_resumed_and_a_paused_one_asked_to_go_on(
     steer.action_resume()
     await host.until_said("resume requested")
     assert control.poll(run) == [Control("resume")]
+
+
+async def test_a_second_press_says_that_the_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def resume(run: RunDir) -> None:
+        begun.set()
+        go_on.wait(PATIENCE)
+
+    monkeypatch.setattr("genui.runs.launch.resume", resume)
+    stopped = stage.make_run(name="verse", state="stopped")
+    host, steer = steered(stopped)
+    steer.action_pause()
+    await until(begun.is_set)
+    steer.action_pause()
+    await host.until_said("this run is starting already")
+    go_on.set()
+    await host.until_said("resuming from the newest checkpoint")
+    with RunLock(stopped):
+        stage.set_state(stopped, "running", 100, 400)
+        steer.action_resume()
+        await host.until_said("this run is running already")
 
 
 def test_a_script_cannot_be_resumed_nor_branched_nor_generated_from() -> None:

@@ -24,7 +24,7 @@ from genui.runs.control import (
     send_live,
 )
 from genui.runs.layout import RunDir, checkpoint_steps
-from genui.runs.listing import RunSummary, find_sweep
+from genui.runs.listing import RunSummary, find_sweep, summarise
 from genui.ui import messages
 from genui.ui.keys import bind_actions
 from genui.ui.watcher import RunView
@@ -184,7 +184,7 @@ class RunControls:
     ) -> None:
         self._host, self._run, self._no_run = host, run, no_run
         self._toggle = _Toggle()
-        self._retrying = False
+        self._starting: set[RunDir] = set()  # whose trainers are being started
         bind_actions(host, self)
 
     def names_of_keys(self, pane: str) -> dict[str, str]:
@@ -253,9 +253,9 @@ class RunControls:
         elif not is_trained_here(view):
             self._say("genui did not start this run: start its script again yourself", "note")
         elif can_continue(view) and not view.has_checkpoint and view.summary.state != "queued":
-            self._work(self._retry(view.summary.run), "commands")
+            self._work(self._start(self._retry, view.summary.run), "commands")
         else:
-            self._work(self._resume(view.summary.run), "commands")
+            self._work(self._start(self._resume, view.summary.run), "commands")
 
     def action_generate(self) -> None:
         """Generate from the newest checkpoint, also while it trains."""
@@ -346,18 +346,29 @@ class RunControls:
         else:
             self._say("no process of this run is known", "note")
 
+    async def _start(
+        self, start: Callable[[RunDir], Coroutine[Any, Any, None]], run: RunDir
+    ) -> None:
+        """Start a trainer; a second press, also before the view is newer, starts no second one."""
+        if run in self._starting:
+            self._say("this run is starting already", "note")
+            return
+        self._starting.add(run)
+        try:
+            summary = await asyncio.to_thread(summarise, run)
+            if summary.alive:
+                self._say(f"this run is {summary.state} already", "note")
+            else:
+                await start(run)
+        finally:
+            self._starting.remove(run)
+
     async def _resume(self, run: RunDir) -> None:
         await asyncio.to_thread(launch.resume, run)
         self._say("resuming from the newest checkpoint", "note")
 
     async def _retry(self, run: RunDir) -> None:
-        if self._retrying:  # a second press is no second training
-            return
-        self._retrying = True
-        try:
-            new = await asyncio.to_thread(launch.retry, run)
-        finally:
-            self._retrying = False
+        new = await asyncio.to_thread(launch.retry, run)
         self._host.post_message(messages.OpenRun(new))
         self._say(f"{new.id} starts again with the same settings", "note")
 
