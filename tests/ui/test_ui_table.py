@@ -3,6 +3,8 @@
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import stage
@@ -15,6 +17,7 @@ from genui.recipes import find_recipe
 from genui.runs import control, sweep
 from genui.runs.table import Heading
 from genui.runs.table_state import TableState
+from genui.ui import app
 from genui.ui.app import WatchApp
 from genui.ui.training.curves import CurveGrid
 from genui.ui.training.table import TableRows
@@ -41,9 +44,9 @@ def write_job(jobs: Path, number: int) -> None:
     (folder / "hparams.yaml").write_text(f"lr: {rate}\nseed: {number % 3}\n")
 
 
-def watch(folder: Path) -> WatchApp:
+def watch(folder: Path, *links: Any) -> WatchApp:
     target = WatchTarget(str(folder), find_logs(folder), lambda: find_logs(folder), listing=False)
-    return WatchApp(target)
+    return WatchApp(target, links)
 
 
 def rows_of(pilot: Pilot[None]) -> TableRows:
@@ -74,6 +77,16 @@ async def test_the_best_of_an_array_is_found_in_three_keys(array: Path) -> None:
         )
         await until_seen(pilot, "job-23")
         assert not board_of(pilot).table.display
+
+
+async def test_what_is_left_out_on_another_host_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LINK_POLL", 0.01)
+    write_job(tmp_path / "jobs", 1)
+    link = SimpleNamespace(line="", note="host:jobs: too large to be read over ssh: mlflow.db")
+    async with watch(tmp_path / "jobs", link).run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "too large to be read over ssh: mlflow.db")
 
 
 async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> None:
