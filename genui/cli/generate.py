@@ -58,14 +58,14 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds",
         metavar="A,B,…",
-        help="a sample from each of these seeds; --out cat.png writes cat-A.png, cat-B.png, …",
+        help="one sample per seed; --out cat.png writes cat-A.png, cat-B.png, …",
     )
     parser.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
-        help=f"write to a {', '.join(suffixes)} file, in place of one that is there; - is standard "
-        "output; a folder gets many samples with their labels",
+        help=f"write to a {', '.join(suffixes)} file, replacing any there; - is standard output; "
+        "a folder takes many samples with their labels",
     )
     parser.add_argument(
         "--trace", metavar="FILE", type=Path, help="save the trace as a .trace file to continue"
@@ -91,11 +91,14 @@ def _add_image_files(parser: argparse.ArgumentParser) -> None:
         "--drafts",
         metavar="COUNT",
         type=int,
-        help="stop so many seeds, N, N+1, …, at a step, and write them with their numbers on one "
-        "sheet, --out FILE.png; --seeds finishes some",
+        help="stop COUNT seeds (N, N+1, …) early and write them, numbered, on one sheet, --out "
+        "FILE.png; --seeds finishes some",
     )
     image.add_argument(
-        "--stop-at", metavar="STEP", type=int, help="of --drafts: that step (a third of all)"
+        "--stop-at",
+        metavar="STEP",
+        type=int,
+        help="with --drafts: where to stop (a third of all steps)",
     )
 
 
@@ -108,19 +111,19 @@ def _add_looks(parser: argparse.ArgumentParser) -> None:
         "its candidates, the filter that dropped each, and the random draw",
     )
     parser.add_argument(
-        "--attention", metavar="STEP", help="print the attention of the token of that step instead"
+        "--attention", metavar="STEP", help="print the attention of that step's token instead"
     )
     parser.add_argument(
         "--layers",
         metavar="STEP",
         help="print each layer's prediction for that step's token instead (the logit lens) and "
-        "the amount that each head and feed-forward added to its logit",
+        "how much each head and feed-forward added to its logit",
     )
     parser.add_argument(
         "--nearest",
         action="store_true",
-        help="print the training data nearest to the sample instead: images with their distances, "
-        "or the passages that a text has word for word, with their sources",
+        help="print the nearest training data instead: images with their distances, or passages "
+        "copied word for word, with their sources",
     )
     parser.add_argument(
         "--over",

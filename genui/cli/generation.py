@@ -294,7 +294,7 @@ def find_stop(args: argparse.Namespace, request: Request) -> int | None:
     steps = steps_to_take(request.starts[0], settings.steps)
     last = steps - 1
     if last < 1:
-        raise MisuseError("--drafts: one step has none before the last; give more --steps")
+        raise MisuseError("--drafts: one step is too few; give more --steps")
     stop_at = draft_step(steps) if args.stop_at is None else args.stop_at
     if not 1 <= stop_at <= last:
         raise MisuseError(f"--stop-at {stop_at}: expected a step before the last, 1 to {last}")

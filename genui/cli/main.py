@@ -64,7 +64,7 @@ COMMANDS = Commands(
             lambda: (models.configure_models, models.run_models),
         ),
         "pull": Command(
-            "fetch an open model from the hub, or list those known by name",
+            "fetch an open model from the Hub, or list the catalogue",
             lambda: (pull.configure_pull, pull.run_pull),
         ),
         "recipes": Command(
@@ -76,11 +76,11 @@ COMMANDS = Commands(
             lambda: (train.configure_train, train.run_train),
         ),
         "sweep": Command(
-            "train a recipe with many settings, the best first",
+            "train a recipe with many settings and rank the results",
             lambda: (sweep.configure_sweep, sweep.run_sweep),
         ),
         "run": Command(
-            "start a command as a run: its console, metrics, load and exit code",
+            "run a command and record its output, metrics, load and exit code",
             lambda: (run.configure_run, run.run_run),
         ),
         "runs": Command(
@@ -100,15 +100,15 @@ COMMANDS = Commands(
             lambda: (labels.configure_note, labels.run_note),
         ),
         "rm": Command(
-            "delete runs, and say how much space that frees",
+            "delete runs and free their disk space",
             lambda: (labels.configure_rm, labels.run_rm),
         ),
         "watch": Command(
-            "open the app on any training's log, or on a command's output",
+            "watch any training log or a command's output in the app",
             lambda: (watch.configure_watch, watch.run_watch),
         ),
         "top": Command(
-            "show the machine now: processor, memory, GPUs and what trains there",
+            "show live CPU, memory and GPU load, and what is training",
             lambda: (top.configure_top, top.run_top),
         ),
         "inspect": Command(
@@ -116,7 +116,7 @@ COMMANDS = Commands(
             lambda: (inspect.configure_inspect, inspect.run_inspect),
         ),
         "why": Command(
-            "say why a training has ended, or where it stands still",
+            "explain why a run ended, or where it hangs",
             lambda: (why.configure_why, why.run_why),
         ),
         "export": Command(
@@ -157,11 +157,11 @@ COMMANDS = Commands(
             lambda: (measure.configure_twins, measure.run_twins),
         ),
         "probes": Command(
-            "measure models: their images, what they remember, bias, marks",
+            "measure image quality, memorisation, bias and watermarks",
             lambda: (measure.configure_probes, measure.run_probes),
         ),
         "score": Command(
-            "say how probable a text is to a model, and how surprising each token",
+            "score a text: how probable a model finds it, token by token",
             lambda: (score.configure_score, score.run_score),
         ),
         "average": Command(
@@ -169,7 +169,7 @@ COMMANDS = Commands(
             lambda: (models.configure_average, models.run_average),
         ),
         "convert": Command(
-            "write a model as a folder or file that other programs load",
+            "convert a model to a format that other programs load",
             lambda: (convert.configure_convert, convert.run_convert),
         ),
         "worth": Command(
@@ -185,7 +185,7 @@ COMMANDS = Commands(
             lambda: (replay.configure_replay, replay.run_replay),
         ),
         "verify": Command(
-            "say what is proved of a file: its bytes, its signer, its recipe, a watermark",
+            "check a file's integrity, signer, recipe and watermark",
             lambda: (verify.configure_verify, verify.run_verify),
         ),
         "traces": Command(
@@ -197,11 +197,11 @@ COMMANDS = Commands(
             lambda: (show.configure_show, show.run_show),
         ),
         "dataset": Command(
-            "list the datasets prepared on the disk, or remove some",
+            "list the datasets prepared on disk, or remove some",
             lambda: (datasets.configure_dataset, datasets.run_dataset),
         ),
         "config": Command(
-            "show the settings of genui, or change one",
+            "show genui's settings, or change one",
             lambda: (config.configure_config, config.run_config),
         ),
         "completion": Command(
@@ -213,7 +213,7 @@ COMMANDS = Commands(
             lambda: (bench.configure_bench, bench.run_bench),
         ),
         "doctor": Command(
-            "print what genui finds here, for a bug report",
+            "report what genui finds here, for bug reports",
             lambda: (doctor.configure_doctor, doctor.run_doctor),
         ),
         "help": Command(

@@ -21,8 +21,8 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, purpose: str) -> N
         metavar="MODEL",
         default="",
         dest="start_from",
-        help="start with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
-        "optimiser and schedule start anew",
+        help="start from the weights of RUN, RUN@STEP, a shipped model or a file; step, optimiser "
+        "and schedule are reset",
     )
     parser.add_argument(
         "--set",
@@ -30,7 +30,7 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, purpose: str) -> N
         action="append",
         default=[],
         dest="settings",
-        help=f"{purpose}; `genui recipes RECIPE` lists them; may be given again",
+        help=f"{purpose} (`genui recipes RECIPE` lists them); may be repeated",
     )
     parser.add_argument("--steps", metavar="N", help="the same as --set steps=N")
     parser.add_argument(

@@ -55,13 +55,13 @@ def add_placement(parser: argparse.ArgumentParser, otherwise: str) -> None:
     parser.add_argument(
         "--slurm",
         metavar="OPTIONS",
-        help="let Slurm start it, with these options of sbatch, in one process for each task: "
+        help="submit it to Slurm with these sbatch options, one process per task: "
         "--slurm='--nodes=2 --ntasks-per-node=4'",
     )
     parser.add_argument(
         "--shard",
         action="store_true",
-        help="divide the weights among the processes, for a model too large for one of them",
+        help="shard the weights across the processes, for a model too large for one",
     )
 
 
@@ -99,9 +99,9 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train shakespeare --minutes 1 --foreground     what a minute here can do\n"
         "  genui train icons --dry-run                  how long it takes here\n"
         "  genui train icons --nproc 2                  in two processes\n"
-        "  genui train icons --nproc 2 --shard          each with half of the weights\n"
+        "  genui train icons --nproc 2 --shard          each with half the weights\n"
         "  torchrun --nproc-per-node 2 -m genui train icons     started by torchrun\n"
-        "  genui train --from last --set learning_rate=3e-4     on from a run's weights\n"
+        "  genui train --from last --set learning_rate=3e-4     from a run's weights\n"
         "  genui train --from last@500 --keep-state --set grad_clip=0.5     a fork of a run\n"
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
@@ -109,20 +109,20 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-state",
         action="store_true",
-        help="with --from RUN@STEP: keep its step, optimiser and schedule too: a fork of the run",
+        help="with --from RUN@STEP: keep its step, optimiser and schedule (a fork)",
     )
     parser.add_argument(
         "--minutes",
         metavar="M",
         type=float,
-        help="choose the number of steps, and for text sizes, batches and contexts, that make the "
-        "most of so many minutes on this machine; values of --set are kept",
+        help="train for M minutes: choose the best steps (for text, also sizes, batch and "
+        "context) for this machine; --set values are kept",
     )
     parser.add_argument(
         "--until",
         metavar="CONDITION",
-        help="end at the first evaluation at which it holds, e.g. 'val_loss<1.5'; the same as "
-        "--set until=CONDITION",
+        help="stop at the first evaluation where it holds, e.g. 'val_loss<1.5'; the same as --set "
+        "until=CONDITION",
     )
     parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
     add_placement(parser, "default 1")
@@ -134,7 +134,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="say how long it takes on this machine, its memory and its download; start nothing",
+        help="estimate time, memory and download on this machine; start nothing",
     )
     add_json(parser, "the run's id and folder as JSON; with --dry-run a line for each estimate")
 

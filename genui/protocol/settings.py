@@ -22,7 +22,7 @@ SEED = setting("seed", Seed)
 WatermarkKey = Annotated[
     str,
     Meta(max_length=40),
-    about("the name of that key, which `genui config key NAME` makes", rare=True, known=list_keys),
+    about("watermark key by name; `genui config key NAME` makes it", rare=True, known=list_keys),
 ]
 
 
@@ -85,7 +85,7 @@ class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
         float,
         Meta(ge=1, le=10),
         about(
-            "penalty on tokens that were already written; 1 is off",
+            "penalty on tokens already written; 1 is off",
             "repetition",
             id="repetition",
             step=0.05,
@@ -163,8 +163,8 @@ class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
     watermark: Annotated[
         Literal["none", "green", "tournament"],
         about(
-            "favour tokens that a secret key marks, so that its owner can recognise the text: a "
-            "green list raises their logits, a tournament keeps the odds, averaged over keys",
+            "favour tokens marked by a secret key, so that its owner can recognise the text: a "
+            "green list raises their logits, a tournament keeps the odds on average",
             choices={"none": "off", "green": "green list", "tournament": "tournament"},
             source="Kirchenbauer et al. 2023, Dathathri et al. 2024",
             rare=True,
@@ -175,7 +175,7 @@ class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
         float,
         Meta(ge=0, le=20),
         about(
-            "what a green list adds to the logit of a marked token",
+            "logit bonus of a marked token, with a green list",
             "watermark δ",
             step=0.5,
             format="{:.1f}",
@@ -185,7 +185,7 @@ class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
     watermark_context: Annotated[
         int,
         Meta(ge=1, le=16),
-        about("how many tokens before it decide whether a token is marked", rare=True),
+        about("how many previous tokens decide whether a token is marked", rare=True),
     ] = 4
     tokens: Annotated[int, Meta(ge=1, le=100_000), about("how many tokens to write", step=50)] = 400
 
@@ -228,8 +228,8 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
         str,
         Meta(max_length=2000),
         about(
-            "negative prompt: guidance steers away from it, instead of from no caption; "
-            "it has no effect with guidance 1",
+            "negative prompt: guidance steers away from it instead of from no caption; no effect "
+            "at guidance 1",
             "negative prompt",
             off="",
             rare=True,
@@ -239,7 +239,7 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
         int,
         Meta(ge=0, le=4096),
         about(
-            "side of the image in pixels, for models that draw several sizes; 0 is the usual one",
+            "side of the image in pixels, for models that draw several sizes; 0 is the default",
             step=64,
             rare=True,
         ),
@@ -247,8 +247,7 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
     decoder: Annotated[
         Literal["last", "every"],
         about(
-            "latent models: which steps are shown through the full decoder, others through a "
-            "cheap one",
+            "latent models: which steps the full decoder shows; others use a cheap one",
             choices={"last": "last step", "every": "every step"},
             rare=True,
         ),
@@ -281,7 +280,7 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
     rho: Annotated[
         float,
         Meta(ge=1, le=20),
-        about("how densely noise levels lie near the lowest", rare=True),
+        about("how dense the noise levels are near the lowest", rare=True),
     ] = 5.0
     s_tmin: Annotated[
         float,
@@ -291,8 +290,8 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
     watermark: Annotated[
         Literal["none", "noise"],
         about(
-            "hide a pattern of a secret key in the initial noise, so that its owner can recognise "
-            "the image; for own models of images",
+            "hide a secret key's pattern in the initial noise, so that its owner can recognise "
+            "the image; for genui's own models",
             choices={"none": "off", "noise": "in the noise"},
             source="after Wen et al. 2023",
             rare=True,

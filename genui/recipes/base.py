@@ -18,27 +18,27 @@ Strength = Annotated[float, Meta(ge=0, le=10)]  # 0 turns it off
 MuonEvery = Annotated[
     int,
     Meta(ge=1, le=64),
-    about("every how many steps Muon changes the matrices, so many times as far"),
+    about("steps per Muon update; each update is that many times larger"),
 ]
 
 Skip = Annotated[
     str,
     Meta(pattern=r"\A(\d{1,15}(-\d{1,15})?(,\d{1,15}(-\d{1,15})?)*)?\Z"),
     about(
-        "places in the training data that no step reads, as `genui why RUN --step N` names them: "
-        "17,204 or 512-768; a step draws other examples instead"
+        "examples to skip in the training data, as `genui why RUN --step N` names them: 17,204 or "
+        "512-768; others are drawn instead"
     ),
 ]
 
 # Augmentation of training images.
-Shift = Annotated[float, Meta(ge=0, le=16), about("most pixels to shift a training image by")]
-Zoom = Annotated[Fraction, about("largest share to enlarge or reduce a training image by")]
-Flip = Annotated[bool, about("mirror half of the training images")]
+Shift = Annotated[float, Meta(ge=0, le=16), about("largest random shift, in pixels")]
+Zoom = Annotated[Fraction, about("largest random change of size, as a share")]
+Flip = Annotated[bool, about("mirror half the training images")]
 
 PATH_FIELDS = ("data", "against")
 """Settings that are paths on the user's machine; not every recipe has them."""
 
-SEVERAL_NETWORKS = "networks that are trained against each other stay whole: leave it out"
+SEVERAL_NETWORKS = "networks trained against each other cannot be sharded: leave it out"
 """Why `--shard` cannot share out their weights."""
 
 LOGGING_FIELDS = (
@@ -77,24 +77,19 @@ class Recipe:
     steps: Annotated[Positive, about("training steps")] = 2000
     until: Annotated[
         str,
-        about(
-            "end at the first evaluation at which this holds, e.g. val_loss<1.5; else at `steps`"
-        ),
+        about("stop at the first evaluation where this holds, e.g. val_loss<1.5; else at `steps`"),
     ] = ""
     minutes: Annotated[
         float,
         Meta(ge=0, le=525_600),
-        about(
-            "time that the training takes: the number of steps is planned anew while it runs; 0: "
-            "as long as its `steps` take"
-        ),
+        about("training time; the number of steps adapts to it; 0: train for `steps`"),
     ] = 0.0
     batch: Annotated[Positive, about("examples per step")] = 16
     micro_batches: Annotated[
         Positive,
         about(
-            "parts in which each process computes its examples of a step, one after another: more "
-            "take less memory"
+            "gradient accumulation: parts of each process's batch, computed in turn; more take "
+            "less memory"
         ),
     ] = 1
     seed: Annotated[Count, about("seed of the initial weights and the order of the data")] = 1
@@ -108,14 +103,14 @@ class Recipe:
     beta1: Annotated[Fraction, about("decay of AdamW's first moment")] = 0.9
     beta2: Annotated[Fraction, about("decay of AdamW's second moment")] = 0.95
     weight_decay: Annotated[
-        Strength, about("share of the weights that a step removes, times the learning rate")
+        Strength, about("weight decay: a step removes this × the learning rate")
     ] = 0.1
-    warmup: Annotated[Count, about("steps of linear warm-up of the learning rate")] = 50
+    warmup: Annotated[Count, about("steps of linear learning-rate warm-up")] = 50
     decay_from: Annotated[
         Share, about("share of the steps after which the learning rate falls linearly to zero")
     ] = 0.4
     grad_clip: Annotated[float, Meta(gt=0), about("maximum norm of the gradient")] = 1.0
-    ema: Annotated[Fraction, about("decay of the average of the weights; 0 turns it off")] = 0.998
+    ema: Annotated[Fraction, about("decay of the moving average of weights; 0 is off")] = 0.998
 
     # what is written during training
     eval_every: Annotated[Positive, about("steps between evaluations")] = 100
@@ -123,8 +118,8 @@ class Recipe:
     sample_first: Annotated[
         Count,
         about(
-            "step of a first sample, after which each is at twice the step until `sample_every`; "
-            "0: none before that"
+            "step of the first sample, then at twice the step each time up to `sample_every`; 0: "
+            "no early samples"
         ),
     ] = 0
     checkpoint_every: Annotated[Positive, about("steps between checkpoints")] = 500
@@ -132,16 +127,16 @@ class Recipe:
         float,
         Meta(ge=0),
         about(
-            "most gigabytes of checkpoints with their states, from which `genui why` computes a "
-            "step again; the newest two are always kept"
+            "most gigabytes of checkpoints kept with optimiser state, for `genui why RUN --step "
+            "N`; the newest two always are"
         ),
     ] = 1.0
     norms: Annotated[
         str,
         Meta(pattern=r"\A(off|auto|[1-9][0-9]{0,5})\Z"),
         about(
-            "steps between two measurements of the norms by layer; auto: as few as take 2 % of the "
-            "time; off: none"
+            "steps between measurements of norms by layer; auto: often enough to take 2 % of the "
+            "time; off: never"
         ),
     ] = "off"
     eval_batches: Annotated[Positive, about("batches of held-out data in an evaluation")] = 16
@@ -157,10 +152,10 @@ class Recipe:
     ] = "auto"
     threads: Annotated[Count, about("CPU threads; 0 lets genui choose")] = 0
     checkpoint_activations: Annotated[
-        bool, about("compute each block twice instead of keeping its activations: less memory")
+        bool, about("recompute each block's activations in the backward pass: less memory")
     ] = False
 
-    data: Annotated[str, about("path of your own data, as given to --data")] = ""
+    data: Annotated[str, about("path of your own data, as with --data")] = ""
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ()
     """The settings that the shapes of the weights depend on, the most important first."""

@@ -97,7 +97,7 @@ class TextClassifierRecipe(ClassifierRecipe):
     buckets: Annotated[int, Meta(ge=64, le=1 << 22), about("hash buckets of n-grams")] = 1 << 15
     width: Annotated[int, Meta(ge=2, le=4096), about("size of an n-gram's embedding")] = 32
     dropout: Annotated[Fraction, about("dropout rate of the features")] = 0.2
-    left_out: Annotated[Fraction, about("share of a text's n-grams left out in training")] = 0.5
+    left_out: Annotated[Fraction, about("share of a text's n-grams dropped in training")] = 0.5
     learning_rate: Rate = 1e-2
     muon_rate: Strength = 0.0
     batch: Positive = 64

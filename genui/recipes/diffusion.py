@@ -27,11 +27,9 @@ Heads = Annotated[int, Meta(ge=1, le=64), about("attention heads, which share th
 CaptionWidth = Annotated[
     int, Meta(ge=16, le=2048), about("size of a word's embedding in a caption")
 ]
-CaptionWords = Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")]
+CaptionWords = Annotated[int, Meta(ge=2, le=64), about("longest caption, in words")]
 CaptionDropout = Annotated[Fraction, about("share of the captions dropped, for guidance")]
-OneWord = Annotated[
-    Share, about("share of the captions with one word of the image's name instead of all")
-]
+OneWord = Annotated[Share, about("share of captions with only one word of the image's name")]
 SigmaData = Annotated[float, Meta(gt=0), about("standard deviation of the data")]
 LogSigmaMean = Annotated[float, about("mean of ln σ in training")]
 LogSigmaStd = Annotated[float, Meta(gt=0), about("standard deviation of ln σ in training")]

@@ -22,20 +22,18 @@ SampleTokens = Annotated[Positive, about("tokens of a sample during training")]
 Ngrams = Annotated[
     int,
     Meta(ge=1, le=8),
-    about("embeddings of the last 2 to so many tokens, added to the token's; 1: none"),
+    about("longest n-grams whose embeddings are added to the token's; 1: none"),
 ]
 NgramRows = Annotated[
     int,
     Meta(ge=256, le=1 << 24),
-    about("rows of the table of a length of n-grams; more n-grams are hashed into them"),
+    about("rows of the table for each n-gram length; n-grams are hashed into them"),
 ]
 NgramWidth = Annotated[
-    Count, about("columns of the tables of n-grams, at most the width; 0: as many as it")
+    Count, about("columns of the n-gram tables, at most the width; 0: the width")
 ]
-NgramDropout = Annotated[
-    Fraction, about("share of the training positions without embeddings of n-grams")
-]
-NgramRate = Annotated[Rate, about("learning rate of the embeddings of n-grams")]
+NgramDropout = Annotated[Fraction, about("share of training positions without n-gram embeddings")]
+NgramRate = Annotated[Rate, about("learning rate of the n-gram embeddings")]
 
 
 class Stage(NamedTuple):
@@ -62,16 +60,14 @@ class TextRecipe(Recipe):
     context_start: Annotated[
         int,
         Meta(ge=0, le=8192),
-        about("context of the first steps, which doubles up to `context`; 0: always `context`"),
+        about("initial context, which doubles up to `context`; 0: always `context`"),
     ] = 0
     context_full: Annotated[
-        Share, about("share of the steps after which the context is `context`, with context_start")
+        Share, about("with context_start: share of the steps until the full context")
     ] = 0.75
     batch_start: Annotated[
         Count,
-        about(
-            "batch of the first steps, with context_start; 0: as many tokens as in the last ones"
-        ),
+        about("with context_start: initial batch; 0: as many tokens as a final batch"),
     ] = 0
     dropout: Dropout = 0.1
     fim_rate: Annotated[
@@ -80,15 +76,15 @@ class TextRecipe(Recipe):
     near_duplicates: Annotated[
         Share,
         about(
-            "remove documents, or paragraphs of a single text, that are so similar to an earlier "
-            "one (Jaccard index; 0.7 is usual); 0: keep all"
+            "remove documents (paragraphs of a single text) this similar to an earlier one "
+            "(Jaccard index; 0.7 is usual); 0: keep all"
         ),
     ] = 0.0
     canaries: Annotated[
         Count,
         about(
-            "seed of random lines that are planted in the training text once, 4, 16 and 64 times, "
-            "to see what is remembered; 0: none"
+            "seed of random lines planted 1, 4, 16 and 64 times in the training text, to measure "
+            "memorisation; 0: none"
         ),
     ] = 0
     skip: Skip = ""

@@ -55,7 +55,7 @@ class ColumnsWindow(Window[Column | None]):
         Binding("tab", "choose(1)", "Next column", show=False),
         Binding("shift+tab", "choose(-1)", "Previous column", show=False),
         Binding("right_square_bracket", "swap(1)", "Predicted, noisy or noise", show=False),
-        Binding("left_square_bracket", "swap(-1)", "The image before that", show=False),
+        Binding("left_square_bracket", "swap(-1)", "The previous image", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
         Binding("enter", "take", "Open", show=False),
@@ -174,7 +174,7 @@ class ColumnsWindow(Window[Column | None]):
         """Close, and show the chosen column in the pane."""
         column = self.columns[self.chosen]
         if not column.trace.started and not column.trace.frames:
-            self.say("this one has no steps yet: nothing to open")
+            self.say("no steps yet: nothing to open")
         elif self.is_active:
             self.close(column)
 
@@ -488,7 +488,7 @@ class VariationsScreen(ColumnsWindow):
     def action_keep(self) -> None:
         trace = self.columns[self.chosen].trace
         if not trace.frames:
-            self.say("this one has no steps yet: nothing to save")
+            self.say("no steps yet: nothing to save")
             return
         self._favourites.add(id(trace))
         self._keep(trace)
@@ -496,7 +496,7 @@ class VariationsScreen(ColumnsWindow):
 
     def action_sheet(self) -> None:
         if any(not column.fault and not column.trace.finished for column in self.columns[1:]):
-            self.say("they are not finished yet: wait a moment, then press x again")
+            self.say("not finished yet: wait a moment, then press x again")
             return
         self._sheet([column for column in self.columns if not column.fault])
 

@@ -56,7 +56,7 @@ BUSY_CHECK = 10  # ticks between two looks at the load
 MAX_BUSY = 12  # ticks in a row in which the terminal may be busy
 
 HINT = "space plays live · ←→ step · e caption · 1 models · n trains · ? keys · F2 tour"
-BUSY = "this machine is busy, so these are records · space plays live, at once"
+BUSY = "this machine is busy: these are recordings · space plays live"
 
 
 def read_quiet() -> str:

@@ -38,16 +38,16 @@ def edit_text(app: App[Any], text: str) -> str:
             with app.suspend():
                 fault = _run([*argv, str(path)])
             if fault:
-                raise GenuiError(f"{name} {fault}: the text is as before")
+                raise GenuiError(f"{name} {fault}: the text is unchanged")
             if path.stat().st_size > MAX_BYTES:
-                raise GenuiError(f"{name} saved more than 1 MB: the text is as before")
+                raise GenuiError(f"{name} saved over 1 MB: the text is unchanged")
             return clean(path.read_text("utf-8")).removesuffix("\n")
         except SuspendNotSupported:
-            raise GenuiError("this terminal cannot be given to an editor") from None
+            raise GenuiError("this terminal cannot run an editor") from None
         except OSError as error:
             raise cannot_read(path, error) from None
         except UnicodeDecodeError:
-            raise GenuiError(f"{name} saved no UTF-8: the text is as before") from None
+            raise GenuiError(f"{name} saved no UTF-8: the text is unchanged") from None
 
 
 def _run(argv: list[str]) -> str:

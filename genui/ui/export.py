@@ -119,7 +119,7 @@ class ExportScreen(Window[Path | None]):
         elif self.missing:
             line = f"{progress} are computed"
         else:
-            line = "it contains its recipe: genui replay generates it again"
+            line = "it contains its recipe: genui replay repeats it"
         if self._sign:
             suffix = self.form.suffix
             mark = "signed" if self.form.can_sign else f"a {suffix} cannot be signed"

@@ -272,7 +272,7 @@ class ModelsPane(Pane, can_focus=False):
         if (run := self.chosen_run) is not None:
             self.post_message(messages.OrganiseRun(run))
         else:
-            self.post_message(messages.ShowStatus("choose a run: models keep their names", "note"))
+            self.post_message(messages.ShowStatus("choose a run: models cannot be renamed", "note"))
 
     def action_delete_run(self) -> None:
         """Delete the chosen run, if the user confirms it."""

@@ -115,7 +115,7 @@ def source_of_run(
         chosen=str(chosen),
         label="step",
         about=f"Fixed by the weights: {', '.join(recipe.ARCHITECTURE)}. All other settings may be "
-        "changed. A fork goes on with the optimiser and the schedule.",
+        "changed. A fork keeps the optimiser and the schedule.",
         data_hint=DATA_HINT,
     )
 
@@ -131,7 +131,7 @@ def source_of_model(ref: str) -> Source:
         origins={ref: Beginning(ref)},
         chosen=ref,
         label="model",
-        about="Adapters are trained (LoRA), or with mode=full the whole model. Give data.",
+        about="Trains adapters (LoRA), or the whole model with mode=full. Give data.",
         data_hint=CHATS_HINT,
     )
 

@@ -96,8 +96,8 @@ class RunOrganiser:
 
         name, step = clean_line(run.info.name, 40), f"{run.status.step:,}"
         text = (
-            f"Its {step} steps, samples and checkpoints are deleted when genui closes; "
-            f"that frees {freed}. Until then u brings it back."
+            f"Its {step} steps, samples and checkpoints are deleted when genui closes, freeing "
+            f"{freed}. Until then u brings it back."
         )
         window = ConfirmScreen(f"Delete {name}?", text, "delete", "keep it")
         ask(self._screen, window, lambda _: self._run(self._delete(run, freed)))

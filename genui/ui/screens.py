@@ -325,7 +325,7 @@ class AppScreen(Screen[T], Generic[T]):
                 )
 
     def list_theme_commands(self) -> Iterator[Command]:
-        help = "Light or dark. Each is shown as you move"
+        help = "Light or dark, previewed as you move"
         yield Command("Choose a theme", help, self._choose_theme)
         for name, theme in sorted(self.app.available_themes.items()):
             kind = "dark" if theme.dark else "light"

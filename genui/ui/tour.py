@@ -152,8 +152,8 @@ def has_begun(now: Shown, start: Shown) -> bool:
 
 BEGINNING = (
     Step(
-        "Shipped models at work: recorded, then live if this machine is idle. "
-        "Any key takes over: try {app.home}.",
+        "A demo by shipped models: recorded, then live if this machine is idle. Any key ends it: "
+        "try {app.home}.",
         lambda now, start: not now.demo,
         applies=lambda now: now.demo,
     ),
@@ -166,13 +166,13 @@ ENDING = (
         place=HOME,
     ),
     Step(
-        "It trains in its own process, and continues when you quit. Soon it has a curve "
-        "and a first sample.",
+        "It trains in its own process and continues if you quit. A curve and a first sample "
+        "appear soon.",
         lambda now, start: now.points > 1 and now.sampled,
         applies=lambda now: now.alive,
     ),
     Step(
-        "{app.training} has every curve, {board.side} the samples and the console. "
+        "{app.training} shows every curve, {board.side} the samples and the console. "
         "{board.left} moves the cursor to an earlier step.",
         lambda now, start: now.cursor,
         applies=lambda now: now.points > 1,
@@ -185,11 +185,11 @@ ENDING = (
         applies=lambda now: now.alive,
     ),
     Step(
-        "{app.palette} finds every command of this place by a word of its description.",
+        "{app.palette} finds any command here by a word of its description.",
         lambda now, start: now.window == "PaletteScreen",
     ),
     Step(
-        "{app.help} lists the keys of the place where you are, {app.manual} opens the manual.",
+        "{app.help} lists the keys that work here, {app.manual} opens the manual.",
         lambda now, start: now.window in ("HelpScreen", "ManualScreen"),
     ),
 )
@@ -203,7 +203,7 @@ def list_steps() -> list[Step]:
 
 
 END = (
-    "That was the tour. In the shell genui pull lists models to fetch, some of which chat. "
+    "That was the tour. In a shell, genui pull lists models to fetch; some can chat. "
     "{app.manual} manual, {app.quit} quits."
 )
 

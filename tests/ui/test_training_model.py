@@ -519,7 +519,7 @@ def test_a_curve_has_the_axis_that_its_metric_was_defined_with() -> None:
 def test_a_log_without_times_has_no_other_axis() -> None:
     steps, values, times = points(0, 10)
     board = board_of(run_of("plays", loss=(steps, values, times * np.nan)))
-    with pytest.raises(MisuseError, match="this run has only steps as its x axis"):
+    with pytest.raises(MisuseError, match="this run's x axis can only be steps"):
         board.nudge("axis")
     assert board.axis == "step"
 
@@ -637,7 +637,7 @@ def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> 
 def test_runs_are_laid_over_each_other_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     views = [run_of(f"run-{number}") for number in range(9)]
     board = board_of(views[0])
-    with pytest.raises(MisuseError, match="one run must be shown: add another first"):
+    with pytest.raises(MisuseError, match="at least one run is shown: add another first"):
         board.show_runs(ShownRuns.toggle, views[0].summary)
     with pytest.raises(MisuseError, match="only one run is shown: o adds others"):
         board.show_runs(ShownRuns.turn, 1)

@@ -131,7 +131,7 @@ def test_each_sentence_fits_in_two_lines_of_80_columns() -> None:
 
 
 BEFORE_TRAINING = (
-    (1, "The models are listed", "space"),
+    (1, "Models are listed", "space"),
     (2, "2 fills the screen", "2"),
     (3, "Space pauses", "left"),
     (4, "↑↓ choose another token", "down", "enter"),
@@ -162,7 +162,7 @@ async def test_the_whole_tour_by_its_own_keys(
         await pilot.press("n")
         await strip_shown(pilot)
         await pilot.press("ctrl+s")
-        await at(pilot, 12, "4 has every curve")  # what comes between has happened at once
+        await at(pilot, 12, "4 shows every curve")  # what comes between has happened at once
         await strip_shown(pilot)  # on the Training screen too
         await pilot.press("4")
         await until(pilot, lambda: has_curve(board_of(pilot)))
@@ -186,16 +186,16 @@ async def test_the_demo_is_the_first_step(
     monkeypatch.setenv("GENUI_QUIET", "0")
     app = GenuiApp(FAST, tour=True)
     async with running(app, (120, 40)) as pilot:
-        await at(pilot, 1, "Shipped models at work")
+        await at(pilot, 1, "A demo by shipped models")
         await until_seen(pilot, f"1/{len(STEPS)}")
         assert app.home.demo.playing
         await pilot.press("1")
-        await at(pilot, 2, "The models are listed")
+        await at(pilot, 2, "Models are listed")
 
 
 async def test_genui_tour_without_a_demo_begins_with_the_models(shipped: Path) -> None:
     async with running(GenuiApp(FAST, tour=True), (80, 24)) as pilot:
-        await at(pilot, 1, "The models are listed")
+        await at(pilot, 1, "Models are listed")
         await until_seen(pilot, f"1/{COUNT}")
         assert "Enter opens it" not in seen(pilot)  # the hint for those who take no tour
 

@@ -21,7 +21,7 @@ KEYS = (
     *shared("walk", fork="From here to a random seed's image, as a branch"),
     *shared("walk", "branches", "caption", reseed="Another image, from another seed"),
     unbound("walk.blend", "setting('blend')", "blend",
-        "Blend with other seeds, in equal parts"),
+        "Blend with other seeds in equal parts"),
     *shared("walk", "settings"),
     *settings_keys("walk", LatentSettings, without=("basis",)),
     unbound("walk.recaption", "recaption", "caption from here",
@@ -30,6 +30,6 @@ KEYS = (
         "A grid of seeds and captions, walked at once"),
     *shared("walk", "shares", "real"),
     *shared("walk", "variations", "nearest", "labels", "favourite", "compare", "save",
-        export="Write a PNG, GIF, APNG, filmstrip, cast or trace file that replays"),
+        export="Write a replayable PNG, GIF, APNG, filmstrip, cast or trace file"),
     *shared("walk", "more", "less"),
 )  # fmt: skip

@@ -48,7 +48,7 @@ class GanRecipe(Recipe):
     caption_width: Annotated[
         int, Meta(ge=4, le=1024), about("size of a word's embedding in a caption")
     ] = 32
-    caption_words: Annotated[int, Meta(ge=1, le=64), about("words of the longest caption")] = 12
+    caption_words: Annotated[int, Meta(ge=1, le=64), about("longest caption, in words")] = 12
     penalty: Annotated[
         float, Meta(ge=0, le=1e6), about("γ of the gradient penalties R₁ and R₂")
     ] = 1.0

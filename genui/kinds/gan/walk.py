@@ -58,7 +58,7 @@ class LatentSettings(Settings, Struct, frozen=True, tag="latent", kw_only=True):
     truncation: Annotated[
         float,
         Meta(ge=0, le=2),
-        about("below 1 nearer to the average image, above 1 farther from it", step=0.1),
+        about("below 1: nearer the average image; above 1: farther from it", step=0.1),
     ] = 1.0
 
     @property

@@ -23,15 +23,15 @@ STEPS = (
         place=CANVAS,
     ),
     Step(
-        "The caption named no colours: {canvas.reseed} takes another seed, so other noise "
-        "and colours. {canvas.drafts} draws many.",
+        "The caption named no colours: {canvas.reseed} tries another seed, with other noise and "
+        "colours. {canvas.drafts} drafts many.",
         lambda now, start: (
             _has_made_another(now, start) and now.trace("canvas").seed != start.trace("canvas").seed
         ),
         place=CANVAS,
     ),
     Step(
-        "{canvas.compare}, then Enter: another branch beside it, on one timeline. "
+        "{canvas.compare}, then Enter shows another branch beside it, on one timeline. "
         "{canvas.back} and {canvas.forward} move both.",
         lambda now, start: now.window == "CompareScreen",
         place=CANVAS,

@@ -30,9 +30,9 @@ class LatentRecipe(EDMRecipe):
     autoencoder: Annotated[
         str, about("the autoencoder whose latents are denoised: a model's name, a run or a file")
     ] = "autoencoder-128"
-    examples: Annotated[
-        Positive, about("examples that are drawn and encoded once, when they are first needed")
-    ] = 32_768
+    examples: Annotated[Positive, about("examples drawn and encoded once, when first needed")] = (
+        32_768
+    )
     batch: Positive = 64
     muon_every: MuonEvery = 2  # its share of a step would be a quarter
     patch: Annotated[Literal[1, 2, 4], about("side of a token, in latents")] = 2
@@ -46,7 +46,7 @@ class LatentRecipe(EDMRecipe):
         Count, about("extra captions per step for the canvas loss; 0 turns the canvas off")
     ] = 192
     canvas_dropout: Annotated[
-        Fraction, about("share of the examples that are denoised without their canvas")
+        Fraction, about("share of examples denoised without their canvas")
     ] = 0.2
     sigma_data: SigmaData = 1.0  # latents are standardised
     log_sigma_mean: LogSigmaMean = -0.2

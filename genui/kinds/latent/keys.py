@@ -11,6 +11,6 @@ KEYS = (
     *shared("blend", "branches", "caption", "settings"),
     *settings_keys("blend", AutoencoderSettings),
     *shared("blend", "favourite", "compare", "save",
-        export="Write a PNG, GIF, APNG, filmstrip, cast or trace file that replays"),
+        export="Write a replayable PNG, GIF, APNG, filmstrip, cast or trace file"),
     *shared("blend", "more", "less"),
 )  # fmt: skip

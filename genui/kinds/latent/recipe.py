@@ -27,9 +27,7 @@ class AutoencoderRecipe(Recipe):
     eval_every: Positive = 250
     sample_every: Positive = 250
     checkpoint_every: Positive = 250
-    also: Annotated[
-        tuple[str, ...], about("more datasets; every example is from each as often")
-    ] = ()
+    also: Annotated[tuple[str, ...], about("more datasets; examples come equally from each")] = ()
     width: Annotated[
         int, Meta(ge=4, le=512), about("channels at 32×32; three times as many at 16×16")
     ] = 64
@@ -37,14 +35,14 @@ class AutoencoderRecipe(Recipe):
     deep_blocks: Annotated[int, Meta(ge=1, le=16), about("residual blocks at 16×16, each way")] = 4
     latent: Annotated[int, Meta(ge=1, le=64), about("channels of a latent, at 16×16")] = 8
     crop: Annotated[
-        Literal[32, 64, 128], about("side of the part of each image that a step is trained on")
+        Literal[32, 64, 128], about("side of the crop of each image used in a step")
     ] = 64
     noise: Annotated[
-        Strength, about("deviation of noise in the latents in training, theirs being 1")
+        Strength, about("std of noise added to the latents in training; theirs is 1")
     ] = 0.05
-    edge: Annotated[
-        Strength, about("weight of the loss of differences between neighbouring pixels")
-    ] = 0.5
+    edge: Annotated[Strength, about("weight of the loss on differences of neighbouring pixels")] = (
+        0.5
+    )
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("width", "blocks", "deep_blocks", "latent")
     EVALUATED: ClassVar[tuple[str, ...]] = ("val_loss", "psnr")

@@ -22,7 +22,7 @@ class AutoencoderSettings(Settings, Struct, frozen=True, tag="autoencoder", kw_o
     to: Annotated[
         str,
         Meta(max_length=300),
-        about("caption of the image to walk to; without one it stays at the first"),
+        about("caption of the image to walk to; none stays at the first"),
     ] = ""
 
     def sample_step(self, last: int) -> int:

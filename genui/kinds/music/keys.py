@@ -11,7 +11,7 @@ KEYS = (
         arrow="→", start=("beginning", "Back to the beginning"),
         end=("end", "Generate to the end of the piece")),
     Key("roll.enter", "enter", "open/fork",
-        "Full-screen; there, fork with the note that is chosen", footer=False),
+        "Full-screen; there, fork with the chosen note", footer=False),
     *shared("roll", "zoom"),
     Key("roll.listen", "semicolon", "listen",
         "Play the music so far, if this machine has an audio player", footer=False),
@@ -41,7 +41,7 @@ KEYS = (
         "Several pieces on one timeline, from several seeds"),
     *shared("roll", "variations"),
     unbound("roll.nearest", "nearest", "nearest",
-        "Is it copied? The longest run of notes that is in the training data"),
+        "Is it copied? The longest run of notes also in the training data"),
     *shared("roll", "favourite", "compare", "save",
-        export="Write a MIDI file, a WAV or a trace file that replays"),
+        export="Write a replayable MIDI, WAV or trace file"),
 )  # fmt: skip

@@ -19,11 +19,11 @@ class FineTuneRecipe(Recipe):
 
     family: str = "pretrained"
     medium: str = "text"
-    dataset: Annotated[str, about("a dataset of texts; --data has your own")] = ""
-    base: Annotated[str, about("the model that is trained on: a name or a path")] = ""
-    base_fingerprint: Annotated[str, about("the fingerprint of that model's weights")] = ""
+    dataset: Annotated[str, about("a dataset of texts; --data takes your own")] = ""
+    base: Annotated[str, about("the base model: a name or a path")] = ""
+    base_fingerprint: Annotated[str, about("fingerprint of the base model's weights")] = ""
     mode: Annotated[
-        Literal["lora", "full"], about("lora trains adapters, full every weight of the model")
+        Literal["lora", "full"], about("lora trains adapters, full trains every weight")
     ] = "lora"
     rank: Annotated[int, Meta(ge=1, le=1024), about("rank of the adapters")] = 8
     alpha: Annotated[
@@ -33,7 +33,7 @@ class FineTuneRecipe(Recipe):
         tuple[str, ...], about(f"the layers with adapters: some of {', '.join(TARGETS)}")
     ] = TARGETS
     context: Annotated[
-        int, Meta(ge=8, le=131_072), about("longest example, in tokens; the rest is cut off")
+        int, Meta(ge=8, le=131_072), about("longest example, in tokens; longer ones are cut")
     ] = 512
     skip: Skip = ""
 
@@ -45,20 +45,20 @@ class FineTuneRecipe(Recipe):
     ] = 0.0
     beta2: Annotated[Fraction, about("decay of AdamW's second moment")] = 0.999
     weight_decay: Annotated[
-        Strength, about("share of the weights that a step removes, times the learning rate")
+        Strength, about("weight decay: a step removes this × the learning rate")
     ] = 0.0
-    warmup: Annotated[Count, about("steps of linear warm-up of the learning rate")] = 5
+    warmup: Annotated[Count, about("steps of linear learning-rate warm-up")] = 5
     decay_from: Annotated[
         Share, about("share of the steps after which the learning rate falls linearly to zero")
     ] = 0.0
-    ema: Annotated[Fraction, about("decay of the average of the weights; 0 turns it off")] = 0.0
+    ema: Annotated[Fraction, about("decay of the moving average of weights; 0 is off")] = 0.0
 
     eval_every: Annotated[Positive, about("steps between evaluations")] = 20
     sample_every: Annotated[Positive, about("steps between samples")] = 20
     checkpoint_every: Annotated[Positive, about("steps between checkpoints")] = 20
     eval_batches: Annotated[Positive, about("batches of held-out data in an evaluation")] = 2
     sample_prompt: Annotated[
-        str, about("prompt of a sample during training; empty takes two that were held out")
+        str, about("prompt of samples during training; empty takes two held-out ones")
     ] = ""
     sample_tokens: Annotated[Positive, about("tokens of a sample during training")] = 48
 

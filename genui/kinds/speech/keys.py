@@ -18,6 +18,6 @@ KEYS = (
     *shared("speech", "settings"),
     *settings_keys("speech", VoiceSettings),
     *shared("speech", "variations", "nearest", "labels", "favourite", "compare", "save",
-        export="Write a WAV, a PNG or a trace file that replays"),
+        export="Write a replayable WAV, PNG or trace file"),
     *shared("speech", "more", "less"),
 )  # fmt: skip

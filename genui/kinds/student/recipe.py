@@ -35,12 +35,12 @@ class StudentRecipe(Recipe):
     sample_every: Positive = 200
     checkpoint_every: Positive = 200
     caption_dropout: CaptionDropout = 0.05
-    teacher: Annotated[str, about("the diffusion model that it learns from")] = ""
+    teacher: Annotated[str, about("the diffusion model it learns from")] = ""
     guidance: Annotated[
-        float, Meta(ge=0, le=20), about("guidance scale of the teacher, which it learns; 1 is off")
+        float, Meta(ge=0, le=20), about("guidance scale distilled from the teacher; 1 is off")
     ] = 1.0
     reuse: Annotated[
-        int, Meta(ge=1, le=1024), about("steps that it learns from each sample of the teacher")
+        int, Meta(ge=1, le=1024), about("steps learned from each sample of the teacher")
     ] = 16
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("teacher",)

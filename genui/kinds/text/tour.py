@@ -6,25 +6,25 @@ TEXT = Place("{app.text} for Text: ", lambda now: now.pane == "text" and now.ful
 
 STEPS = (
     Step(
-        "The models are listed by what they make. Go to shakespeare with ↑↓, "
-        "then {models.play}: it writes a play.",
+        "Models are listed by what they make. Go to shakespeare with ↑↓, then {models.play}: it "
+        "writes a play.",
         lambda now, start: has_begun(now.trace("text"), start.trace("text")),
         place=MODELS,
     ),
     Step(
-        "{app.text} fills the screen with Text. Green tokens were expected, red ones a surprise; "
-        "beside them are their odds.",
+        "{app.text} fills the screen with Text. Green tokens were expected, red ones surprising; "
+        "the odds are beside them.",
         lambda now, start: TEXT.holds(now),
     ),
     Step(
-        "{text.play} pauses, {text.back} goes back a token. Every generation is a timeline, "
-        "and its steps are kept.",
+        "{text.play} pauses, {text.back} goes back a token. Every generation is a timeline that "
+        "keeps its steps.",
         lambda now, start: now.trace("text").went_back,
         place=TEXT,
     ),
     Step(
-        "↑↓ choose another token here, Enter continues with it. The first text is kept: "
-        "{text.branches} lists such branches.",
+        "↑↓ choose another token here, Enter continues with it. The first text stays as a branch: "
+        "{text.branches} lists them.",
         lambda now, start: (
             now.trace("text").forked and now.trace("text").branch != start.trace("text").branch
         ),
@@ -32,7 +32,7 @@ STEPS = (
     ),
     Step(
         "{text.settings} goes to the settings: ↑↓ choose one, {settings.more} raises it. "
-        "At a higher temperature it takes less likely words.",
+        "Higher temperatures pick less likely words.",
         lambda now, start: now.trace("text").settings != start.trace("text").settings,
         place=TEXT,
     ),

@@ -26,13 +26,13 @@ class TextDiffusionRecipe(TextRecipe):
 
     family: str = "discrete-diffusion"
     noise: Annotated[
-        Noise, about("what a noisy token is: a mask, or any token of the vocabulary")
+        Noise, about("what noise replaces a token by: a mask, or any token of the vocabulary")
     ] = "mask"
     block_rate: Annotated[
         Share,
         about(
-            "share of the training windows that end with a block of any length; the text before "
-            "it is learned token by token. In the others the whole window is one block"
+            "share of training windows that end in a block of random length, with the text before "
+            "it learned token by token; the others are one block"
         ),
     ] = 0.5
     heads: Heads = 4

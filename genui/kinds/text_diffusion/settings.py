@@ -28,7 +28,7 @@ class TextDiffusionSettings(Settings, Struct, frozen=True, tag="text_diffusion",
         int,
         Meta(ge=1, le=MOST),
         about(
-            "steps in which all tokens are decided, about as many at each; a step never decides "
+            "steps over which the tokens are decided, about equally many at each; no step decides "
             "tokens of two blocks",
             step=DOUBLED,
         ),
@@ -37,8 +37,8 @@ class TextDiffusionSettings(Settings, Struct, frozen=True, tag="text_diffusion",
         int,
         Meta(ge=1, le=MOST),
         about(
-            "tokens of a block: blocks are written from left to right, the tokens in one in any "
-            "order; 1 is an autoregressive model",
+            "tokens per block: blocks are written left to right, tokens within one in any order; "
+            "1 is an autoregressive model",
             "block length",
             id="block",
             step=DOUBLED,
@@ -49,7 +49,7 @@ class TextDiffusionSettings(Settings, Struct, frozen=True, tag="text_diffusion",
         Literal["confidence", "entropy", "random", "left"],
         about(
             "which tokens of a block are decided first: those drawn with the highest probability, "
-            "those where the model is surest, any, or the leftmost",
+            "those of lowest entropy, random ones, or the leftmost",
             choices={
                 "confidence": "confidence",
                 "entropy": "entropy",
@@ -71,8 +71,8 @@ class TextDiffusionSettings(Settings, Struct, frozen=True, tag="text_diffusion",
         float,
         Meta(ge=0, le=1),
         about(
-            "share of the tokens decided at a step by which more are decided, and as many of the "
-            "least sure made undecided again; with uniform noise every token may change anyway",
+            "share of each step's tokens by which more are decided and the least sure remasked; "
+            "with uniform noise every token may change anyway",
             step=0.1,
             off=0,
             format="{:.1f}",

@@ -145,7 +145,7 @@ class ChatController(TraceController[TextFrame, TextSettings]):
         """As in TraceController; after an answer, settings hold from the next message on."""
         if self.is_continued and self.trace is not None and self.trace.finished:
             self.listener.say(
-                "holds from the next message on: e writes it, r answers the last one again"
+                "applies from the next message: e writes it, r answers the last one again"
             )
             self.refresh()
         else:
@@ -166,12 +166,12 @@ class ChatActions(Actions):
             return []
         chat = Option(
             "chat", "chat", "on" if controller.chat else "off",
-            "A chat by the model's template, or plain text; a change begins again",
+            "Chat with the model's template, or plain text; a change restarts",
             lambda _: self.action_chat(),
         )  # fmt: skip
         system = Option(
             "system", "system prompt", clean_line(controller.system, 24) or "none",
-            "How the model is to answer; a change begins the chat again",
+            "How the model should answer; a change restarts the chat",
             use=self._set_system, text=controller.system,
         )  # fmt: skip
         return [chat, system] if controller.chat else [chat]

@@ -479,8 +479,8 @@ class CanvasInspector(ImageInspector):
 # --- Keys -------------------------------------------------------------------------------------
 
 
-_FROM = "Pure noise, an image of yours or a training image, with a strength"
-_AWAY = "The caption that guidance steers the image away from. It has no effect at guidance 1"
+_FROM = "Pure noise, your own image or a training image, with a strength"
+_AWAY = "The caption that guidance steers away from. It has no effect at guidance 1"
 GRID_HELP = "Several images at once: seeds or captions, or one setting along x and another along y"
 
 
@@ -549,8 +549,8 @@ class CanvasActions(Actions):
         )
         hint = (
             "Strength, above 0 and up to 1: the share of the schedule that is re-noised. 0.3 keeps "
-            "most of the image, 0.8 little. The nearest training image is the one whose name is "
-            "most like the caption. Type noise to start from pure noise again."
+            "most of the image, 0.8 little. The nearest training image is the one named most like "
+            "the caption. Type noise to start from pure noise again."
         )
         window = FormScreen("From an image", fields, hint, parse_opening, "generate")
         self.pane.ask(window, controller.open)
@@ -589,7 +589,7 @@ class CanvasActions(Actions):
         inputs = replace(controller.request(), seed=0)
         steps = steps_to_take(inputs, controller.total_steps)
         if steps < 2:
-            pane.say("one step has none before the last: choose more steps for drafts")
+            pane.say("one step is too few for drafts: choose more steps")
             return
         controller.pause()
         if self._drafts is None or self._drafts[0] != inputs:

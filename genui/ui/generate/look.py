@@ -37,7 +37,7 @@ class TextLook(Struct, frozen=True):
     over: Annotated[
         LogitBase,
         about(
-            "The logit is compared with the likeliest other token's, or with the mean of all",
+            "Compare the logit with the likeliest other token's, or with the mean of all",
             "logit over",
             choices=_BASES,
         ),
@@ -50,7 +50,7 @@ class ImageLook(Struct, frozen=True):
     view: Annotated[
         ImagePart,
         about(
-            "The image of the step that is large: the predicted x₀, the noisy one or the noise",
+            "The step's large image: the predicted x₀, the noisy one or the noise",
             "large image",
             choices=PART_NAMES,
         ),
@@ -65,16 +65,16 @@ class ImageLook(Struct, frozen=True):
     inside: Annotated[
         ImageInside,
         about(
-            "In place of the large image: where it attends to each word of its caption, or the "
-            "channels that the model computes with, blue below 0 and orange above",
+            "In place of the large image: its attention to each caption word, or the model's "
+            "channels, blue below 0 and orange above",
             "look inside",
         ),
     ] = "off"
     agreement: Annotated[
         Literal["off", "on"],
         about(
-            "Whether three seeds give one picture of the caption or many, as a word beside it; "
-            "the manual says how often the word is wrong",
+            "Whether three seeds give one picture of the caption or many; the manual says how "
+            "often this is wrong",
             "one or many",
         ),
     ] = "off"

@@ -35,7 +35,7 @@ class ScoreActions(Actions):
             return
         kind = controller.model.kind if controller.model is not None else None
         if kind is not None and saves_of(kind).record is not None:
-            self.pane.say("a server does not tell the odds of every token: choose another model")
+            self.pane.say("a server does not give every token's odds: choose another model")
             return
         window = make_value_screen("Score a file", "", REMEDY, _parse_path, "read")
         self.pane.ask(window, self._read)

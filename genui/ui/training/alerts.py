@@ -205,7 +205,7 @@ class AlertDesk:
 
 # --- The list ---------------------------------------------------------------------------------
 
-NO_ALERTS = "No alerts so far: no NaN, divergence, spike, collapse, stall, crash or finish"
+NO_ALERTS = "No alerts yet: no NaN, divergence, spike, collapse, stall, crash or finish"
 
 
 class AlertsScreen(ChooseScreen):

@@ -164,12 +164,12 @@ class Board:
     def _set_axis(self, axis: XAxis) -> str:
         """Show another x axis. Raises MisuseError if there is none."""
         if self.axes() == [axis] == [self.axis]:
-            raise MisuseError("this run has only steps as its x axis")
+            raise MisuseError("this run's x axis can only be steps")
         # Steps of a run without axes of its own are no choice against those of other runs.
         chosen = AS_DEFINED if axis == "step" and not self._has_defined else axis
         self.change(axis=chosen, view=None, follow=True)
         if axis == AS_DEFINED:
-            return "curves have the x axis that their metric was defined with, the others steps"
+            return "curves use the x axis defined for their metric, the others steps"
         if name := metric_of(axis):
             return f"the x axis is {clean_line(name, 40)}"
         return f"the x axis counts {_AXIS_UNITS[axis]}"

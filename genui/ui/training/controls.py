@@ -128,7 +128,7 @@ def _why_refusal(view: RunView) -> str:
 
 def _stacks_refusal(view: RunView) -> str:
     if not view.summary.native:
-        return "the processes of another tool's log are not known: py-spy dump --pid PID"
+        return "another tool's processes are not known: use py-spy dump --pid PID"
     return "" if view.summary.alive else f"this run is {view.summary.state}: it has no process"
 
 
@@ -335,7 +335,7 @@ class RunControls:
                 line = f"no answer to {control.command} in {TIMEOUT:.0f} s"
             elif not line and waited > SLOW and not is_slow:
                 is_slow = True
-                self._say("waiting: a run takes commands between two steps", "note")
+                self._say("waiting: a run takes commands between steps", "note")
         self._say(line, "note")
 
     async def _show_stacks(self, summary: RunSummary) -> None:

@@ -36,7 +36,7 @@ GREEDY = TextSettings(temperature=0, tokens=1)
 
 NO_TEXT = "Only runs of text models show layers"
 NO_CHECKPOINT = "No checkpoint yet: the first one shows its layers here"
-NO_WORKER = "genui watch runs no model: start genui to see the layers"
+NO_WORKER = "genui watch runs no models: start genui to see layers"
 
 
 def nearest_step(steps: list[int], cursor: float | None) -> int | None:

@@ -591,13 +591,13 @@ class TrainingScreen(AppScreen[Exit]):
         rows["side"] = rows["side"]._replace(change=partial(self.act, Board.next_side))
         over = Option(
             *("over", "drawn over it", board.overlaid() or "–"),
-            "A metric over the chosen curve: Enter to type its name; empty removes it",
+            "A metric drawn over the chosen curve: Enter types its name; empty removes it",
             use=lambda text: self.show_result(board.overlay(text)),
         )
         rates = view.series.get("lr") if view is not None and view.summary.alive else None
         rate = Option(
             *("rate", "learning rate", f"{float(rates[1][-1]):.2g}" if rates is not None else "–"),
-            "Enter sets the peak rate of a run that trains",
+            "Enter sets a running run's peak rate",
             open=self.controls.action_rate,
         )
         fields = [*rows.values()]
@@ -610,7 +610,7 @@ class TrainingScreen(AppScreen[Exit]):
         if key is None:
             return []
         text = printed.describe(printed_choice.recall(key))
-        about = "Enter sets the step and the metrics of the printed lines, if they are read wrongly"
+        about = "Enter sets the step and metrics of printed lines, if they are read wrongly"
         return [Option("lines", "steps", text, about, open=self.ask_lines)]
 
     def ask_lines(self) -> None:

@@ -53,10 +53,10 @@ class ShownRuns:
         if len(runs) == len(self.listed):
             runs.append(run)
         if not runs:
-            raise MisuseError("one run must be shown: add another first")
+            raise MisuseError("at least one run is shown: add another first")
         if len(runs) > MAX_RUNS:
             raise MisuseError(
-                f"{MAX_RUNS} runs are the most that can be shown together: remove one first"
+                f"at most {MAX_RUNS} runs can be shown together: remove one first"
             )
         self.set(runs)
 

@@ -115,14 +115,14 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
         Grid, about("Columns × rows of curves on a page, if they fit: 2x3, 2, or auto")
     ] = (0, 0)
     guides: Annotated[
-        bool, about("Lines across the curves at the labels of the values", choices=_LINES)
+        bool, about("Lines across the curves at the value labels", choices=_LINES)
     ] = False
     side: Annotated[SideTab | None, about("Beside the curves: sample, console, …", "panel")] = None
     panel_width: Annotated[
         int,
         Meta(ge=20, le=70),
         about(
-            "Per cent of the width; the mouse drags the border between curves and panel",
+            "Per cent of the width; or drag the border between curves and panel",
             step=tuple(range(20, 75, 5)),
             off=38,  # as in app.tcss
             off_title="auto",
@@ -132,7 +132,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     norm: Annotated[
         NormKind,
         about(
-            "In the panel of norms: gradients, updates (over weights), weights or activations",
+            "In the norms panel: gradients, updates (over weights), weights or activations",
             choices={kind: kind for kind in NORM_KINDS},
         ),
     ] = "gradients"

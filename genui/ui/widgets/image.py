@@ -43,7 +43,7 @@ REST = 0.5  # seconds without a change after which an image stands still
 STILL_FACTOR = 4  # an image that stands still may take this multiple of the budget
 FINE = 8  # levels of a colour that can be told apart only just
 NO_NOISE = "No noise is left at σ 0"
-NOT_READ = "This was read from a file, which keeps no predicted noise. Space computes it"
+NOT_READ = "Read from a file, which stores no predicted noise. Space computes it"
 LABELLED_SHARE = 0.85  # of the size that an image has without labels, at least
 
 

@@ -93,5 +93,5 @@ def test_what_a_walk_cannot_be_is_one_line(
 
 def test_its_two_networks_are_not_shared_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "icons-gan", "--nproc", "2", "--shard"]) == 2
-    assert "trained against each other stay whole: leave" in capsys.readouterr().err
+    assert "trained against each other cannot be sharded: leave" in capsys.readouterr().err
     assert not paths.runs_dir().exists()
