@@ -26,11 +26,11 @@ def list_targets() -> dict[str, Target]:
 def configure_convert(parser: argparse.ArgumentParser) -> None:
     targets = list_targets()
     parser.epilog = (
-        "A text model of genui becomes a folder for Hugging Face transformers, with the code of\n"
-        "its network as one file. The logits are the same. A diffusion model of images becomes a\n"
-        "folder for diffusers. Of models that others trained, and those fine-tuned from them, see\n"
-        "genui help open-text. What is written is read back, by the library that it is for\n"
-        "if that is installed, and compared with the model.\n\n"
+        "A text model becomes a folder for Hugging Face transformers, with the code of its\n"
+        "network in one file and the same logits. A diffusion model of images becomes a folder\n"
+        "for diffusers. For models that others trained, and those fine-tuned from them, see\n"
+        "genui help open-text. The result is read back, by the target library if it is\n"
+        "installed, and compared with the model.\n\n"
         "examples:\n"
         "  genui convert shakespeare --out shakespeare-hf\n"
         "  genui convert last --to hf --dtype bf16 --out mine\n"
@@ -54,7 +54,7 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         metavar="TYPE",
         default="",
-        help="the type of the weights: fp32, fp16, bf16 or q8_0, if the format has it",
+        help="type of the weights: fp32, fp16, bf16 or q8_0, if the format has it",
     )
     parser.add_argument(
         "--no-check",

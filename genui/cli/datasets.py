@@ -16,10 +16,10 @@ ALL = "all"
 
 def configure_dataset(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Texts that do not fit into memory are tokenised once into files in the cache, and so are\n"
-        "images decoded that do not, or that are in archives and tables. The vocabulary of a text\n"
-        "is removed with it. A run that needs removed data makes them again when it is resumed.\n"
-        "`copied` are indexes of training texts, in which copied passages are found.\n\n"
+        "Texts too large for memory are tokenised once into files in the cache. So are images\n"
+        "too large for memory, or in archives and tables: they are decoded. --clear removes a\n"
+        "text with its vocabulary. A resumed run prepares removed data again.\n"
+        "`copied` are indexes of training texts, used to find copied passages.\n\n"
         "examples:\n"
         "  genui dataset\n"
         "  genui dataset --clear corpus.txt"
@@ -57,7 +57,7 @@ def run_dataset(args: argparse.Namespace) -> int:
         )
     else:
         output.note(
-            "none is prepared: texts that do not fit into memory and images that do not, or are in "
-            "archives and tables, are when a run needs them"
+            "none is prepared: a run prepares texts and images too large for memory, and images "
+            "in archives and tables"
         )
     return 0

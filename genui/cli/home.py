@@ -32,10 +32,9 @@ def run_home() -> int:
 
 def configure_tour(parser: "argparse.ArgumentParser") -> None:
     parser.epilog = (
-        "The app opens, and two lines at its foot say what to try. Do it, and the next sentence\n"
-        "follows. F2 skips a sentence, F3 leaves the tour at any moment; in the app F2\n"
-        "starts it. Everything in it is real: its training is a run of your own, which it stops\n"
-        "again, and which `genui rm` removes.\n\n"
+        "The app opens with two lines at its foot that say what to try. Do it, and the next step\n"
+        "follows. F2 skips a step, F3 leaves the tour; F2 in the app starts it. Everything is\n"
+        "real: the training is a run of your own, which you stop, and `genui rm` removes it.\n\n"
         "examples:\n"
         "  genui tour          in a terminal of 80×24 or larger"
     )
@@ -44,7 +43,7 @@ def configure_tour(parser: "argparse.ArgumentParser") -> None:
 def run_tour(_: "argparse.Namespace") -> int:
     """Opens the app with the tour. Raises MisuseError if this is no terminal."""
     if not has_terminal():
-        raise MisuseError("tour: this is not a terminal; `genui help start` is the tour to read")
+        raise MisuseError("tour: this is not a terminal; read the tour in `genui help start`")
     before_textual()
     return app.run(tour=True)
 

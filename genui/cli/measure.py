@@ -44,8 +44,8 @@ MIN_SHARES = 5  # their intervals say how little so few samples show
 def configure_probes(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the\n"
-        "test set, in the features of the classifier shipped for that data: they compare with\n"
-        "each other and with no published figure. COPYING is the share nearer to training than\n"
+        "test set, in the features of the classifier shipped for that data: compare them with\n"
+        "each other, not with published figures. COPYING is the share nearer to training than\n"
         "to test images (0.5: nothing is copied), RIGHT the share that the\n"
         "classifier labels with its caption.\n\n"
         "--probe asks another question, and answers with shares and their intervals:\n"
@@ -56,7 +56,10 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("models", metavar="MODEL", nargs="+", help="models of the same data")
     parser.add_argument(
-        "--probe", metavar="NAME", choices=PROBES, help="what to ask, see below (else the table)"
+        "--probe",
+        metavar="NAME",
+        choices=PROBES,
+        help="what to ask, see below (default: the table)",
     )
     usual = ", ".join(f"{probe.count:,} {name}" for name, probe in PROBES.items())
     parser.add_argument(
@@ -106,7 +109,7 @@ PROBES: Mapping[str, Probe] = {
     ),
     "real": Probe(
         "a detector of generated text or images: false alarms on real data first, then what it\n"
-        "              finds of each model; the first is the judge",
+        "              flags in each model; the first is the judge",
         lambda *of: real.detect(*of),
         count=100,
         most=99,
@@ -119,7 +122,7 @@ PROBES: Mapping[str, Probe] = {
         most=2,
     ),
     "extraction": Probe(
-        "what a text model writes word for word of its training text",
+        "what a text model copies word for word from its training text",
         lambda *of: memorised.extract(*of),
         count=100,
     ),

@@ -46,7 +46,7 @@ KINDS = (
             "open-images", "draw with folders of diffusers", Path(__file__).with_name("help.md")
         ),
         folder=Path(__file__).parent,
-        limitations="Others trained it: its own card says on what, and what it cannot do.",
+        limitations="Trained by others: its own card states its data and its limits.",
         formats=_formats,
         opens={"diffusers": lambda: loaders.Loader(load.load)},
     ),

@@ -86,7 +86,7 @@ KINDS = (
             "GGUF files, Hugging Face folders, fine-tuning, adapters",
             Path(__file__).with_name("help.md"),
         ),
-        limitations="Others trained it: its own card says on what, and what it cannot do.",
+        limitations="Trained by others: its own card states its data and its limits.",
         recipes=lambda: Recipes(recipe.FineTuneRecipe),  # one is made when a model is named
         prepares=lambda: engine.Prepares(check=_check, plan=plan.plan_fine_tuning),
         trains=lambda: engine.Trains(
