@@ -26,8 +26,8 @@ KINDS = (
         help=_PAGE,
         place=30,
         ability="draws images in one step",
-        limitations="It learned from a discriminator, never from the images themselves, so its "
-        "images are new. It leaves out what is hard to draw: 'coverage' and 'recall' "
+        limitations="It was trained by a discriminator and never on the images themselves, so "
+        "its images are new. It leaves out what is hard to draw: 'coverage' and 'recall' "
         "measure how much.",
         folder=Path(__file__).parent,
         recipes=lambda: Recipes(recipe.GanRecipe, recipe.GAN_RECIPES),

@@ -69,7 +69,7 @@ DENOISED = Kind(
 KINDS = (
     replace(
         DENOISED,
-        limitations="Words it was not trained on seldom work. 'copying' measures how new "
+        limitations="Words that it was not trained on seldom work. 'copying' measures how new "
         "its images are. Guidance above 1 gives more typical images and less variety.",
         recipes=lambda: Recipes(recipes.DiffusionRecipe, recipes.IMAGE_RECIPES),
         prepares=lambda: engine.Prepares(

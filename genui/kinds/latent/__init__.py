@@ -82,7 +82,7 @@ KINDS = (
         help=_PAGE,
         folder=Path(__file__).parent,
         limitations="It draws in the latents of an autoencoder, which smooths fine lines. Words "
-        "it was not trained on seldom work. 'copying' measures how new its images are. "
+        "that it was not trained on seldom work. 'copying' measures how new its images are. "
         "Guidance above 1 gives more typical images and less variety.",
         recipes=lambda: Recipes(denoiser_recipe.LatentRecipe, denoiser_recipe.LATENT_RECIPES),
         prepares=lambda: engine.Prepares(check=denoising.check_latents),

@@ -374,8 +374,8 @@ DATASETS: Mapping[str, ImageDataset] = {
             scheme="figure-ground",
             hold_out="test set",
             limitations="It was trained on one image for each icon and variant: a trained name "
-            "gives that shape again. Combinations with colours, of two objects, and of an object "
-            f"with a variant ({HELD_PAIRS} pairs were held out) are new.",
+            "gives that shape again. New are combinations with colours, of an object with a "
+            f"variant that {HELD_PAIRS} pairs were held out of, and of two objects.",
         ),
         ImageDataset(
             name=EMOJI,
@@ -396,8 +396,8 @@ DATASETS: Mapping[str, ImageDataset] = {
                     *("thumbs up", "birthday cake"),
                 )
             ),
-            limitations="It was trained on three images of each name, one in each style. Names it "
-            "was not trained on give something related.",
+            limitations="It was trained on three images of each name, one in each style. Names "
+            "that it was not trained on give relatives of what they name.",
         ),
     )
 }

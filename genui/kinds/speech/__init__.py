@@ -58,8 +58,8 @@ KINDS = (
         place=50,
         ability="speaks",
         folder=Path(__file__).parent,
-        limitations="It speaks only the words and voices it was trained on, digit by digit, never "
-        "as one number. Phases are estimated from 64 mel bands at "
+        limitations="It speaks only the words and the voices that it was trained on. Digits "
+        "are joined, not spoken as one number. Phases are estimated from 64 mel bands at "
         "8 kHz, so it sounds like a bad telephone line.",
         recipes=lambda: Recipes(recipe.VoiceRecipe, recipe.VOICE_RECIPES),
         datasets=lambda: data.SPEECH_DATASETS,
@@ -110,7 +110,7 @@ KINDS = (
         ability="labels sounds",
         folder=Path(__file__).parent,
         limitations="It knows ten digits, or six speakers, from their recordings, and always "
-        "answers with one of them, even for a stranger.",
+        "answers with one of them, also for a stranger.",
         recipes=lambda: Recipes(recipe.SoundClassifierRecipe, recipe.SOUND_CLASSIFIER_RECIPES),
         prepares=lambda: engine.Prepares(check=data.check_labelled_speech),
         trains=lambda: engine.Trains(

@@ -42,7 +42,7 @@ _TEXT = Kind(
     place=15,
     ability="writes text in any order",
     limitations="It was trained on one small text: it imitates the style, invents words and knows "
-    "no facts. Tokens decided in one step do not see each other.",
+    "no facts. Tokens that are decided at one step do not see each other.",
     folder=Path(__file__).parent,
     recipes=lambda: Recipes(recipe.TextDiffusionRecipe, recipe.TEXT_DIFFUSION_RECIPES),
     prepares=lambda: engine.Prepares(check=shards.check_text, is_large=data.is_large_file),

@@ -41,9 +41,9 @@ KINDS = (
         place=60,
         ability="draws short clips",
         limitations="It knows 159 icons and 10 motions by name. The shape of an icon is "
-        "memorised: the caption draws it, and the network moves it. Its size, start and distance "
-        "are new, and so are untrained combinations of icon, motion and colours. Words it was not "
-        "trained on draw no icon. A motion always begins at "
+        "memorized: the caption draws it, and the network moves it. New are its size, start "
+        "and distance, and combinations of icon, motion and colours that were not trained "
+        "together. Words that it was not trained on draw no icon. A motion always begins at "
         "the same point of its path: a bounce on the ground, an orbit at the top.",
         recipes=lambda: Recipes(recipe.VideoRecipe, recipe.VIDEO_RECIPES),
         prepares=lambda: engine.Prepares(check=data.check_clips),
