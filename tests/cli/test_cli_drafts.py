@@ -65,7 +65,7 @@ def test_drafts_stop_on_one_sheet_and_a_seed_is_finished_through_the_same_bits(
         ),
         (
             ["--steps", "1", "--drafts", "4", "--out", "sheet.png"],
-            "one step has none before the last",
+            "one step is too few",
         ),
         (
             ["--drafts", "4", "--grid", "guidance=1,2", "--out", "sheet.png"],

@@ -102,7 +102,7 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
     async with open_watch() as pilot:
         await board(pilot)
         await pilot.press("exclamation_mark")
-        await until_seen(pilot, "No alerts so far")
+        await until_seen(pilot, "No alerts yet")
         await pilot.press("escape", "board.bell")
         await until_seen(pilot, "alerts are silent")
         await until(pilot, lambda: not load_config().bell)

@@ -143,7 +143,7 @@ def test_settings_changed_after_an_answer_hold_from_the_next_message_on(chat: Ch
     controller.change(warm)
     controller.apply("temperature 1.5")
     assert controller.trace is before
-    assert "from the next message on" in chat.listener.lines[-1]
+    assert "from the next message" in chat.listener.lines[-1]
     controller.take_line("More")
     chat.play()
     assert chat.edits == [(6, SendMessage("More")), (6, SetSettings(warm))]

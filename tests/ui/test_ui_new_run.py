@@ -298,7 +298,7 @@ async def test_n_on_a_model_of_others_trains_on_from_it(
         rows.chosen = next(row.key for row in rows.rows if row.key.endswith("small"))
         await pilot.press("n")
         await until_seen(pilot, "New run from small")
-        assert "Adapters are trained (LoRA)" in seen(pilot)
+        assert "Trains adapters (LoRA)" in seen(pilot)
         form(pilot).query_one("#field-data", LineInput).value = str(chats)
         await until(pilot, lambda: bool(commands) and f"data={chats}" in commands[-1])
         assert commands[-1][:2] == ("--from", "small")

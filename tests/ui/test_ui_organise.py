@@ -89,7 +89,7 @@ async def test_a_deleted_run_can_be_brought_back_until_the_app_closes(
         await pilot.press("d")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
         assert "Delete plays?" in seen(pilot)
-        assert "that frees" in seen(pilot)
+        assert "freeing" in seen(pilot)
         await pilot.press("escape")
         assert run.path.exists()
         await pilot.press("d")

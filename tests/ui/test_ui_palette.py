@@ -276,7 +276,7 @@ async def test_a_theme_is_tried_as_it_is_chosen_and_esc_brings_the_first_back(
     async with open_app(lists=False) as pilot:
         before = pilot.app.theme
         await pilot.press("ctrl+p", *"choose a theme")
-        await until_seen(pilot, "Each is shown")
+        await until_seen(pilot, "Light or dark, previewed")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ThemeScreen))
         rows = pilot.app.screen.query_one(RowList)

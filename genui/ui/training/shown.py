@@ -55,9 +55,7 @@ class ShownRuns:
         if not runs:
             raise MisuseError("at least one run is shown: add another first")
         if len(runs) > MAX_RUNS:
-            raise MisuseError(
-                f"at most {MAX_RUNS} runs can be shown together: remove one first"
-            )
+            raise MisuseError(f"at most {MAX_RUNS} runs can be shown together: remove one first")
         self.set(runs)
 
     def pick(self, runs: Sequence[RunSummary]) -> str:
