@@ -637,7 +637,7 @@ def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> 
 def test_runs_are_laid_over_each_other_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     views = [run_of(f"run-{number}") for number in range(9)]
     board = board_of(views[0])
-    with pytest.raises(MisuseError, match="at least one run is shown: add another first"):
+    with pytest.raises(MisuseError, match="one run must be shown: add another first"):
         board.show_runs(ShownRuns.toggle, views[0].summary)
     with pytest.raises(MisuseError, match="only one run is shown: o adds others"):
         board.show_runs(ShownRuns.turn, 1)
@@ -645,7 +645,7 @@ def test_runs_are_laid_over_each_other_and_taken_away(monkeypatch: pytest.Monkey
         assert board.show_runs(ShownRuns.toggle, view.summary) == ""
         board.runs.receive(view)
     monkeypatch.setattr(shown, "MAX_RUNS", 8)
-    with pytest.raises(MisuseError, match="8 runs are the most"):
+    with pytest.raises(MisuseError, match="at most 8 runs"):
         board.show_runs(ShownRuns.toggle, views[8].summary)
     assert board.show_runs(ShownRuns.pick, [view.summary for view in views]).startswith(
         "the first 8 of 9"

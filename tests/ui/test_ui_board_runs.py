@@ -57,7 +57,7 @@ async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Ope
         await pilot.press("left_square_bracket")
         await until_seen(pilot, "loss  ━ new 1.500  ◆ old 2.500")
         await pilot.press("o", "up", "space", "down", "space")
-        await until_seen(pilot, "at least one run is shown: add another first")
+        await until_seen(pilot, "one run must be shown: add another first")
         await pilot.press("escape")
         await until_seen(pilot, "loss  2.500")
         await pilot.press("plus")

@@ -53,7 +53,7 @@ class ShownRuns:
         if len(runs) == len(self.listed):
             runs.append(run)
         if not runs:
-            raise MisuseError("at least one run is shown: add another first")
+            raise MisuseError("one run must be shown: add another first")
         if len(runs) > MAX_RUNS:
             raise MisuseError(f"at most {MAX_RUNS} runs can be shown together: remove one first")
         self.set(runs)
