@@ -190,7 +190,7 @@ class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
     tokens: Annotated[int, Meta(ge=1, le=100_000), about("how many tokens to write", step=50)] = 400
 
     @property
-    def greedy(self) -> bool:
+    def is_greedy(self) -> bool:
         """Whether the likeliest token is always taken; logits divided by less would overflow."""
         return self.temperature < 1e-6
 

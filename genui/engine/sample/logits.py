@@ -114,7 +114,7 @@ def distribution(
     if history is not None and settings.dry:
         logits = apply_dry(logits, history, settings.dry, settings.dry_length)
     filters = np.zeros(len(logits), dtype=np.uint8)
-    if settings.greedy:
+    if settings.is_greedy:
         greedy = np.zeros(len(logits))
         greedy[int(logits.argmax())] = 1.0
         return Distribution(greedy, filters)

@@ -110,7 +110,7 @@ def check(settings: TextSettings) -> None:
     """Raises MisuseError for settings that mark nothing, and for a key that is not here."""
     if settings.watermark in SCHEMES:
         find_key(settings.watermark_key)
-        if settings.greedy:
+        if settings.is_greedy:
             raise MisuseError(
                 "temperature 0 always takes the likeliest token, so that no token can be marked: "
                 "raise it, or set the watermark to none"

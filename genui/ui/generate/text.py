@@ -448,7 +448,7 @@ class TextActions(Actions):
 
 def _is_greedy(trace: ShownTrace[TextFrame], step: int) -> bool:
     """Whether the settings at that step always take the likeliest token."""
-    return inputs_at(trace.request, step - 1)[2].greedy
+    return inputs_at(trace.request, step - 1)[2].is_greedy
 
 
 def _build(pane: TracePane) -> Parts:
