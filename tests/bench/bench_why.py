@@ -100,9 +100,9 @@ def plant_images(kind: str, count: int) -> Found:
                 ids[row] = task._token_ids([captions[row]])[0]
                 bad = dataclasses.replace(batch, captions=captions, whole_captions=captions)
                 return bad, noisy._replace(token_ids=ids), more
-            if step == at and kind == "constant":
+            if step == at and kind in ("constant", "range"):
                 clean = noisy.clean.clone()
-                clean[row] = 1.0
+                clean[row] = 1.0 if kind == "constant" else 127.5 * (clean[row] + 1)  # as bytes
                 return batch, noisy._replace(clean=clean), more
             return batch, noisy, more
 
@@ -146,7 +146,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("-n", type=int, default=20, help="steps of each kind")
-    kinds = [*TEXTS, "captions", "constant", "healthy images"]
+    kinds = [*TEXTS, "captions", "constant", "range", "healthy images"]
     parser.add_argument("--kinds", nargs="*", choices=kinds, default=kinds)
     options = parser.parse_args()
     print(machine())
