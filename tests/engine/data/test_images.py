@@ -105,21 +105,21 @@ def test_a_plain_image_lies_on_black_under_its_own_caption() -> None:
 
 
 def test_the_canvas_of_an_icon_is_its_alpha_folded() -> None:
-    _, canvas = made("figure-ground").canvas_batch(np.array([0, 1]))
+    _, canvas = made("figure-ground").canvas_batch(np.array([0, 1]), np.random.default_rng(0))
     unfolded = canvas.reshape(2, 2, 2, 16, 16).transpose(0, 3, 1, 4, 2).reshape(2, 32, 32)
     expected = made("figure-ground").rgba[:2, ..., 3] / 127.5 - 1
     np.testing.assert_allclose(unfolded, expected, atol=1e-6)
 
 
 def test_the_canvas_of_an_image_is_its_premultiplied_average() -> None:
-    names, canvas = made("ground").canvas_batch(np.array([2]))
+    names, canvas = made("ground").canvas_batch(np.array([2]), np.random.default_rng(0))
     assert names == ["light bulb on"]
     expected = np.array([200 * 128 / 255, 100 * 128 / 255, 50 * 128 / 255, 128]) / 127.5 - 1
     np.testing.assert_allclose(canvas[0, :, 4, 9], expected, atol=0.005)
 
 
 def test_the_canvas_of_a_plain_image_is_opaque_everywhere() -> None:
-    _, canvas = made("plain").canvas_batch(np.array([0, 1, 2]))
+    _, canvas = made("plain").canvas_batch(np.array([0, 1, 2]), np.random.default_rng(0))
     assert (canvas[:, 3] == 1).all()
     np.testing.assert_allclose(canvas[1, :3, 0, 0], colour("black"), atol=0.005)
 
