@@ -93,7 +93,7 @@ async def main():
         def tells(words):  # whether the tour is there
             return any(words in str(line.content) for line in app.screen.query(".tour-text"))
         app.action_tour()
-        await until(pilot, lambda: tells("The models are listed"))
+        await until(pilot, lambda: tells("Models are listed"))
         while not tells("with a pen"):
             assert not tells("That was the tour")
             await pilot.press("f2")

@@ -1,5 +1,6 @@
 """Watermarks of text: the odds and counts of `transformers` for the same marks, exact p-values."""
 
+import re
 from fractions import Fraction
 from math import comb
 from typing import Any
@@ -32,8 +33,11 @@ SEEN = st.lists(st.integers(0, SIZE - 1), min_size=4, max_size=60).map(np.array)
 
 
 @pytest.fixture(autouse=True)
-def key(genui_home: object) -> int:
-    return make_key("mine")
+def key(genui_home: object) -> None:
+    """A key that is always the same: one of a thousand random texts looks marked by chance."""
+    make_key("mine")
+    file = keys_file()
+    file.write_text(re.sub('"[0-9a-f]+"', '"00c0ffee00c0ffee"', file.read_text()))
 
 
 def own_key() -> int:

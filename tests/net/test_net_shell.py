@@ -196,7 +196,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("show none.png", MISUSED, "none.png"),
         ("replay none.png", FAILED, "none.png"),
-        ("show empty.png", MISUSED, "empty.png"),
+        ("show empty.png", FAILED, "empty.png"),
         ("replay empty.png", FAILED, "empty.png"),
         ("replay cut.png", FAILED, "cut.png"),
         ("replay cut.gif", FAILED, "cut.gif"),
