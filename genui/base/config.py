@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.files import atomic_write, locked, read_toml
+from genui.base.files import atomic_write, lock_folder, read_toml
 from genui.base.schema import Setting, about, settings_of
 
 FILE = "config.toml"
@@ -133,7 +133,7 @@ def save_setting(name: str, text: str) -> Path:
     if name not in known:
         raise MisuseError(f"no setting '{name}': {did_you_mean(name, known, lists=_LISTS)}")
     value = _parse(known[name], text, f"{name} {text}")
-    with locked(path.parent):
+    with lock_folder(path.parent):
         values = _check(path, _read(path))
         before = path.read_text("utf-8") if path.exists() else render_config(values)
         line = _line(name, value)

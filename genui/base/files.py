@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -346,16 +347,28 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
+LOCK = "lock"
+"""The file in a folder that the process which writes there has locked."""
+
+_RETRY_S = 0.2
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Waits until no other process is in such a block for this folder, which is made if it is
-    missing. Raises GenuiError naming it."""
+def lock_folder(
+    folder: Path, report_waiting: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Hold the lock of a folder, which is made if it is missing. While another process holds it,
+    waits and calls `report_waiting` some times a second. Raises GenuiError naming the folder."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
-        with writing(folder):
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        while True:
+            with writing(folder), suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            report_waiting()
+            time.sleep(_RETRY_S)
         yield
     finally:
         os.close(fd)

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import MisuseError
-from genui.base.files import atomic_write, cannot_use, locked, read_toml, stamp_of
+from genui.base.files import atomic_write, cannot_use, lock_folder, read_toml, stamp_of
 
 FOUND = 1e-4
 """A watermark is said to be there below this probability: of 10,000 unmarked files one has it."""
@@ -152,7 +152,7 @@ def make_key(name: str) -> int:
     path = keys_file()
     if not _NAME.fullmatch(name):
         raise MisuseError(f"key {name[:40]!r}: name it with letters, digits, - and _")
-    with locked(path.parent):
+    with lock_folder(path.parent):
         keys = read_keys()
         if name in keys:
             raise MisuseError(f"key {name}: there is one of that name; take another name")

@@ -1,18 +1,17 @@
 """How the data of a training are prepared: the progress, locks, and folders in the cache."""
 
 import contextlib
-import os
 import shutil
 import stat
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from genui.base import numbers, paths
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_write, show, try_lock
+from genui.base.files import LOCK, cannot_write, lock_folder, show, try_lock
 
 Report = Callable[[str], None]
 """Takes a line that says how far a preparation is, some times a second. An exception ends the
@@ -48,25 +47,9 @@ REPORT_S = 0.2
 """Seconds between two reports."""
 
 
-LOCK = "lock"
-"""The file in a folder of prepared data that the process which writes there has locked."""
-
-
-@contextlib.contextmanager
-def locked(folder: Path, name: str, report: Report = say_nothing) -> Iterator[None]:
+def locked(folder: Path, name: str, report: Report = say_nothing) -> AbstractContextManager[None]:
     """Be the only process that writes in the folder; another one is waited for."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-    try:
-        while not try_lock(fd):
-            report(f"waiting for another process that prepares {name}")
-            time.sleep(REPORT_S)
-        yield
-    finally:
-        os.close(fd)
+    return lock_folder(folder, lambda: report(f"waiting for another process that prepares {name}"))
 
 
 class Prepared(NamedTuple):

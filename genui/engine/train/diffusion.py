@@ -508,8 +508,8 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
             more = more._replace(generated=(self._clean(drawn), self._drop_captions(drawn, rng)))
         if self._recipe.canvas_batch:
             drawn = rng.choice(self._images.train, self._recipe.canvas_batch)
-            names, canvas = self._images.canvas_batch(self._skip.replace(drawn, rng), rng)
-            more = more._replace(captions=self._shorten(names, drawn, rng), canvas=canvas)
+            captions, canvas = self._images.canvas_batch(self._skip.replace(drawn, rng), rng)
+            more = more._replace(captions=self._shorten(captions, drawn, rng), canvas=canvas)
         return more
 
     def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
