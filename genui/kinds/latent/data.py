@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,7 +27,13 @@ from genui.engine.data import icons
 from genui.engine.data.captions import STOP_WORDS, Vocabulary, open_folder, split_words
 from genui.engine.data.download import MAX_BYTES, check_reachable, fetch, is_downloaded, shared
 from genui.engine.data.image_datasets import IMAGE_DATASETS, ImageDataset, load_images
-from genui.engine.data.images import BEFORE_COLOUR, CaptionedImages, RawImages, shuffle_key
+from genui.engine.data.images import (
+    BEFORE_COLOUR,
+    CaptionedImages,
+    RawImages,
+    hold_out_names,
+    shuffle_key,
+)
 from genui.engine.data.preparation import QUIET, Preparation, Report
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
 
@@ -174,6 +181,14 @@ LICENCE = (
 )
 
 ALIKE = "Symbols"  # the category whose styles are hardly different
+MINI = ("Smileys & Emotion", "Animals & Nature", "Food & Drink")  # categories of the small dataset
+ALWAYS_TRAINED = frozenset(
+    (
+        *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket", "sunflower"),
+        *("crying face", "soccer ball", "red heart", "smiling face", "thumbs up", "birthday cake"),
+    )
+)
+"""Names that are never held out."""
 SKIN_TONE = re.compile("1f3f[b-f]")
 MAX_MEMBER = 64 * 2**20  # bytes of a file in a package
 MAX_BODY = 2**20  # characters of a drawing
@@ -206,6 +221,12 @@ class _Metadata(msgspec.Struct):
     categories: dict[str, list[str]] = {}
 
 
+class _Package(NamedTuple):
+    names: dict[str, str]  # by code points, such as "1f419"
+    metadata: _Metadata
+    icons: _Icons
+
+
 def read_emoji(data: str = "") -> RawImages:
     """Draw the emoji of three packages, name by name, or read them from the cache.
 
@@ -226,6 +247,27 @@ def read_emoji(data: str = "") -> RawImages:
         fingerprint=digest.hexdigest()[:16],
         styles=STYLES * (len(captions) // len(STYLES)),
         licence=LICENCE,
+    )
+
+
+def read_mini_emoji(data: str = "") -> RawImages:
+    """The emoji of `read_emoji` in the categories of MINI. The names that are held out of all
+    emoji are held out of these too: they come last."""
+    whole = read_emoji(data)
+    first = next(iter(SHA256))
+    categories = _open(first, _read_package(_folder(data), first)).metadata.categories
+    chosen = {_caption(name) for each in MINI for name in categories.get(each, ())}
+    kept, held_out = (
+        [i for i in part if whole.captions[i] in chosen]
+        for part in hold_out_names(whole.captions, ALWAYS_TRAINED)
+    )
+    order = [*kept, *held_out]
+    return whole._replace(
+        rgba=whole.rgba[order],
+        captions=tuple(whole.captions[i] for i in order),
+        styles=tuple(whole.styles[i] for i in order),
+        test=len(held_out),
+        fingerprint="",
     )
 
 
@@ -295,23 +337,30 @@ def _read_package(folder: Path, file: str) -> bytes:
 
 def _parse(file: str, body: bytes) -> dict[str, tuple[str, str]]:
     """Code points such as "1f419" to the name and the SVG of an emoji, without skin tones and
-    symbols. Raises MisuseError, which names the package, for one that is damaged."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
-            names = msgspec.json.decode(_member(tar, "chars"), type=dict[str, str])
-            metadata = msgspec.json.decode(_member(tar, "metadata"), type=_Metadata)
-            stored = msgspec.json.decode(_member(tar, "icons"), type=_Icons)
-    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
-        raise MisuseError(
-            f"{file}: is no package of Iconify, or damaged ({error}); fetch it again"
-        ) from None
-    symbols = set(metadata.categories.get(ALIKE, ()))
-    drawn = {code: (name, _svg(stored, name)) for code, name in names.items()}
+    symbols. Raises what `_open` raises."""
+    package = _open(file, body)
+    symbols = set(package.metadata.categories.get(ALIKE, ()))
+    drawn = {code: (name, _svg(package.icons, name)) for code, name in package.names.items()}
     return {
         code: (name, svg)
         for code, (name, svg) in drawn.items()
         if svg and name not in symbols and not SKIN_TONE.search(code)
     }
+
+
+def _open(file: str, body: bytes) -> _Package:
+    """Raises MisuseError, which names the package, for one that is damaged."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
+            return _Package(
+                msgspec.json.decode(_member(tar, "chars"), type=dict[str, str]),
+                msgspec.json.decode(_member(tar, "metadata"), type=_Metadata),
+                msgspec.json.decode(_member(tar, "icons"), type=_Icons),
+            )
+    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
+        raise MisuseError(
+            f"{file}: is no package of Iconify, or damaged ({error}); fetch it again"
+        ) from None
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:
@@ -338,9 +387,13 @@ def _draw_emoji(styles: Sequence[Mapping[str, tuple[str, str]]]) -> icons.Drawn:
     codes = sorted(set.intersection(*(set(style) for style in styles)))
     if not codes:
         raise MisuseError("the packages of emoji have no emoji in common; fetch them again")
-    named = {" ".join(split_words(styles[0][code][0].replace("-", " "))): code for code in codes}
+    named = {_caption(styles[0][code][0]): code for code in codes}
     rgba = np.stack([_render(style[code][1]) for code in named.values() for style in styles])
     return rgba, tuple(name for name in named for _ in styles)
+
+
+def _caption(name: str) -> str:
+    return " ".join(split_words(name.replace("-", " ")))
 
 
 def _render(svg: str) -> NDArray[np.uint8]:
@@ -362,6 +415,23 @@ def _import_resvg():
 
 EMOJI, ICONS = "emoji-128", "icons-128"
 
+_EMOJI = ImageDataset(
+    name=EMOJI,
+    summary="emoji by name in three styles: noto, fluent, twemoji, 128×128",
+    licence=LICENCE,
+    side=SIDE,
+    load=read_emoji,
+    check=check_emoji,
+    download=download_emoji,
+    stand_in=random_emoji,
+    reads=holds_packages,
+    scheme="ground",
+    hold_out="names",
+    always_trained=ALWAYS_TRAINED,
+    limitations="It was trained on three images of each name, one in each style. Names "
+    "that it was not trained on give relatives of what they name.",
+)
+
 DATASETS: Mapping[str, ImageDataset] = {
     row.name: row
     for row in (
@@ -377,27 +447,13 @@ DATASETS: Mapping[str, ImageDataset] = {
             "gives that shape again. New are combinations with colours, of an object with a "
             f"variant that {HELD_PAIRS} pairs were held out of, and of two objects.",
         ),
-        ImageDataset(
-            name=EMOJI,
-            summary="emoji by name in three styles: noto, fluent, twemoji, 128×128",
-            licence=LICENCE,
-            side=SIDE,
-            load=read_emoji,
-            check=check_emoji,
-            download=download_emoji,
-            stand_in=random_emoji,
-            reads=holds_packages,
-            scheme="ground",
-            hold_out="names",
-            always_trained=frozenset(
-                (
-                    *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket"),
-                    *("sunflower", "crying face", "soccer ball", "red heart", "smiling face"),
-                    *("thumbs up", "birthday cake"),
-                )
-            ),
-            limitations="It was trained on three images of each name, one in each style. Names "
-            "that it was not trained on give relatives of what they name.",
+        _EMOJI,
+        replace(
+            _EMOJI,
+            name="mini-emoji-128",
+            summary="456 of these emoji: smileys, animals, plants and food",
+            load=read_mini_emoji,
+            hold_out="test set",
         ),
     )
 }

@@ -66,6 +66,23 @@ class LatentRecipe(EDMRecipe):
         check_heads(self.width, self.heads)
 
 
+_EMOJI = LatentRecipe(
+    name="emoji-128",
+    dataset="emoji-128",
+    summary="colour emoji by name, in three styles, 128×128",
+    steps=7_000,
+    sample_captions=(
+        "octopus",
+        "fluent octopus on yellow",
+        "twemoji red apple",
+        "noto penguin on blue",
+        "cat face on white",
+        "pizza",
+        "two red hearts",
+        "small sunflower on green",
+    ),
+)
+
 LATENT_RECIPES: tuple[Recipe, ...] = (
     LatentRecipe(
         name="icons-128",
@@ -83,22 +100,13 @@ LATENT_RECIPES: tuple[Recipe, ...] = (
             "blue umbrella above cloud on yellow",
         ),
     ),
-    LatentRecipe(
-        name="emoji-128",
-        dataset="emoji-128",
-        summary="colour emoji by name, in three styles, 128×128",
-        steps=7_000,
-        sample_captions=(
-            "octopus",
-            "fluent octopus on yellow",
-            "twemoji red apple",
-            "noto rocket on blue",
-            "cat face on white",
-            "pizza",
-            "two red hearts",
-            "small sunflower on green",
-        ),
+    replace(
+        _EMOJI,
+        name="mini-emoji-128",
+        dataset="mini-emoji-128",
+        summary="smileys, animals and food as emoji in three styles, 128×128",
     ),
+    _EMOJI,
 )
 
 
