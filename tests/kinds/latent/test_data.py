@@ -92,6 +92,21 @@ def test_emoji_are_drawn_in_every_style_without_symbols_and_other_files(tmp_path
     assert image_corpus(recipe, 16, images, None).captions == recipe.prompts
 
 
+def test_the_small_dataset_of_emoji_holds_out_what_the_whole_one_does(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    food = [f"{colour}-fruit" for colour in ("red", "green", "blue")]
+    drawings = _files(**dict.fromkeys(["red-hat", "blue-hat", *food], SQUARE))
+    categories = {"Food & Drink": food, "Objects": ["red-hat", "blue-hat"]}
+    _pack(tmp_path, {**drawings, "metadata": {"categories": categories}})
+    whole = load_images("emoji-128", str(tmp_path), side=SIDE)
+    small = load_images("mini-emoji-128", str(tmp_path), side=SIDE)
+    assert sorted(set(small.captions)) == ["blue fruit", "green fruit", "red fruit"]
+    never_trained = {small.captions[i] for i in small.held_out}
+    assert never_trained
+    assert never_trained == {whole.captions[i] for i in whole.held_out} & set(small.captions)
+    assert sorted(small.styles) == sorted(STYLES * 3)
+
+
 def test_canvases_of_emoji_are_trained_with_and_without_their_style(
     shapes: tuple[str, str],
 ) -> None:
