@@ -18,7 +18,7 @@ from genui.base.paths import runs_dir
 from genui.base.text import clean_line
 from genui.cli import output
 from genui.runs.facts import count_steps
-from genui.runs.gpus import Gpus, GpuState, missing_library
+from genui.runs.gpus import GpuState, missing_library
 from genui.runs.listing import RunSummary, list_runs
 from genui.runs.system import ProcessTree, SystemSampler
 
@@ -33,7 +33,6 @@ class Reader:
         while not folder.exists():
             folder = folder.parent
         self._machine = SystemSampler(folder)
-        self._gpus = Gpus()
         self._trees: dict[int, ProcessTree] = {}  # by the pid of a trainer
         self._last = time.monotonic()
 
@@ -44,7 +43,7 @@ class Reader:
         values = self._machine.sample()
         runs = [summary for summary in list_runs() if summary.alive]
         owners = {summary.status.pid: summary for summary in runs if _is_here(summary)}
-        gpus = [self._gpu(state, owners) for state in self._gpus.read()]
+        gpus = [self._gpu(state, owners) for state in self._machine.gpus.read()]
         return {
             "host": socket.gethostname(),
             "cores": psutil.cpu_count() or 1,

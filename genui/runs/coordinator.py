@@ -6,7 +6,6 @@ After a kill, `genui resume` starts another, which takes over the trials that ar
 resumes those that were cut short. While it waits, it only looks at a few small files.
 """
 
-import shutil
 import signal
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import remove_partial_files, sanitize
+from genui.base.files import free_space, remove_partial_files, sanitize
 from genui.recipes import recipe_from_dict
 from genui.runs import control, launch
 from genui.runs.facts import at_step
@@ -34,7 +33,7 @@ from genui.runs.layout import (
     write_info,
     write_status,
 )
-from genui.runs.listing import RunSummary, list_runs, summarise
+from genui.runs.listing import list_runs, summarise
 from genui.runs.metric import MetricReader, best, metric_names
 from genui.runs.search import Search
 from genui.runs.sweep import (
@@ -174,9 +173,10 @@ class Coordinator:
         elif summary.state == "stopped":
             self._settle(trial, "stopped", step, "stopped by hand")
         elif summary.state == "dead" and trial.starts < _MOST_STARTS:
-            _print_line(f"{_name(summary)}: its process was killed; it goes on from its checkpoint")
+            name = sanitize(summary.info.name)
+            _print_line(f"{name}: its process was killed; it goes on from its checkpoint")
             self._set(trial, state="cut")
-        elif summary.state == "failed" and _is_full(run):
+        elif summary.state == "failed" and free_space(run.path) < _FULL:
             self._fault = f"the disk is full: free some space, then genui resume {self._sweep.name}"
             self._set(trial, state="cut")
         else:
@@ -352,16 +352,6 @@ class Coordinator:
 def _first_status(folder: RunDir, total: int) -> Status:
     status = msgspec.structs.replace(last_status(folder), **starting())
     return msgspec.structs.replace(status, state="running", steps=total, started=status.heartbeat)
-
-
-def _name(summary: RunSummary) -> str:
-    return sanitize(summary.info.name)
-
-
-def _is_full(run: RunDir) -> bool:
-    with suppress(OSError):
-        return shutil.disk_usage(run.path).free < _FULL
-    return False
 
 
 def _mark_pruned(run: RunDir, step: int, note: str) -> None:

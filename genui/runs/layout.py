@@ -361,9 +361,8 @@ def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
     It has a hidden name until both are there, so that no list shows half a run as a failed one. If
     one of them cannot be written, the folder is removed."""
     now, host = time.time(), socket.gethostname()
-    _remove_half_made(now)
     made = _make_folder(name, now)
-    run = RunDir(made.path.with_name(made.path.name[1:].rpartition("-")[0]))
+    run = RunDir(made.path.with_name(made.path.name[1:]))
     try:
         info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **fields)
         write_info(made, info)
@@ -377,13 +376,13 @@ def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
 
 
 def _make_folder(name: str, now: float) -> RunDir:
-    """An empty run directory with an unused name, hidden by a dot, with this process's id."""
+    """An empty run directory with an unused name, hidden by a dot."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     while True:
         id = f"{name}-{stamp}-{os.urandom(2).hex()}"
         if (paths.runs_dir() / id).exists():
             continue
-        run = RunDir(paths.runs_dir() / f".{id}-{os.getpid()}")
+        run = RunDir(paths.runs_dir() / f".{id}")
         try:
             run.path.parent.mkdir(parents=True, exist_ok=True)
             run.path.mkdir()
@@ -397,23 +396,6 @@ def _make_folder(name: str, now: float) -> RunDir:
             raise cannot_write(run.path, error) from None
         else:
             return run
-
-
-_HALF_MADE = re.compile(r"\..+-\d{8}-\d{6}-[0-9a-f]{4}-(\d{1,9})")
-_ABANDONED = 3600.0  # seconds
-
-
-def _remove_half_made(now: float) -> None:
-    """Remove the runs that a process was making when it was killed."""
-    import psutil  # late: lists of runs do not need it
-
-    with suppress(OSError), os.scandir(paths.runs_dir()) as entries:
-        for entry in entries:
-            made = _HALF_MADE.fullmatch(entry.name)
-            if made is None or psutil.pid_exists(int(made[1])):
-                continue
-            if now - entry.stat().st_mtime > _ABANDONED:
-                shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _versions() -> dict[str, str]:

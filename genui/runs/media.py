@@ -232,18 +232,22 @@ class Samples:
         self._texts: dict[str, list[Text]] = {}
         self._characters = 0  # of these texts
         self._changed: set[str] = set()  # ".png" and ".txt" if they have more than their file
-        self._files: list[tuple[str, Callable[[], bytes]]] = []  # suffix and content, not written
         self._counts: dict[str, int] = {}  # files of this step, by suffix
-        self._histograms: list[tuple[str, Histogram]] = []
 
     def add(self, step: int, name: str, media: Sequence[Media]) -> None:
-        """Adds the media that were logged under that name for that step."""
+        """Adds the media that were logged under that name for that step: images and texts to the
+        files of `write`, others in files of their own."""
         if step != self._step:
             self.write(whole=True)
             self._step, self._images, self._texts, self._counts = step, [], {}, {}
             self._characters, self._tiling = 0, 0.0
         for one in media:
-            self._safely(lambda one=one: self._add(name, one))
+            try:
+                self._add(name, one)
+            except GenuiError as error:
+                self._print_line("samples", str(error))
+            except Exception as error:
+                self._print_line("samples", f"a sample of step {self._step} is left out: {error}")
 
     def _add(self, name: str, one: Media) -> None:
         match one:
@@ -252,17 +256,20 @@ class Samples:
             case Text():
                 self._add_text(name, one)
             case Histogram():
-                self._histograms.append((name, one))
+                self._write_histogram(name, one)
             case Table():
                 self._add_text(name, Text(format_table(one)))
-                self._files.append((".csv", lambda: encode_csv(one)))
                 for cell in (cell for row in one.data for cell in row):
                     if isinstance(cell, Image):
                         self._add_image(cell)
+                self._write_file(".csv", encode_csv(one))
             case Audio():
-                self._files.append((".wav", lambda: encode_sound(one)))
+                self._write_file(".wav", encode_sound(one))
             case Video():
-                self._add_video(one)
+                frames = _open_video(one)
+                every = max(1, -(-len(frames) // _STRIP))
+                self._add_image(Image(_side_by_side(frames[::every]), one.caption))
+                self._write_file(".gif", encode_gif(frames, one.fps or 4))
 
     def _add_image(self, image: Image) -> None:
         """Adds an image if there is room: a script may log many at one step."""
@@ -279,17 +286,11 @@ class Samples:
             self._changed.add(".txt")
 
     def write(self, whole: bool = False) -> None:
-        """Writes the files of the newest step, whole or not at all. Never raises.
+        """Writes the images and texts of the newest step, whole or not at all. Never raises.
 
         All its images are one file. If a script logs many singly, each would write those before it
         again: after some time the rest is left to a later call, the last of which is `whole`.
         """
-        files, self._files = self._files, []
-        histograms, self._histograms = self._histograms, []
-        for suffix, encode in files:
-            self._safely(lambda suffix=suffix, encode=encode: self._write_file(suffix, encode()))
-        if histograms:
-            self._safely(lambda: self._write_histograms(histograms))
         changed, self._changed = self._changed, set()
         if ".png" in changed and self._tiling > _TILING and not whole:
             changed.remove(".png")
@@ -308,29 +309,6 @@ class Samples:
             self._images = []  # the faulty one would spoil the others of its step
             self._print_line("samples", f"the image of step {self._step} is left out: {error}")
 
-    def _safely(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except GenuiError as error:
-            self._print_line("samples", str(error))
-        except Exception as error:
-            self._print_line("samples", f"a sample of step {self._step} is left out: {error}")
-
-    def _add_video(self, video: Video) -> None:
-        """Adds its GIF and a strip of its frames."""
-
-        def encode() -> bytes:
-            frames = _open_video(video)
-            every = max(1, -(-len(frames) // _STRIP))
-            self._add_image(Image(_side_by_side(frames[::every]), video.caption))
-            file = io.BytesIO()
-            milliseconds = 1000 // max(1, min(50, video.fps or 4))
-            options: dict[str, Any] = {"duration": milliseconds, "loop": 0}
-            frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
-            return file.getvalue()
-
-        self._files.append((".gif", encode))
-
     def _write_file(self, suffix: str, data: bytes) -> None:
         """One file of its own: step-N.wav, step-N.2.wav …"""
         if len(data) > _LARGEST_FILE:
@@ -338,22 +316,16 @@ class Samples:
         self._counts[suffix] = number = self._counts.get(suffix, 0) + 1
         self._save(suffix if number == 1 else f".{number}{suffix}", data)
 
-    def _write_histograms(self, histograms: Sequence[tuple[str, Histogram]]) -> None:
-        """A line each in histograms.jsonl."""
-        lines = b"".join(
-            msgspec.json.encode(
-                {
-                    "step": self._step,
-                    "time": round(time.time(), 3),
-                    "name": name,
-                    "bins": histogram.bins,
-                    "counts": histogram.histogram,
-                }
-            )
-            + b"\n"
-            for name, histogram in histograms
-        )
-        append_line(self._run.histograms, lines)
+    def _write_histogram(self, name: str, histogram: Histogram) -> None:
+        """A line in histograms.jsonl."""
+        record = {
+            "step": self._step,
+            "time": round(time.time(), 3),
+            "name": name,
+            "bins": histogram.bins,
+            "counts": histogram.histogram,
+        }
+        append_line(self._run.histograms, msgspec.json.encode(record) + b"\n")
 
     def _save(self, suffix: str, data: bytes) -> None:
         atomic_write(self._run.sample(self._step, suffix), data, durable=False)
@@ -411,6 +383,14 @@ def encode_sound(sound: Audio) -> bytes:
         out.setsampwidth(2)
         out.setframerate(int(sound.sample_rate or 16_000))
         out.writeframes(np.clip(samples, -32768, 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def encode_gif(frames: Sequence["Pillow.Image"], fps: int) -> bytes:
+    """The frames as an animated GIF, repeated without end."""
+    file = io.BytesIO()
+    options: dict[str, Any] = {"duration": 1000 // max(1, min(50, fps)), "loop": 0}
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
 
 

@@ -57,7 +57,7 @@ class SystemLog:
         self._due = now + EVERY
         if self._sampler is None:
             self._sampler = SystemSampler(self._run.path, self._pid)
-            if line := "" if self._sampler.has_gpus else missing_library():
+            if line := "" if self._sampler.gpus else missing_library():
                 with suppress(Exception):
                     self._print_line(line)
         elif values := self._sampler.sample():
@@ -80,14 +80,11 @@ class SystemSampler:
         self._folder = folder
         self._parts: list[Callable[[float], dict[str, float]]] = [self._free]
         trees = [] if pid is None else [lambda: ProcessTree(pid)]
-        for part in (*trees, _Machine, _Gpus):
-            with suppress(Exception):  # not installed, no GPU, no /proc
+        for part in (*trees, _Machine):
+            with suppress(Exception):  # the process has ended, or there is no /proc
                 self._parts.append(part().sample)
+        self.gpus = Gpus()
         self._last = time.monotonic()
-
-    @property
-    def has_gpus(self) -> bool:
-        return any(isinstance(getattr(part, "__self__", None), _Gpus) for part in self._parts)
 
     def sample(self) -> dict[str, float]:
         """The measurements by name and unit, such as "cpu cores", "memory GB", "gpu0 %"."""
@@ -97,6 +94,8 @@ class SystemSampler:
         for part in self._parts:
             with suppress(Exception):
                 values |= part(seconds)
+        for state in visible(self.gpus.read()):  # a script may set CUDA_VISIBLE_DEVICES late
+            values |= metrics_of(state)
         return {name: round(value, 4) for name, value in values.items()}
 
     def _free(self, seconds: float) -> dict[str, float]:
@@ -183,24 +182,6 @@ class _Machine:
         """Bytes read and written since the machine started; None if it has no disk."""
         counters = self._psutil.disk_io_counters()
         return (counters.read_bytes, counters.write_bytes) if counters else None
-
-
-class _Gpus:
-    """The GPUs that this process may use. Raises if there is none.
-
-    CUDA_VISIBLE_DEVICES is read at each measurement: a script may set it late.
-    """
-
-    def __init__(self) -> None:
-        self._gpus = Gpus()
-        if not self._gpus:
-            raise LookupError("no GPU")
-
-    def sample(self, seconds: float) -> dict[str, float]:
-        values: dict[str, float] = {}
-        for state in visible(self._gpus.read()):
-            values |= metrics_of(state)
-        return values
 
 
 def machine_seconds() -> float:

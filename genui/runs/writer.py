@@ -131,12 +131,9 @@ class RunWriter:
 
         Raises MisuseError for a metric called "time" or "rewind".
         """
-        record: dict[str, object] = {}
-        for name, value in values.items():
-            if name in RESERVED:
-                raise MisuseError(f"a metric may not be called '{name}': choose another name")
-            record[name] = json_number(float(value))
-        self._append_record(step, record)
+        for name in RESERVED & values.keys():
+            raise MisuseError(f"a metric may not be called '{name}': choose another name")
+        self._append_record(step, {k: json_number(float(value)) for k, value in values.items()})
 
     def append(self, line: bytes) -> None:
         """Appends one whole encoded record, its newline included, to metrics.jsonl.
@@ -178,8 +175,10 @@ class RunWriter:
     def write_line(self, line: str) -> None:
         """Appends to console.log, with the time; several lines each get it."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        text = "\n".join(f"{stamp} {part}" for part in line.splitlines() or [""])
-        self._append(self.run.console, self._console, text)
+        text = "".join(f"{stamp} {part}\n" for part in line.splitlines() or [""])
+        with writing(self.run.console):
+            # Also a launched trainer's stdout: truncating could remove other lines.
+            write_all(self._console, text.encode(errors="replace"))
 
     def rotate_console(self, limit: int) -> None:
         """Moves a console.log of more than `limit` bytes to console.log.1, over the one before.
@@ -214,15 +213,8 @@ class RunWriter:
 
     def _append_record(self, step: int, fields: dict[str, object]) -> None:
         record = {"step": int(step), "time": round(time.time(), 3), **fields}
-        self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
-
-    def _append(self, path: Path, fd: int, line: str) -> None:
-        data = line.encode(errors="replace") + b"\n"
-        with writing(path):
-            if fd == self._metrics:
-                append_whole(fd, data)
-            else:  # also a launched trainer's stdout: truncating could remove other lines
-                write_all(fd, data)
+        with writing(self.run.metrics):
+            self.append(json.dumps(record, separators=(",", ":")).encode() + b"\n")
 
 
 def json_number(value: float) -> float | str:

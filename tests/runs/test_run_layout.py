@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -172,19 +171,3 @@ def test_a_run_that_is_being_made_is_in_no_list(monkeypatch: pytest.MonkeyPatch)
     run = create_run(find_recipe("shakespeare"), {}, "mine")
     assert listed == [[]]
     assert [(each.run, each.state) for each in list_runs()] == [(run, "starting")]
-
-
-def test_what_a_killed_process_left_half_made_is_removed_after_an_hour() -> None:
-    folder = create_run(find_recipe("shakespeare"), {}).path.parent
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    old, new, lives = (
-        folder / f".mine-20260101-120000-{number}-{pid}"
-        for number, pid in (("000a", ended.pid), ("000b", ended.pid), ("000c", os.getpid()))
-    )
-    for half in (old, new, lives):
-        (half / "samples").mkdir(parents=True)
-    for half in (old, lives):
-        os.utime(half, (0, time.time() - 3700))
-    create_run(find_recipe("shakespeare"), {})
-    assert [half.exists() for half in (old, new, lives)] == [False, True, True]
