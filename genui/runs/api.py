@@ -40,7 +40,17 @@ _ALONE = Place(0, "")
 _DEEPEST = 16
 _LONGEST_TEXT = 10_000
 _LONGEST_ALERT = 500
-_MISSING: Any = object()
+
+
+def _then_save(change: Callable[..., Any]) -> Any:
+    """A method of dict that changes the values, for Config."""
+
+    def change_and_save(self: "Config", *args: Any) -> Any:
+        value = change(self, *args)
+        self._changed()
+        return value
+
+    return change_and_save
 
 
 class Config(dict[str, Any]):
@@ -67,13 +77,12 @@ class Config(dict[str, Any]):
             raise AttributeError(f"no '{name}' in the run's config")
         del self[name]
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, value)
-        self._changed()
-
-    def __delitem__(self, key: str) -> None:
-        super().__delitem__(key)
-        self._changed()
+    __setitem__ = _then_save(dict.__setitem__)
+    __delitem__ = _then_save(dict.__delitem__)
+    setdefault = _then_save(dict.setdefault)
+    pop = _then_save(dict.pop)
+    popitem = _then_save(dict.popitem)
+    clear = _then_save(dict.clear)
 
     def __ior__(self, other: Any) -> "Config":
         self.update(other)
@@ -97,25 +106,6 @@ class Config(dict[str, Any]):
     def setdefaults(self, values: Any) -> None:
         """Adds the fields of a dict, a Namespace or a dataclass that are not there yet."""
         self.update({key: value for key, value in fields_of(values).items() if key not in self})
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        if key not in self:
-            self[key] = default
-        return self[key]
-
-    def pop(self, key: str, default: Any = _MISSING) -> Any:
-        value = super().pop(key) if default is _MISSING else super().pop(key, default)
-        self._changed()
-        return value
-
-    def popitem(self) -> tuple[str, Any]:
-        item = super().popitem()
-        self._changed()
-        return item
-
-    def clear(self) -> None:
-        super().clear()
-        self._changed()
 
 
 def fields_of(values: Any) -> dict[str, Any]:
@@ -388,13 +378,16 @@ class Run:
         without one belongs to it too, unless `commit=True`. This is as in wandb, but everything
         is written at once.
         """
-        if self._ended or self._writer is None:
-            self._note_loss()
+        writer = self._writer
+        if writer is None:
+            return
+        if self._ended:
+            self._notes.note("over", f"run {self.id} has ended: what is logged now is lost")
             return
         try:
             with self._guard:
                 if not self._ended:  # by another thread
-                    self._log(self._writer, data, step, commit)
+                    self._log(writer, data, step, commit)
         except OSError as error:
             self._notes.note("write", f"cannot write the metrics of {self.id}: {error.strerror}; "
                             "later records are tried again")  # fmt: skip
@@ -790,11 +783,6 @@ class Run:
         with self._guard:
             data = self._encode(small_data(self.summary, self._notes.note)) + b"\n"
             atomic_write(writer.run.summary, data, durable=False)
-
-    def _note_loss(self) -> None:
-        """Prints once that the run has ended and the log is lost."""
-        if self._ended and self._writer is not None:
-            self._notes.note("over", f"run {self.id} has ended: what is logged now is lost")
 
     def _safely(self, about: str, act: Callable[[Any], object]) -> None:
         if self._writer is not None:

@@ -181,10 +181,10 @@ class ModelInfo:
     name: str
     family: str
     medium: str
-    dataset: str
-    parameters: int
-    step: int
-    summary: str  # a measurement of its quality, such as "1.44 nats/char"; may be empty
+    dataset: str = ""
+    parameters: int = 0
+    step: int = 0
+    summary: str = ""  # a measurement of its quality, such as "1.44 nats/char"
     path: Path  # the safetensors file; of another format the file or folder
     source: Literal["shipped", "run", "file", "added", "found"]
     format: str = ""  # of models that others made: a row of `genui.hub.formats.FORMATS`
@@ -306,8 +306,10 @@ def find_model(ref: str) -> ModelInfo:
     Raises MisuseError with the nearest name if there is none, or with the fault of the file.
     """
     without_file = {kind.ref: kind for kind in KINDS.values() if kind.ref}
-    if ref in without_file:
-        return _without_file(without_file[ref])
+    if kind := without_file.get(ref):
+        return ModelInfo(
+            ref=ref, name=ref, family=kind.family, medium=kind.medium, path=Path(), source="shipped"
+        )
     if ref in _shipped_names():
         return _shipped(ref)
     path = Path(os.path.expanduser(ref))
@@ -318,7 +320,7 @@ def find_model(ref: str) -> ModelInfo:
         return _at_path(path)
     records = list_records()
     if ref in records:  # also if a run that was fine-tuned from it has its name
-        return _added(ref, records[ref])
+        return _added(ref, records[ref], describe(_record_path(ref, records[ref])))
     name, at, step = ref.partition("@")
     runs = list_runs()
     if match_runs(name, runs):
@@ -335,21 +337,6 @@ def find_model(ref: str) -> ModelInfo:
     listed = did_you_mean(ref, known, lists="genui models")
     near = did_you_mean(ref, known | names_of(runs), otherwise=listed)
     raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(near, 1000)}")
-
-
-def _without_file(kind: Kind) -> ModelInfo:
-    return ModelInfo(
-        ref=kind.ref,
-        name=kind.ref,
-        family=kind.family,
-        medium=kind.medium,
-        dataset="",
-        parameters=0,
-        step=0,
-        summary="",
-        path=Path(),
-        source="shipped",
-    )
 
 
 def _shipped_names() -> list[str]:
@@ -416,7 +403,7 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
         )
     header = read_header(run.checkpoint(int(step)))
     # Without a summary: the status describes the newest step.
-    return _model(header, ref=ref, name=summary.info.name, source="run", summary="")
+    return _model(header, ref=ref, name=summary.info.name, source="run")
 
 
 def _at_path(path: Path) -> ModelInfo:
@@ -434,7 +421,7 @@ def _at_path(path: Path) -> ModelInfo:
             f"no model file {show(path)}: check the path, or see genui models for names"
         )
     header = read_header(path)
-    return _model(header, ref=str(path), name=path.stem, source="file", summary="")
+    return _model(header, ref=str(path), name=path.stem, source="file")
 
 
 def is_open_model(ref: str) -> bool:
@@ -457,12 +444,8 @@ def _list_open(patience: float) -> list[ModelInfo]:
         **describe_all((path for _, path in records.values()), patience),
         **describe_all((model.path for model in local), patience, trust=FRESH_FOR),
     }
-    models = [
-        _open(known[path], ref=name, name=name, source="added", licence=record.licence)
-        for name, (record, path) in records.items()
-        if path in known
-    ]
-    return models + [_of_program(m, known[m.path]) for m in local if m.path in known]
+    added = [_added(n, one, known[path]) for n, (one, path) in records.items() if path in known]
+    return added + [_of_program(m, known[m.path]) for m in local if m.path in known]
 
 
 def _record_path(name: str, record: Record) -> Path:
@@ -470,9 +453,8 @@ def _record_path(name: str, record: Record) -> Path:
     return Path(record.path) if record.path else record_file(name)
 
 
-def _added(name: str, record: Record) -> ModelInfo:
-    """The model that a record names: a file, a folder, or what the record itself says."""
-    model = describe(_record_path(name, record))
+def _added(name: str, record: Record, model: OpenModel) -> ModelInfo:
+    """The model that a record names, as its files or the record itself describe it."""
     return _open(model, ref=name, name=name, source="added", licence=record.licence)
 
 
@@ -521,9 +503,7 @@ def _open(
         name=sanitize(name),
         family=model.family,
         medium=model.medium,
-        dataset="",
         parameters=model.parameters,
-        step=0,
         summary=sanitize(summary),
         path=model.path,
         source=source,
@@ -554,7 +534,7 @@ def _model(
     ref: str,
     name: str,
     source: Literal["shipped", "run", "file"],
-    summary: str,
+    summary: str = "",
     card: dict[str, Any] | None = None,
 ) -> ModelInfo:
     return ModelInfo(
@@ -640,12 +620,11 @@ class Origin:
     recipe: "recipes.Recipe"
     step: int
     weights: Path  # for generation: averaged, and quantised in a shipped model
-    state: Path | None  # with the raw weights, if a run still has them
-    run: str  # the id of the run it is a checkpoint of, or ""
+    state: Path | None = None  # with the raw weights, if a run still has them
+    run: str = ""  # the id of the run it is a checkpoint of
     is_base: bool = False  # whether others made it; the recipe then names it
-    keeps_state: bool = (
-        False  # whether step, optimiser and schedule continue too: a fork of the run
-    )
+    keeps_state: bool = False
+    """Whether step, optimiser and schedule continue too: a fork of the run."""
 
     def describe(self) -> str:
         """Its name in a message: "run plays-… at step 400", or as the user named it."""
@@ -659,15 +638,8 @@ def find_origin(ref: str) -> Origin:
     """
     model = find_model(ref)
     if model.format:
-        return Origin(
-            ref=ref,
-            recipe=_fine_tuning(model),
-            step=0,
-            weights=model.path,
-            state=None,
-            run="",
-            is_base=True,
-        )
+        recipe = _fine_tuning(model)
+        return Origin(ref=ref, recipe=recipe, step=0, weights=model.path, is_base=True)
     header = read_header(model.path)
     folder = model.path.parent
     state = folder / f"{model.path.name.removesuffix(_ORIGIN_FILE)}{_STATE}"
