@@ -130,9 +130,10 @@ def open_append(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
-def append_line(path: Path, line: bytes) -> None:
-    """Appends a whole line; if a killed writer left the last line incomplete, a new line begins
-    first. Raises GenuiError naming the file."""
+def append_line(path: Path, value: Any) -> None:
+    """Appends a value as a whole line of JSON; if a killed writer left the last line incomplete, a
+    new line begins first. Raises GenuiError naming the file."""
+    line = msgspec.json.encode(value) + b"\n"
     with writing(path):
         fd = open_append(path)
         try:

@@ -68,11 +68,8 @@ class Control:
             raise MisuseError(f"{self.command} takes no value: leave {self.value:g} out")
 
     def __str__(self) -> str:
-        return self.command if self.value is None else f"{self.command} {float(self.value)!r}"
-
-    def encode(self) -> bytes:
         """The content of its file, from which the same float is read."""
-        return str(self).encode()
+        return self.command if self.value is None else f"{self.command} {float(self.value)!r}"
 
 
 def parse_learning_rate(text: str) -> Control:
@@ -96,7 +93,7 @@ def send(run: RunDir, command: Command, value: float | None = None) -> None:
         run.control.mkdir(exist_ok=True)
     # Names sort by time, so commands are read in the order they were sent.
     name = f"{time.time_ns():020d}-{os.urandom(3).hex()}"
-    atomic_write(run.control / name, control.encode())
+    atomic_write(run.control / name, str(control).encode())
 
 
 def send_live(run: RunDir, command: Command, value: float | None = None) -> None:
@@ -235,8 +232,7 @@ class Event(Struct, frozen=True):
 
 def record(run: RunDir, step: int, event: str, text: str) -> None:
     """Append an event that happened now. Raises GenuiError naming the file."""
-    line = msgspec.json.encode(Event(step, round(time.time(), 3), event, text)) + b"\n"
-    append_line(run.events, line)
+    append_line(run.events, Event(step, round(time.time(), 3), event, text))
 
 
 def record_signal(run: RunDir, number: int) -> None:

@@ -10,8 +10,6 @@ import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from genui.base.errors import GenuiError
 from genui.base.files import append_line, atomic_write, sanitize
 from genui.base.late import late_imports
@@ -325,7 +323,7 @@ class Samples:
             "bins": histogram.bins,
             "counts": histogram.histogram,
         }
-        append_line(self._run.histograms, msgspec.json.encode(record) + b"\n")
+        append_line(self._run.histograms, record)
 
     def _save(self, suffix: str, data: bytes) -> None:
         atomic_write(self._run.sample(self._step, suffix), data, durable=False)

@@ -9,8 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-import msgspec
-
 from genui.base.files import append_line
 from genui.runs.layout import RunDir
 from genui.runs.spikes import LIMIT, MAD_TO_SIGMA, WINDOW
@@ -60,7 +58,7 @@ def rewind_norms(run: RunDir, step: int) -> None:
 
 def _append(run: RunDir, record: dict[str, Any]) -> None:
     if not run.norms.exists() or run.norms.stat().st_size < LARGEST:
-        append_line(run.norms, msgspec.json.encode(record) + b"\n")
+        append_line(run.norms, record)
 
 
 def norms_of_kind(series: Mapping[str, Points], kind: NormKind) -> dict[str, Points]:

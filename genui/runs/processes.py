@@ -89,7 +89,7 @@ def without_job(env: Mapping[str, str]) -> dict[str, str]:
 def write_failure(run: RunDir, rank: int, reason: str) -> None:
     """Write why a rank has ended, as the end of a sentence, into the status file of the rank."""
     with suppress(OSError, GenuiError):
-        atomic_write(_status_file(run, rank), msgspec.json.encode({"error": reason}))
+        atomic_write(run.path / f"status-rank{rank}.json", msgspec.json.encode({"error": reason}))
 
 
 def read_failures(run: RunDir) -> dict[int, str]:
@@ -112,10 +112,6 @@ def clear_failures(run: RunDir) -> None:
 
 def _status_files(run: RunDir) -> Iterator[Path]:
     return run.path.glob("status-rank*.json")
-
-
-def _status_file(run: RunDir, rank: int) -> Path:
-    return run.path / f"status-rank{rank}.json"
 
 
 # --- The exit status ----------------------------------------------------------------------------

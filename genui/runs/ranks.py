@@ -63,18 +63,15 @@ def script_runs(since: float = 0.0) -> Iterator[tuple[RunDir, RunInfo]]:
 
     Runs whose folder has not changed since that unix time, or that cannot be read, are left out.
     """
-    folders: list[Path] = []
+    runs: list[tuple[RunDir, RunInfo]] = []
     with suppress(OSError), os.scandir(paths.runs_dir()) as entries:
         for entry in entries:
-            with suppress(OSError):  # removed just now
+            with suppress(GenuiError, OSError):  # damaged, or removed just now
                 if not entry.name.startswith(".") and entry.stat().st_mtime >= since:
-                    folders.append(Path(entry.path))
-    runs: list[tuple[RunDir, RunInfo]] = []
-    for folder in folders:
-        with suppress(GenuiError, OSError):
-            info = read_info(RunDir(folder))
-            if info.kind == "script" and (info.script_id or info.job):
-                runs.append((RunDir(folder), info))
+                    run = RunDir(Path(entry.path))
+                    info = read_info(run)
+                    if info.kind == "script" and (info.script_id or info.job):
+                        runs.append((run, info))
     yield from sorted(runs, key=lambda run: run[1].created, reverse=True)
 
 
@@ -134,8 +131,9 @@ class QuietWriter:
     def truncate_after(self, step: int) -> None: ...
 
 
-class RankWriter:
-    """Writes the records of a rank other than 0, with the methods of RunWriter that a script needs.
+class RankWriter(QuietWriter):
+    """Writes the records of a rank other than 0, with the methods of RunWriter that a script needs:
+    rank 0 writes the console, the status and the load.
 
     Records wait in memory until rank 0 has made the run.
     """
@@ -186,14 +184,7 @@ class RankWriter:
             append_whole(self._fd, self._waiting[0])
             self._waiting.popleft()
 
-    def write_line(self, line: str) -> None:
-        """Rank 0 writes the console."""
-
-    def update(self, **fields: Any) -> None:
-        """Rank 0 writes the status."""
-
-    def measure(self, pid: int | None) -> None:
-        """Rank 0 writes the load."""
+    def measure(self, pid: int | None) -> None: ...
 
     def abandon(self) -> None:
         """In a child after a fork."""

@@ -45,7 +45,7 @@ from genui.runs.layout import (
     starting,
     write_status,
 )
-from genui.runs.listing import RunSummary, find_sweep, list_runs, observe_state, summarise
+from genui.runs.listing import find_sweep, list_runs, observe_state, summarise
 from genui.runs.metric import MetricReader, best, metric_names
 
 SEED = "seed"
@@ -414,14 +414,15 @@ def _detach(folder: RunDir, lock: RunLock) -> None:
 
 
 def _refuse_running(folder: RunDir) -> None:
-    if is_locked(folder) or _is_elsewhere(folder):
+    if _is_running(folder):
         raise GenuiError(f"sweep {folder.id} is running already: genui sweep show {folder.id}")
 
 
-def _is_elsewhere(folder: RunDir) -> bool:
-    """Whether a coordinator on another host has the sweep; a lock may not be seen from here."""
+def _is_running(folder: RunDir) -> bool:
+    """Whether a coordinator has the sweep. The lock of one on another host may not be seen here."""
     status = read_status(folder)
-    return status.host != socket.gethostname() and observe_state(folder, status) in LIVE
+    is_elsewhere = status.host != socket.gethostname() and observe_state(folder, status) in LIVE
+    return is_elsewhere or is_locked(folder)
 
 
 def stop(folder: RunDir) -> None:
@@ -429,7 +430,7 @@ def stop(folder: RunDir) -> None:
 
     Raises GenuiError if nothing of it is running.
     """
-    if is_locked(folder) or _is_elsewhere(folder):
+    if _is_running(folder):
         control.send(folder, "stop")
         return
     with RunLock(folder):  # the coordinator was killed: its trials may still be training
@@ -575,13 +576,9 @@ class SweepReader:
                 missing = sanitize(f"no {sweep.metric} yet: it logs {names}")
         # The note is of how the coordinator saw it end; the user may have resumed it since.
         is_resumed = summary.state != trial.state and summary.state in (*LIVE, "finished")
-        note = missing if is_resumed else trial.note or _fault(summary) or missing
+        note = missing if is_resumed else trial.note or sanitize(summary.error, 300) or missing
         status = summary.status
         return TrialResult(trial, summary.state, status.step, status.steps, value, note)
-
-
-def _fault(summary: RunSummary) -> str:
-    return sanitize(summary.error, 300)
 
 
 def _sort_key(result: TrialResult, goal: str) -> tuple[int, float, int]:

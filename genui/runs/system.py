@@ -15,8 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
 from genui.base.errors import GenuiError
 from genui.base.files import append_line
 from genui.runs.gpus import Gpus, metrics_of, missing_library, visible
@@ -63,11 +61,8 @@ class SystemLog:
         elif values := self._sampler.sample():
             moment = time.time()
             step = int(moment * STEPS_PER_SECOND)
-            self._append({"step": step, "time": round(moment, 3), **values})
-
-    def _append(self, record: dict[str, float]) -> None:
-        with suppress(GenuiError):
-            append_line(self._run.system, msgspec.json.encode(record) + b"\n")
+            with suppress(GenuiError):
+                append_line(self._run.system, {"step": step, "time": round(moment, 3), **values})
 
 
 class SystemSampler:
