@@ -187,7 +187,8 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         metavar="X=V,V,…",
         action="append",
         default=[],
-        help=f"vary {', '.join(AXIS_NAMES)} along x; given twice, along y as well",
+        help=f"vary {', '.join(AXIS_NAMES)} along x (captions are separated by ;); given "
+        "twice, along y as well",
     )
 
 

@@ -15,7 +15,6 @@ from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.copying import nearest_images
 from genui.engine.metrics.distance import frechet_distance, manifold_metrics
 from genui.engine.metrics.images import (
-    DIFFUSION_SETTINGS,
     describe_copying,
     draw_trained,
     measure_captioned,
@@ -29,8 +28,15 @@ from genui.kinds.latent.denoiser_recipe import OBJECTS, VARIANTS, LatentRecipe
 from genui.kinds.latent.recipe import SIDE
 from genui.kinds.latent.variants import shrink, split_name
 from genui.protocol import Neighbours
+from genui.protocol.kinds import KINDS
 
-FEATURES = {"icons-128": "icons-labels", "emoji-128": "emoji-labels"}
+SETTINGS = KINDS["latent", "image"].defaults
+
+FEATURES = {
+    "icons-128": "icons-labels",
+    "emoji-128": "emoji-labels",
+    "mini-emoji-128": "emoji-labels",
+}
 """A dataset to the shipped classifier in whose features distances are measured."""
 
 COMPARED = 600  # samples for distances
@@ -58,7 +64,7 @@ def measure_latents(generator: DiffusionGenerator, recipe: LatentRecipe) -> dict
 
 def _draw_small(generator: DiffusionGenerator, captions: Sequence[str], first: int = 0) -> Pixels:
     """Samples with seeds from `first` on, uint8 [B, 32, 32, 3]: means of squares."""
-    return shrink_rgb(draw_in_batches(generator, captions, DIFFUSION_SETTINGS, first))
+    return shrink_rgb(draw_in_batches(generator, captions, SETTINGS, first))
 
 
 def _draw(

@@ -220,7 +220,7 @@ def test_its_metrics_say_what_is_copied_and_what_the_canvas_adds(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("genui.engine.metrics.images.DIFFUSION_SAMPLES", 2)
-    monkeypatch.setattr("genui.kinds.latent.judging.DIFFUSION_SETTINGS", replace(SETTINGS, steps=1))
+    monkeypatch.setattr("genui.kinds.latent.judging.SETTINGS", replace(SETTINGS, steps=1))
     trace = _trace(run)
     generator: Any = trace.generator
     assert isinstance(generator.medium, LatentMedium)
