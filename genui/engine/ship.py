@@ -198,7 +198,9 @@ def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
     if start.get("run"):
         before = find_run(start["run"])
         duration = describe_duration(before, int(start.get("step", 0)))
-        text = f"from a run of the same recipe ({duration})"
+        trained = read_info(before).recipe["name"]
+        same = "the same recipe" if trained == name else trained
+        text = f"from a run of {same} ({duration})"
         further = lineage(before, name, earlier).get("started", "")
         return {"started": f"{text}, that {further}" if further else text}
     if soup := averaged_models(start):
