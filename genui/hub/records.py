@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, read_json
+from genui.base.files import atomic_write, read_json, writing
 from genui.base.paths import data_dir
 
 SUFFIX = ".json"
@@ -73,11 +73,9 @@ def read_record(file: Path, record: type[R] = Record) -> R:
 def write_record(name: str, record: Record) -> Path:
     """Give a model a name. Raises MisuseError for a bad name, GenuiError if it is not written."""
     file = record_file(name)
-    try:
+    with writing(file):
         os.makedirs(file.parent, exist_ok=True)
         atomic_write(file, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-    except OSError as error:
-        raise cannot_write(file, error) from None
     return file
 
 

@@ -152,12 +152,11 @@ def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control
 
 def is_waiting(run: RunDir, command: Command) -> bool:
     """Whether such a command has arrived; it is not removed."""
-    try:
-        names = [name for name in os.listdir(run.control) if not name.startswith(".")]
+    with suppress(GenuiError):
+        names = [name for name in list_names(run.control) if not name.startswith(".")]
         texts = [_take(run.control / name, remove=False) for name in names]
-    except (OSError, GenuiError):
-        return False
-    return any((text or "").partition(" ")[0] == command for text in texts)
+        return any((text or "").partition(" ")[0] == command for text in texts)
+    return False
 
 
 def clear(run: RunDir, set_lr: Control | None = None) -> None:

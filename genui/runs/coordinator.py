@@ -207,9 +207,7 @@ class Coordinator:
                 if other.point == trial.point:
                     self._prune(other, trial.note)
         failed = self._all("failed")
-        has_trained = any(one.step for one in self._trials.values()) or any(
-            one.state == "running" for one in self._trials.values()
-        )
+        has_trained = any(one.step or one.state == "running" for one in self._trials.values())
         if len(failed) >= _HOPELESS and not has_trained:
             self._fault = f"{len(failed)} trials failed before their first step: {failed[-1].note}"
         self._tell_points()
@@ -336,15 +334,13 @@ class Coordinator:
 
     def _beat(self) -> None:
         """Write the heartbeat, and how many trials have ended."""
-        ended = sum(trial.state not in UNSETTLED for trial in self._trials.values())
-        if ended != self._status.step or time.monotonic() - self._beaten > _BEAT:
+        if self._sweep.ended != self._status.step or time.monotonic() - self._beaten > _BEAT:
             with suppress(GenuiError):  # a full disk is reported by the next trial
-                self._write_status(step=ended)
+                self._write_status()
 
     def _write_status(self, **fields: Any) -> None:
         self._beaten = time.monotonic()
-        ended = sum(trial.state not in UNSETTLED for trial in self._trials.values())
-        fields = {"step": ended, "heartbeat": time.time(), **fields}
+        fields = {"step": self._sweep.ended, "heartbeat": time.time(), **fields}
         self._status = msgspec.structs.replace(self._status, **fields)
         write_status(self._folder, self._status)
 

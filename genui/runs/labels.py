@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -106,10 +107,8 @@ def bytes_of(run: RunDir) -> int:
     total = 0
     for folder, _, names in os.walk(run.path):
         for name in names:
-            try:
+            with suppress(OSError):
                 total += os.lstat(os.path.join(folder, name)).st_blocks * 512
-            except OSError:
-                continue
     return total
 
 
@@ -139,12 +138,9 @@ def empty() -> None:
     shutil.rmtree(_place(), ignore_errors=True)
     now = time.time()
     for place in paths.runs_dir().glob(f"{_REMOVED}-*"):
-        try:
-            forgotten = now - place.stat().st_mtime > _FORGOTTEN
-        except OSError:
-            continue
-        if forgotten:
-            shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):
+            if now - place.stat().st_mtime > _FORGOTTEN:
+                shutil.rmtree(place, ignore_errors=True)
 
 
 def _place() -> Path:

@@ -361,9 +361,14 @@ def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
     It has a hidden name until both are there, so that no list shows half a run as a failed one. If
     one of them cannot be written, the folder is removed."""
     now, host = time.time(), socket.gethostname()
-    made = _make_folder(name, now)
-    run = RunDir(made.path.with_name(made.path.name[1:]))
+    run = _choose_folder(name, now)
+    made = RunDir(run.path.with_name(f".{run.id}"))
+    with writing(made.path):
+        made.path.mkdir(parents=True)
     try:
+        with writing(made.path):
+            for folder in (made.samples, made.checkpoints, made.control):
+                folder.mkdir()
         info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **fields)
         write_info(made, info)
         write_status(made, Status(state="starting", steps=steps, host=host, heartbeat=now))
@@ -375,26 +380,12 @@ def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
     return run
 
 
-def _make_folder(name: str, now: float) -> RunDir:
-    """An empty run directory with an unused name, hidden by a dot."""
+def _choose_folder(name: str, now: float) -> RunDir:
+    """A run directory with an unused name, which is not made."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     while True:
-        id = f"{name}-{stamp}-{os.urandom(2).hex()}"
-        if (paths.runs_dir() / id).exists():
-            continue
-        run = RunDir(paths.runs_dir() / f".{id}")
-        try:
-            run.path.parent.mkdir(parents=True, exist_ok=True)
-            run.path.mkdir()
-            for folder in (run.samples, run.checkpoints, run.control):
-                folder.mkdir()
-        except FileExistsError as error:
-            if not run.path.is_dir():  # a file where a folder above should be
-                raise cannot_write(run.path, error) from None
-        except OSError as error:
-            shutil.rmtree(run.path, ignore_errors=True)
-            raise cannot_write(run.path, error) from None
-        else:
+        run = RunDir(paths.runs_dir() / f"{name}-{stamp}-{os.urandom(2).hex()}")
+        if not (run.path.exists() or run.path.with_name(f".{run.id}").exists()):
             return run
 
 
@@ -403,10 +394,8 @@ def _versions() -> dict[str, str]:
 
     versions = {"genui": genui.__version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "tokenizers"):
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 

@@ -23,7 +23,6 @@ from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import (
     cannot_read,
     cannot_use,
-    cannot_write,
     read_json,
     sanitize,
     show,
@@ -110,10 +109,8 @@ def read_header(path: Path) -> Header:
 def newest_checkpoint(run: RunDir) -> Header | None:
     """The newest complete checkpoint; damaged ones are skipped."""
     for step in reversed(checkpoint_steps(run)):
-        try:
+        with suppress(MisuseError):
             return read_header(run.checkpoint(step))
-        except MisuseError:
-            continue
     return None
 
 
@@ -270,23 +267,15 @@ def list_models(patience: float = math.inf) -> list[ModelInfo]:
     models: list[ModelInfo] = []
     first = first_models()
     for name in _shipped_names():
-        try:
+        with suppress(GenuiError):
             models.append(_shipped(name))
-        except GenuiError:
-            continue
     models.sort(key=lambda model: (*group_rank(model), model.name not in first, model.name))
     models += _list_open(patience)
-    try:
-        runs = list_runs()
-    except GenuiError:
-        return models
-    for summary in runs:
-        try:
-            header = newest_checkpoint(summary.run)
-        except GenuiError:
-            continue
-        if header is not None:
-            models.append(_of_run(summary, header, summary.run.id))
+    with suppress(GenuiError):
+        for summary in list_runs():
+            with suppress(GenuiError):
+                if (header := newest_checkpoint(summary.run)) is not None:
+                    models.append(_of_run(summary, header, summary.run.id))
     return models
 
 
@@ -799,7 +788,5 @@ def _link(source: Path, target: Path) -> None:
     except FileNotFoundError as error:
         raise cannot_read(source, error) from None
     except OSError:  # another file system, or one without links
-        try:
+        with writing(target):
             shutil.copyfile(source, target)
-        except OSError as error:
-            raise cannot_write(target, error) from None

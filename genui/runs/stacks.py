@@ -21,7 +21,7 @@ from genui.runs.layout import LIVE, RunDir, read_info
 from genui.runs.listing import RunSummary
 from genui.runs.ranks import rank_file
 from genui.runs.stack_groups import Frame, RankStack, describe_groups, group_stacks, parse_stack
-from genui.runs.stack_signal import STOPPED, Answerer, answerers, request_stack, stack_file
+from genui.runs.stack_signal import STOPPED, answerers, request_stack, stack_file
 
 _PATIENCE = 2.0  # seconds for the stacks; they are written in milliseconds
 _POLL = 0.02
@@ -49,16 +49,21 @@ def collect_stacks(summary: RunSummary) -> list[RankStack]:
     records = {rank: one for rank, one, written in known if written > since}
     if not records:
         return _spy(summary)
-    asked = {rank: request_stack(run, rank, one) for rank, one in records.items() if one.is_here}
-    answers = _await_stacks(
-        run, {rank: size for rank, size in asked.items() if not isinstance(size, str)}
-    )
-    return [
-        _describe(run, rank, one, asked.get(rank), answers.get(rank, ()))._replace(
-            step=_last_step(run, rank)
-        )
-        for rank, one in records.items()
-    ]
+    stacks: dict[int, RankStack] = {}
+    asked: dict[int, int] = {}  # the sizes of the files of ranks that answer a signal
+    for rank, one in records.items():
+        if not one.is_here:
+            stacks[rank] = _recall(run, rank, clean_line(one.host, 60))
+        elif isinstance(answer := request_stack(run, rank, one), str):
+            remedy = f"kill -CONT {one.pid}" if answer == STOPPED else ""
+            stacks[rank] = RankStack(rank, note=answer, remedy=remedy)
+        else:
+            asked[rank] = answer
+            remedy = f"py-spy dump --pid {one.pid}"
+            stacks[rank] = RankStack(rank, note="not answering", remedy=remedy)
+    for rank, frames in _await_stacks(run, asked).items():
+        stacks[rank] = RankStack(rank, frames)
+    return [one._replace(step=_last_step(run, rank)) for rank, one in stacks.items()]
 
 
 def _await_stacks(run: RunDir, before: Mapping[int, int]) -> dict[int, tuple[Frame, ...]]:
@@ -77,25 +82,13 @@ def _await_stacks(run: RunDir, before: Mapping[int, int]) -> dict[int, tuple[Fra
     return answers
 
 
-def _describe(
-    run: RunDir, rank: int, one: Answerer, asked: int | str | None, frames: tuple[Frame, ...]
-) -> RankStack:
-    """The answer of a process, or why there is none; from another host (`asked` is None) a stack
-    that it has written lately."""
-    if isinstance(asked, str):
-        continues = f"kill -CONT {one.pid}" if asked == STOPPED else ""
-        return RankStack(rank, note=asked, remedy=continues)
-    if asked is None:
-        with suppress(OSError):
-            written = stack_file(run, rank).stat().st_mtime
-            if time.time() - written < _RECENT:
-                frames = _read_stack(run, rank)
-    if frames:
-        return RankStack(rank, frames)
-    if asked is None:
-        host = clean_line(one.host, 60)
-        return RankStack(rank, note=f"on {host}", remedy=_command_there(run, host))
-    return RankStack(rank, note="not answering", remedy=f"py-spy dump --pid {one.pid}")
+def _recall(run: RunDir, rank: int, host: str) -> RankStack:
+    """The stack that a rank on another host has written lately, or the command that asks there."""
+    with suppress(OSError):
+        age = time.time() - stack_file(run, rank).stat().st_mtime
+        if age < _RECENT and (frames := _read_stack(run, rank)):
+            return RankStack(rank, frames)
+    return RankStack(rank, note=f"on {host}", remedy=_command_there(run, host))
 
 
 def _read_stack(run: RunDir, rank: int) -> tuple[Frame, ...]:

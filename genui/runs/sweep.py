@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, list_names, read_json, sanitize
+from genui.base.files import atomic_write, list_names, read_json, sanitize, writing
 from genui.base.schema import Setting
 from genui.recipes import Recipe, find_setting
 from genui.runs import control, launch, models
@@ -119,6 +119,11 @@ class Sweep(Struct, frozen=True, kw_only=True):
     def total(self) -> int:
         """The number of trials that there will be."""
         return self.points * max(1, len(self.seeds))
+
+    @property
+    def ended(self) -> int:
+        """The number of trials that have ended."""
+        return sum(trial.state not in UNSETTLED for trial in self.trials)
 
     @property
     def axes(self) -> list[str]:
@@ -304,13 +309,9 @@ def choose_name(name: str, recipe: str) -> str:
     return next(one for one in names if one not in taken and not (folder / one).exists())
 
 
-class NameTakenError(MisuseError):
-    """Another sweep has the name, perhaps since a moment ago."""
-
-
 def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
-    """Make the folder of a sweep; nothing is started. Raises NameTakenError if there is a sweep of
-    that name, and GenuiError if it cannot be made.
+    """Make the folder of a sweep; nothing is started. Raises MisuseError if there is one of that
+    name, and GenuiError if it cannot be made.
 
     It keeps the weights of `origin`, from which all trials start: by then a run may have pruned
     that checkpoint, and "last" is another run.
@@ -322,9 +323,16 @@ def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
                 ref = str(origin.weights.absolute())
         sweep = msgspec.structs.replace(sweep, start_from=ref, start_run=origin.run)
     folder = RunDir(paths.sweeps_dir() / sweep.name)
+    with writing(folder.path):
+        try:
+            folder.path.mkdir(parents=True)
+        except FileExistsError:
+            raise MisuseError(
+                f"there is a sweep '{sweep.name}' already: choose another --name"
+            ) from None
     try:
-        folder.path.mkdir(parents=True)
-        folder.control.mkdir()
+        with writing(folder.path):
+            folder.control.mkdir()
         if origin is not None:
             models.link_weights(folder, origin)
         now = time.time()
@@ -332,26 +340,10 @@ def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
         host = socket.gethostname()
         status = Status(state="starting", steps=sweep.total, host=host, heartbeat=now)
         write_status(folder, status)
-    except FileExistsError:
-        raise NameTakenError(
-            f"there is a sweep '{sweep.name}' already: choose another --name"
-        ) from None
-    except OSError as error:
-        shutil.rmtree(folder.path, ignore_errors=True)
-        raise cannot_write(folder.path, error) from None
     except BaseException:
         shutil.rmtree(folder.path, ignore_errors=True)  # half a sweep is a broken one
         raise
     return folder
-
-
-def create_unnamed(sweep: Sweep, recipe: str, origin: models.Origin | None = None) -> RunDir:
-    """As `create`; if another sweep has taken the name since it was chosen, with the next one from
-    the recipe."""
-    while True:
-        with suppress(NameTakenError):
-            return create(sweep, origin)
-        sweep = msgspec.structs.replace(sweep, name=choose_name("", recipe))
 
 
 def origin_of(folder: RunDir, sweep: Sweep) -> models.Origin | None:
@@ -398,7 +390,7 @@ def resume(folder: RunDir, again: bool = False) -> int:
             ]
             sweep = msgspec.structs.replace(sweep, trials=trials)
             write_sweep(folder, sweep)
-        left = sweep.total - sum(one.state not in UNSETTLED for one in sweep.trials)
+        left = sweep.total - sweep.ended
         if not left:
             failed = sum(one.state in _REPEATABLE for one in sweep.trials)
             remedy = f"; genui resume {folder.id} --again repeats {failed}" if failed else ""
@@ -513,10 +505,9 @@ class SweepState:
 
     def describe(self) -> str:
         """One line: `wide: running, 3 of 12 trials have ended, 1 training`."""
-        ended = sum(one.trial.state not in UNSETTLED for one in self.results)
         total = self.sweep.total
         trials = "1 trial has" if total == 1 else f"{total} trials have"
-        parts = [f"{self.sweep.name}: {self.state}", f"{ended} of {trials} ended"]
+        parts = [f"{self.sweep.name}: {self.state}", f"{self.sweep.ended} of {trials} ended"]
         if training := self.count("running", "starting", "paused"):
             parts.append(f"{training} training")
         parts += [f"{n} {state}" for state in ("pruned", "failed") if (n := self.count(state))]

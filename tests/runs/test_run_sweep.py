@@ -142,16 +142,6 @@ def test_a_grid_has_all_combinations_in_order_and_a_point_for_each_setting() -> 
         combinations({"seed": [str(seed) for seed in range(1001)]})
 
 
-def test_of_two_sweeps_at_once_the_second_takes_another_name(world: World) -> None:
-    name = sweep.choose_name("", "shakespeare")
-    plan = sweep.read_sweep(a_sweep(WIDTHS))
-    plan = msgspec.structs.replace(plan, name=name)
-    folders = [sweep.create_unnamed(plan, "shakespeare") for _ in range(3)]
-    assert [folder.id for folder in folders] == [name, f"{name}-2", f"{name}-3"]
-    with pytest.raises(sweep.NameTakenError, match="choose another --name"):
-        sweep.create(plan)
-
-
 def test_a_name_is_free_and_a_sweep_is_found_by_it(world: World) -> None:
     assert sweep.choose_name("", "shakespeare") == "shakespeare-sweep"
     folder = a_sweep(WIDTHS)
@@ -161,6 +151,8 @@ def test_a_name_is_free_and_a_sweep_is_found_by_it(world: World) -> None:
         assert find_sweep(strange) is None
     with pytest.raises(MisuseError, match="genui resume wide"):
         sweep.choose_name("wide", "shakespeare")
+    with pytest.raises(MisuseError, match="choose another --name"):
+        sweep.create(sweep.read_sweep(folder))
     launch.launch(RECIPE, {}, "mine")
     with pytest.raises(MisuseError, match="a run has the name 'mine'"):
         sweep.choose_name("mine", "shakespeare")
