@@ -220,13 +220,10 @@ def _blob(root: str, digest: str) -> Path | None:
 
 def _licence(path: Path | None) -> str:
     """A word for the text of a licence, or its first line."""
-    if path is None:
-        return ""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+    text = ""
+    if path is not None:
+        with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
             text = file.read(2000)
-    except OSError:
-        return ""
     for begin, name in (("Apache License", "Apache-2.0"), ("MIT License", "MIT")):
         if begin in text:
             return name

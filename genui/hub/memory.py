@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,6 @@ class _Memory(msgspec.Struct):
     known: dict[str, _Known] = {}
 
 
-_memory: tuple[Path, _Memory] | None = None
-
 _looked_at: dict[Path, float] = {}
 """When each path was last compared with its description, in seconds of the monotonic clock."""
 
@@ -47,7 +46,7 @@ def describe_all(
     was looked at in the last `trust` seconds is not looked at again.
     """
     now = time.monotonic()
-    memory, answers, is_new = _load_memory(), {}, False
+    memory, answers, is_new = _load_memory(_memory_file(), _version()), {}, False
     for path in paths:
         known = memory.known.get(str(path))
         if known is None or now - _looked_at.get(path, -math.inf) >= trust:
@@ -85,24 +84,18 @@ def _version() -> str:
     return str(formats.state_of(Path(__file__).parent))
 
 
-def _load_memory() -> _Memory:
-    global _memory
-    file, version = _memory_file(), _version()
-    if _memory is not None and (_memory[0], _memory[1].version) == (file, version):
-        return _memory[1]
-    memory = _Memory()
+@lru_cache(maxsize=1)
+def _load_memory(file: Path, version: str) -> _Memory:
     with suppress(GenuiError):
-        memory = read_json(file, _Memory, "remove it", LARGEST_JSON, dec_hook=_to_path)
-    if memory.version != version:
-        memory = _Memory(version)
-    _memory = file, memory
-    return memory
+        memory = read_json(file, _Memory, "remove it", LARGEST_JSON, dec_hook=_convert)
+        if memory.version == version:
+            return memory
+    return _Memory(version)
 
 
-def _to_path(kind: type, value: Any) -> Any:
-    if kind is not Path:
-        raise NotImplementedError(kind)
-    return Path(value)
+def _convert(kind: type, value: Any) -> Any:
+    """A value of a type that JSON does not have: a path."""
+    return kind(value)
 
 
 def _save_memory(memory: _Memory) -> None:

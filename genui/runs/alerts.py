@@ -373,6 +373,7 @@ class _Metric:
             self._not_finite = None
         if self._rose is not None and self.newest < self._rose:
             self._rose = None
+        self._fell = min(self._fell, self.newest)
         self._spiked = min(self._spiked, self.newest)
         return points
 

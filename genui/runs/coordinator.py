@@ -131,12 +131,9 @@ class Coordinator:
         runs: dict[int, str] = {}
         for summary in list_runs():
             sweep = summary.info.sweep
-            if sweep.get("name") == self._sweep.name and (
-                summary.info.created >= self._sweep.created
-            ):
-                trial = sweep.get("trial")
-                if isinstance(trial, int):  # run.json may say anything
-                    runs.setdefault(trial, summary.run.id)
+            is_newer = summary.info.created >= self._sweep.created
+            if sweep.get("name") == self._sweep.name and is_newer:
+                runs.setdefault(sweep.get("trial", 0), summary.run.id)
         for trial in self._all(*UNSETTLED):
             run, state = trial.run or runs.get(trial.number, ""), trial.state
             trial = msgspec.structs.replace(trial, run=run)

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,14 +129,12 @@ def find_sweep(name: str) -> RunDir | None:
 def describe_sweep(name: str) -> str:
     """`running, 5 of 12 trials have ended`; "" if there is no such sweep. Never raises."""
     folder = find_sweep(name)
-    if folder is None:
-        return ""
-    try:
-        status = read_status(folder)
-    except GenuiError:
-        return ""
-    state = observe_state(folder, status)
-    return f"{state}, {status.step} of {status.steps} trials have ended"
+    with suppress(GenuiError):
+        if folder is not None:
+            status = read_status(folder)
+            state = observe_state(folder, status)
+            return f"{state}, {status.step} of {status.steps} trials have ended"
+    return ""
 
 
 def list_runs() -> list[RunSummary]:

@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from genui.base.errors import GenuiError
+from genui.base.files import read_end
 from genui.base.growing import LineFile
 from genui.runs.layout import RunDir
 
@@ -59,19 +61,10 @@ def best(values: Mapping[int, float], goal: str) -> float | None:
 def metric_names(run: RunDir) -> list[str]:
     """The names of the metrics that a run logs, from the beginning and the end of its log."""
     names: dict[str, None] = {}
-    try:
-        with run.metrics.open("rb") as file:
-            data = file.read(_EDGE)
-            end = file.seek(0, 2)
-            file.seek(max(0, end - _EDGE))
-            data += b"\n" + file.read(_EDGE)
-    except OSError:
-        return []
+    data = b""
+    with suppress(OSError), run.metrics.open("rb") as file:
+        data = file.read(_EDGE) + b"\n" + read_end(run.metrics, _EDGE)
     for line in data.split(b"\n"):
-        try:
-            record = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            continue
-        if isinstance(record, dict):
-            names.update(dict.fromkeys(record))
+        with suppress(msgspec.DecodeError):
+            names.update(dict.fromkeys(msgspec.json.decode(line, type=dict[str, Any])))
     return [name for name in names if name not in ("step", "time", "rewind")]

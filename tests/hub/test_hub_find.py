@@ -227,14 +227,14 @@ def test_a_header_is_read_once(
 
     monkeypatch.setattr(formats, "describe", count)
     first = describe_all([file])[file]
-    monkeypatch.setattr(memory, "_memory", None)  # as in another process
+    memory._load_memory.cache_clear()  # as in another process
     assert describe_all([file])[file] == first
     assert read == [file]
     write_gguf(file, name="Another")
     os.utime(file, ns=(1, 1))
     assert describe_all([file])[file].summary != first.summary
     memory._memory_file().write_bytes(b"damaged")
-    monkeypatch.setattr(memory, "_memory", None)
+    memory._load_memory.cache_clear()
     assert describe_all([file])[file].summary != first.summary
 
 

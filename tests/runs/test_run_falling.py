@@ -54,6 +54,17 @@ def test_other_metrics_may_fall() -> None:
     assert [alert.kind for alert in told([*HEALTHY, 0.1, 0.1], "eval/variety")] == ["collapse"]
 
 
+def test_after_going_back_before_it_a_collapse_may_be_told_again() -> None:
+    alerts = Alerts(lambda: CREATED, lambda: 0.0)
+    for values, kinds in (
+        ([*HEALTHY, 0.1, 0.1], ["collapse"]),
+        (HEALTHY[:4], []),
+        ([*HEALTHY, 0.1, 0.1], ["collapse"]),
+    ):
+        found = alerts.look(summary(), {"coverage": points(values)})
+        assert [alert.kind for alert in found] == kinds
+
+
 def test_it_is_told_once_and_again_only_after_a_recovery() -> None:
     alerts = Alerts(lambda: CREATED, lambda: 0.0)
     values = [*HEALTHY, 0.1, 0.1]
