@@ -329,15 +329,20 @@ def read_json(
 def recall(path: Path, kind: type[T]) -> T | None:
     """What `remember` wrote; None if there is nothing, or if it is damaged or of another kind."""
     with suppress(OSError, msgspec.DecodeError, UnicodeError, RecursionError):
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=_convert)
     return None
 
 
 def remember(path: Path, value: Any) -> None:
     """Write a value as JSON. Never raises: if it cannot be written, it is only forgotten."""
-    with suppress(OSError, GenuiError):
+    with suppress(OSError, GenuiError, UnicodeError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, msgspec.json.encode(value), durable=False)
+        atomic_write(path, msgspec.json.encode(value, enc_hook=str), durable=False)
+
+
+def _convert(kind: type, value: Any) -> Any:
+    """A value of a type that JSON does not have: a path."""
+    return kind(value)
 
 
 def _sync(path: Path) -> None:

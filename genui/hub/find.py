@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_json, sanitize
+from genui.base.files import read_json, sanitize, stamp_of
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +56,14 @@ def list_local() -> list[LocalModel]:
 
 FRESH_FOR = 60.0  # seconds
 
-_recent: tuple[list[tuple[str, int]], float, list[LocalModel]] | None = None
+_recent: tuple[object, float, list[LocalModel]] | None = None
 
 
 def list_recent() -> list[LocalModel]:
     """As `list_local`, but read again only if the folder of a program has changed, or after a
     minute: the app asks every few seconds."""
     global _recent
-    now, key = time.monotonic(), [(root, _changed(root)) for root in _roots()]
+    now, key = time.monotonic(), [(root, stamp_of(Path(root))) for root in _roots()]
     if _recent is None or _recent[0] != key or now - _recent[1] > FRESH_FOR:
         _recent = key, now, list_local()
     return _recent[2]
@@ -73,13 +73,6 @@ def _roots() -> list[str]:
     own, system = _ollama_roots()
     manifests = [os.path.join(root, "manifests", _REGISTRY, "library") for root in (own, system)]
     return [str(hub_cache()), *manifests, *_lm_studio_roots(), _llama_cpp_root()]
-
-
-def _changed(root: str) -> int:
-    try:
-        return os.stat(root).st_mtime_ns
-    except OSError:
-        return 0
 
 
 def find_local(name: str, models: Iterable[LocalModel] | None = None) -> LocalModel | None:

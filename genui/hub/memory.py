@@ -4,15 +4,13 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import LARGEST_JSON, atomic_write, read_json, report_defect, show
+from genui.base.files import recall, remember, report_defect, show
 from genui.base.paths import cache_dir
 from genui.hub import formats
 from genui.hub.open_model import OpenModel
@@ -86,22 +84,11 @@ def _version() -> str:
 
 @lru_cache(maxsize=1)
 def _load_memory(file: Path, version: str) -> _Memory:
-    with suppress(GenuiError):
-        memory = read_json(file, _Memory, "remove it", LARGEST_JSON, dec_hook=_convert)
-        if memory.version == version:
-            return memory
-    return _Memory(version)
-
-
-def _convert(kind: type, value: Any) -> Any:
-    """A value of a type that JSON does not have: a path."""
-    return kind(value)
+    memory = recall(file, _Memory)
+    return memory if memory is not None and memory.version == version else _Memory(version)
 
 
 def _save_memory(memory: _Memory) -> None:
     """Write the memory without files that are gone. A disk that is full is no fault."""
     memory.known = {path: each for path, each in memory.known.items() if os.path.lexists(path)}
-    file = _memory_file()
-    with suppress(GenuiError, OSError, UnicodeError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(file, msgspec.json.encode(memory, enc_hook=str), durable=False)
+    remember(_memory_file(), memory)

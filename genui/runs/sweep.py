@@ -276,10 +276,9 @@ def list_sweeps() -> list[RunDir]:
 
 
 def _created(folder: RunDir) -> float:
-    try:
+    with suppress(GenuiError):
         return read_sweep(folder).created
-    except GenuiError:
-        return 0.0
+    return 0.0
 
 
 def choose_name(name: str, recipe: str) -> str:
