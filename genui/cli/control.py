@@ -93,7 +93,7 @@ def _stop_job(job: "Job", yes: bool) -> int:
     if not yes and not output.confirm(f"{about} was not submitted by genui: end it?", asks):
         output.note("nothing was stopped")
         return 1
-    slurm.cancel_job(job.id)
+    slurm.call_slurm(["scancel", job.id])
     output.print_line(f"job {job.id}: ended by scancel")
     return 0
 

@@ -150,12 +150,7 @@ SHARE = 0.5  # of the best value
 LOW_VALUES = 2
 LEAST_BEST = 0.1  # a smaller best is ignored
 
-_WATCHED = re.compile(r"(?<![a-z])(coverage|variety)(?![a-z])", re.IGNORECASE)
-
-
-def should_hold(name: str) -> bool:
-    """Whether a fall of a metric of that name is a collapse."""
-    return bool(_WATCHED.search(name))
+_HOLDS = re.compile(r"(?<![a-z])(coverage|variety)(?![a-z])", re.IGNORECASE)
 
 
 class Falling:
@@ -344,7 +339,7 @@ class _Metric:
         self._is_loss = is_training_loss(name)
         self._is_best = "best" in name.lower()
         self._divergence = Divergence()
-        self._falling = Falling() if should_hold(name) else None
+        self._falling = Falling() if _HOLDS.search(name) else None
         self._points: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
         self._not_finite: int | None = None  # step it was reported at
         self._rose: int | None = None

@@ -50,11 +50,7 @@ def describe_failure(
         for rank, reason in sorted(failed.items())
         if rank < len(hosts)
     )
-    return with_remedy(run, what or error or "its processes lost contact with each other")
-
-
-def with_remedy(run: RunDir, what: str) -> str:
-    """A fault with the command that continues the run, and the step it continues from."""
+    what = what or error or "its processes lost contact with each other"
     steps = state_steps(run)
     if not steps:
         return f"{what}; there is no checkpoint yet: genui resume {run.id} starts again"

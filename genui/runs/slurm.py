@@ -236,8 +236,3 @@ def _describe_job(job: str, ask: Ask = ask_slurm) -> str:
 def has_slurm() -> bool:
     """Whether this machine has the commands of Slurm."""
     return shutil.which("squeue") is not None
-
-
-def cancel_job(job: str) -> None:
-    """End a job, or take it out of the queue. Raises GenuiError if Slurm refuses."""
-    call_slurm(["scancel", job])

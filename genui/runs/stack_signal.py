@@ -47,7 +47,7 @@ def answer_requests(run: RunDir, rank: int = 0) -> Callable[[], None]:
     The handler does not chain to an earlier one: there is none, and with `chain=True` faulthandler
     lets system calls of other libraries fail with EINTR.
     """
-    path = _record_file(run, rank)
+    path = run.path / f"stack-rank{rank}.json"
     try:
         number, seen = _unused_signal(), observe_process(os.getpid())
         if not number or seen is None:
@@ -75,10 +75,6 @@ def answer_requests(run: RunDir, rank: int = 0) -> Callable[[], None]:
 def stack_file(run: RunDir, rank: int) -> Path:
     """The file with the stacks that a rank has written, oldest first."""
     return run.path / f"stack-rank{rank}.txt"
-
-
-def _record_file(run: RunDir, rank: int) -> Path:
-    return run.path / f"stack-rank{rank}.json"
 
 
 def _unused_signal() -> int:
