@@ -1,8 +1,9 @@
-"""Work on a thread of its own, with a limit to how long a caller waits for it."""
+"""Work on a thread of its own, and programs, with a limit to how long a caller waits for them."""
 
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -40,3 +41,20 @@ class Call(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._value[0]
+
+
+def run_program(
+    command: Sequence[str], seconds: float, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that gets no input. Raises OSError if it cannot be started, and
+    subprocess.TimeoutExpired if it has not ended after so many seconds."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+        env=env,
+    )

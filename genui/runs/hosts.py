@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from genui.base.calls import run_program
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.secret import is_secret_variable
 from genui.base.text import clean_line
@@ -111,14 +112,8 @@ def _name_of(host: str) -> str:
     """The name or address that ssh's configuration has for a host."""
     name = host.rpartition("@")[2]
     with suppress(OSError, subprocess.TimeoutExpired):
-        settings = subprocess.run(
-            [*ssh_command(), "-G", "--", host],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        ).stdout
-        for line in settings.splitlines():
+        settings = run_program([*ssh_command(), "-G", "--", host], 10)
+        for line in settings.stdout.splitlines():
             if line.startswith("hostname "):
                 return line.removeprefix("hostname ").strip()
     return name

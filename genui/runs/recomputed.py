@@ -249,7 +249,8 @@ def plan_replay(run: RunDir, step: int) -> Replay:
         )
     first = fork_step(info.start_from) + 1
     if not first <= step <= status.step:
-        raise MisuseError(f"--step {step}: run {run.id} has done steps {first} to {status.step}")
+        done = f"steps {first} to {status.step}" if status.step >= first else "no step yet"
+        raise MisuseError(f"--step {step}: run {run.id} has done {done}")
     kept = [each for each in state_steps(run) if each < step]
     if not kept and not _has_start(run, info):
         raise GenuiError(

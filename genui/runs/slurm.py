@@ -6,7 +6,6 @@ checkpoint and stop, and `genui.runs.requeue` has the job queued again. It then 
 newest checkpoint.
 """
 
-import os
 import re
 import shlex
 import shutil
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from genui.base.calls import run_program
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
@@ -140,16 +140,7 @@ def call_slurm(
     """The output of a command of Slurm, which has `patience` seconds. Raises GenuiError with its
     last line if it fails."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=patience,
-            check=False,
-            env=dict(os.environ) if env is None else dict(env),
-        )
+        done = run_program(command, patience, env)
     except FileNotFoundError:
         raise GenuiError(
             f"{command[0]}: not found; --slurm needs a machine from which Slurm takes jobs"

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from genui.base.calls import run_program
 from genui.base.errors import GenuiError, install
 from genui.base.files import last_record, read_end
 from genui.base.text import clean_line
@@ -156,15 +157,7 @@ def _spy_on(rank: int, pid: int) -> RankStack:
         note = f"not recorded yet, and py-spy is not installed: {install('stacks')}"
         return RankStack(rank, note=note, remedy=shlex.join(command))
     try:
-        done = subprocess.run(
-            [program, *command[1:]],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PY_SPY_PATIENCE,
-            check=False,
-        )
+        done = run_program([program, *command[1:]], _PY_SPY_PATIENCE)
         if not done.returncode and (frames := parse_stack(done.stdout)):
             return RankStack(rank, frames)
         lines = done.stderr.strip().splitlines() or ["it printed no stack"]

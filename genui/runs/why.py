@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from genui.base.calls import run_program
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import files_below, free_space, read_end, stamp_of
 from genui.base.numbers import size
@@ -141,8 +142,7 @@ def _ask(job: str, pids: Sequence[int]) -> Iterator[Output]:
     if not pids:
         return
     with suppress(OSError, subprocess.TimeoutExpired):
-        log = subprocess.run(["dmesg"], capture_output=True, timeout=5, check=False).stdout
-        for line in log.decode(errors="replace").splitlines():
+        for line in run_program(["dmesg"], 5).stdout.splitlines():
             killed = re.search(r"[Oo]ut of memory: Killed process (\d+) ", line)
             if killed and int(killed[1]) in pids:
                 yield Output("dmesg", (clean(line),))

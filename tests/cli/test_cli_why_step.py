@@ -73,6 +73,10 @@ def test_misuse_is_one_line(
 ) -> None:
     assert main(["why", "plays", "--step", "10"]) == 2
     assert "has done steps 1 to 9" in capsys.readouterr().err
+    change_status(run, step=0)
+    assert main(["why", "plays", "--step", "1"]) == 2
+    assert "has done no step yet" in capsys.readouterr().err
+    change_status(run, step=9)
     assert main(["why", "plays", "--weights-alone"]) == 2
     failing = [sys.executable, "-c", "import sys; sys.exit('genui: it is damaged')"]
     monkeypatch.setattr(recomputed, "command_for", lambda *_: failing)
