@@ -632,7 +632,7 @@ class Run:
     ) -> None:
         at = step if type(step) is int and 0 <= step < BEYOND else self._step_of(step)
         record: dict[str, Any] = {"step": at, "time": round(time.time(), 3)}
-        known = self._names.known
+        known = self._names
         rest: dict[Any, Any] = {}
         for key, value in data.items():
             # Nearly always; x - x is 0 for a finite float alone.

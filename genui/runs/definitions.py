@@ -55,15 +55,12 @@ def parse_definition(**given: Any) -> dict[str, Any]:
     return fields
 
 
-def find_definition(definitions: Iterable[MetricDefinition], name: str) -> MetricDefinition | None:
+def find_definition(definitions: Sequence[MetricDefinition], name: str) -> MetricDefinition | None:
     """The definition of a metric: that of its name, or the first of a beginning of it."""
-    found = None
-    for one in definitions:
-        if one.name == name:
-            return one
-        if found is None and one.name.endswith("*") and name.startswith(one.name[:-1]):
-            found = one
-    return found
+    exact = (each for each in definitions if each.name == name)
+    stars = (each for each in definitions if each.name.endswith("*"))
+    begin = (each for each in stars if name.startswith(each.name[:-1]))
+    return next(exact, None) or next(begin, None)
 
 
 def find_axes(definitions: Sequence[MetricDefinition], names: Iterable[str]) -> dict[str, str]:
@@ -77,7 +74,7 @@ def find_axes(definitions: Sequence[MetricDefinition], names: Iterable[str]) -> 
     }
 
 
-def is_hidden(definitions: Iterable[MetricDefinition], name: str) -> bool:
+def is_hidden(definitions: Sequence[MetricDefinition], name: str) -> bool:
     """Whether a metric is drawn only for a filter that has its name."""
     found = find_definition(definitions, name)
     return found is not None and found.hidden

@@ -5,7 +5,6 @@ device); status.json how the run goes (replaced every second while the trainer l
 """
 
 import dataclasses
-import errno
 import fcntl
 import math
 import os
@@ -30,7 +29,6 @@ from genui.base.energy import Energy
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import (
     atomic_write,
-    cannot_write,
     list_names,
     open_unblocked,
     read_json,
@@ -474,22 +472,19 @@ class RunLock:
         with writing(path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return fd
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    os.close(fd)
-                    raise cannot_write(path, error) from None
-                if time.monotonic() > deadline:
-                    holder = _holder(fd)
-                    os.close(fd)
-                    raise GenuiError(
-                        f"run {self._run.id} is already being trained by {holder}: "
-                        f"stop that one first (genui stop {self._run.id})"
-                    ) from None
-            time.sleep(0.01)
+        try:
+            while time.monotonic() <= deadline:
+                with writing(path), suppress(BlockingIOError):
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return fd
+                time.sleep(0.01)
+            raise GenuiError(
+                f"run {self._run.id} is already being trained by {_holder(fd)}: "
+                f"stop that one first (genui stop {self._run.id})"
+            )
+        except GenuiError:
+            os.close(fd)
+            raise
 
 
 def is_locked(run: RunDir) -> bool:
@@ -497,8 +492,8 @@ def is_locked(run: RunDir) -> bool:
     with suppress(OSError), open_unblocked(run.lock) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
-            return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        except BlockingIOError:
+            return True
     return False
 
 

@@ -541,29 +541,23 @@ _LONGEST_NAME = 200
 _DEEPEST = 8
 
 
-class Names:
+class Names(dict[Any, str]):
     """The metric name of every key that a script logs, computed once."""
 
     def __init__(self, say: Callable[[str, str], None]) -> None:
         """`say` is called with (about, line) if a key cannot be the name."""
-        self.known: dict[Any, str] = {}
+        super().__init__()
         self._print_line = say
 
-    def __getitem__(self, key: str) -> str:
-        name = self.known.get(key)
-        if name is None:
-            name = self._name(key)
-            if len(self.known) < _MAX_NAMES:
-                self.known[key] = name
-        return name
-
-    def _name(self, key: str) -> str:
+    def __missing__(self, key: str) -> str:
         name = key[:_LONGEST_NAME].encode(errors="replace").decode()
         if name in RESERVED:
             self._print_line(
                 f"name {name}", f"the metric name '{name}' is reserved: logged as 'logged/{name}'"
             )
-            return f"logged/{name}"
+            name = f"logged/{name}"
+        if len(self) < _MAX_NAMES:
+            self[key] = name
         return name
 
 

@@ -288,7 +288,7 @@ def choose_name(name: str, recipe: str) -> str:
     """
     summaries = list_runs()
     runs = {one.info.name for one in summaries} | {one.run.id for one in summaries}
-    earlier = {str(one.info.sweep.get("name", "")) for one in summaries}
+    taken = runs | {str(one.info.sweep.get("name", "")) for one in summaries}
     if name:
         check_name(name)
         if len(name) > _LONGEST:
@@ -298,12 +298,11 @@ def choose_name(name: str, recipe: str) -> str:
                 f"there is a sweep '{name}' already: genui resume {name} continues it; "
                 "or choose another --name"
             )
-        if name in runs or name in earlier:
+        if name in taken:
             raise MisuseError(f"a run has the name '{name}' already: choose another --name")
         return name
     stem = f"{recipe}-sweep"[: _LONGEST - 5]
     names = (f"{stem}-{number}" if number > 1 else stem for number in itertools.count(1))
-    taken = runs | earlier
     folder = paths.sweeps_dir()
     return next(one for one in names if one not in taken and not (folder / one).exists())
 
