@@ -37,7 +37,7 @@ class Commands:
         """Find a command; plug-ins are loaded only if none that is built in has the name."""
         if name in self._own:
             return self._own[name]
-        return next((k.commands[name] for k in kinds.KINDS.search() if name in k.commands), None)
+        return next((k.commands[name] for k in kinds.KINDS.values() if name in k.commands), None)
 
     def summaries(self) -> dict[str, str]:
         """Return every command with its summary: those of genui, then those of its kinds. Loads no

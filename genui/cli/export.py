@@ -16,6 +16,7 @@ from genui.base.files import atomic_path
 from genui.base.late import late_imports
 from genui.base.numbers import quantity
 from genui.cli import output
+from genui.cli.files import check_file
 from genui.cli.runs import find_one, read_whole, title
 
 with late_imports():
@@ -61,14 +62,13 @@ def run_export(args: argparse.Namespace) -> int:
     if args.tensorboard is not None:
         _write_tensorboard(args.run_ref, Path(os.path.expanduser(args.tensorboard)), args.force)
         return 0
-    write, word = (
-        (_write_csv, args.csv) if args.csv is not None else (_write_json_lines, args.jsonl)
-    )
+    is_csv = args.csv is not None
+    write, word = (_write_csv, args.csv) if is_csv else (_write_json_lines, args.jsonl)
     if word == STDOUT:
         write(_read(args.run_ref)[0], sys.stdout)
         return 0
     target = Path(os.path.expanduser(word))
-    _check_file(target, args.force)
+    check_file(target, "--csv" if is_csv else "--jsonl", force=args.force)
     table, _ = _read(args.run_ref)
     with (
         atomic_path(target) as aside,
@@ -147,17 +147,6 @@ def _check_folder(folder: Path, force: bool) -> None:
                           "name another folder")  # fmt: skip
     if names and not force:
         raise MisuseError(f"{folder}: holds {names[0]} already; --force replaces it")
-
-
-def _check_file(target: Path, force: bool) -> None:
-    if target.is_dir():
-        raise MisuseError(f"{target}: is a folder; name a file in it")
-    if os.path.lexists(target) and not target.is_file():
-        raise MisuseError(f"{target}: is not a regular file; name another file")
-    if target.exists() and not force:
-        raise MisuseError(f"{target}: exists already; --force replaces it")
-    if not target.parent.is_dir():
-        raise MisuseError(f"{target}: there is no folder {target.parent}; create it first")
 
 
 def _report(table: "Table", target: Path) -> None:

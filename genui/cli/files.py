@@ -16,7 +16,7 @@ from genui.protocol.kinds import Kind
 _FRAME = re.compile(r"frame-\d{4,}\.png")
 
 
-def check_target(target: Path, kind: Kind, medium: str, name: str = "--out") -> None:
+def check_target(target: Path, kind: Kind, medium: str) -> None:
     """Checks, before anything is generated, that a file can be written.
 
     Raises MisuseError for a suffix of another medium, a missing folder or a path that is a folder,
@@ -25,19 +25,26 @@ def check_target(target: Path, kind: Kind, medium: str, name: str = "--out") -> 
     codec, suffixes = codec_of(target), kind.files
     if codec is None or codec.suffix not in suffixes:
         suffixes += tuple(added.suffix for added in codecs_for(medium))
-    check_file(target, name, suffixes, kind.makes)
+    check_file(target, "--out", suffixes, kind.makes)
     if codec is not None and codec.check_installed:
         codec.check_installed()
 
 
-def check_file(target: Path, name: str, suffixes: Sequence[str], what: str) -> None:
-    """`check_target` for files that end in one of `suffixes`."""
-    if target.suffix.lower() not in suffixes:
+def check_file(
+    target: Path, name: str, suffixes: Sequence[str] = (), what: str = "", force: bool = True
+) -> None:
+    """`check_target` for files that end in one of `suffixes`, or as they like. Without `force` the
+    file must not exist yet."""
+    if suffixes and target.suffix.lower() not in suffixes:
         *most, last = suffixes
         ends = f"{', '.join(most)} or {last}" if most else last
         raise MisuseError(f"{name} {target}: {what} is written as {ends}; change the suffix")
     if target.is_dir():
         raise MisuseError(f"{name} {target}: is a folder; name a file in it")
+    if os.path.lexists(target) and not target.is_file():
+        raise MisuseError(f"{name} {target}: is not a regular file; name another file")
+    if target.exists() and not force:
+        raise MisuseError(f"{name} {target}: exists already; --force replaces it")
     folder = target.parent
     if not folder.is_dir():
         raise MisuseError(f"{name} {target}: no folder {folder}; create it first")
@@ -122,14 +129,3 @@ def check_pipe(args: argparse.Namespace, kind: Kind) -> None:
         suffix = name_piped(DASH, kind).suffix
         reader = "aplay" if CODECS[suffix].shows == "sound" else f"cat > sample{suffix}"
         raise MisuseError(f"--out -: standard output is a terminal; pipe it, as in | {reader}")
-
-
-def write_pipe(data: bytes) -> None:
-    """Writes all of it to standard output. Raises GenuiError if the reader has ended."""
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # Otherwise the interpreter flushes once more as it exits, and prints an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise GenuiError("--out -: the program that reads the pipe has ended") from None

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from genui.base.errors import INTERRUPTED, GenuiError
+from genui.base.growing import LineFile
 from genui.cli import output
-from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
+from genui.cli.inspect import FOLLOW_SECONDS, line, read_records
 from genui.protocol.kinds import KINDS
 from genui.runs import control, launch
 from genui.runs.facts import at_step, count_steps, figure, percent, speed, time_left
@@ -79,8 +80,8 @@ def _collect_signals() -> Iterator[list[int]]:
 def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -> None:
     """Print the progress, one changing line in a terminal, else a line for each evaluation, and
     pass interrupts on."""
-    live = sys.stderr.isatty()
-    tail = RecordTail(run.metrics)
+    live, shown = sys.stderr.isatty(), output.ProgressLine()
+    metrics = LineFile(run.metrics)
     passed = 0
     while True:
         while passed < len(interrupts):
@@ -91,17 +92,16 @@ def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -
             over = True
         except subprocess.TimeoutExpired:
             over = False
-        for record in tail.read():
+        for record in read_records(metrics):
             if not live and "val_loss" in record:
                 output.note(line(record))
-        if live:
-            doing = "  stopping…; Ctrl-C again kills it" if interrupts else ""
-            sys.stderr.write(f"\r\x1b[K{progress(read_status(run))}{doing}")
-            sys.stderr.flush()
+        doing = "  stopping…; Ctrl-C again kills it" if interrupts else ""
+        shown.show(f"{progress(read_status(run))}{doing}")
         if over:
             break
+    shown.clear()
     if live:
-        sys.stderr.write("\n")
+        output.note(progress(read_status(run)))
 
 
 def _pass_on(run: RunDir, child: subprocess.Popen[bytes], number: int) -> None:

@@ -26,7 +26,7 @@ from genui.cli.request import Request, refuse_options
 from genui.engine.loading import LoadProgress
 from genui.formats.codec import CODECS, Sample, check_signing, codec_of, encode
 from genui.formats.command import format_edit
-from genui.formats.image import encode_sheet, film_steps, last_image, sheet
+from genui.formats.image import card_of, encode_sheet, film_steps, last_image, sheet
 from genui.formats.kinds import RecordedText, record_of
 from genui.formats.recipe import MOVING, ExportView, TraceRecipe, recipe_of, result_of
 from genui.formats.text import body
@@ -185,8 +185,7 @@ class LoadingLine:
         first = self._begun.setdefault(what, now)
         if self._model is not None and now - self._painted >= LOADING_INTERVAL:
             self._painted = now
-            text = f"{what} {numbers.progress(share, now - first)}{more}"
-            self._line.show(text[: max(20, output.columns() - 1)])
+            self._line.show(f"{what} {numbers.progress(share, now - first)}{more}")
 
 
 def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
@@ -308,8 +307,8 @@ def _write_drafts(target: Path, drafts: Sequence[Generation]) -> None:
     """Write what each draft predicts, with its seed, as a contact sheet."""
     step, total = drafts[0].frames[-1].step, drafts[0].started.total_steps
     view = ExportView(part="denoised", steps=(step,))
-    samples = [(one.sample, recipe_for([one], view)) for one in drafts]
-    atomic_write(target, encode_sheet(samples, [f"seed {one.start.seed}" for one in drafts]))
+    cards = [card_of(one.sample, f"seed {one.start.seed}") for one in drafts]
+    atomic_write(target, encode_sheet(cards, [recipe_for([one], view) for one in drafts]))
     output.note(
         f"wrote {target}: {len(drafts)} drafts at step {step} of {total}; --seeds A,B in place of "
         "--drafts finishes those that you name"
@@ -338,7 +337,8 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
         recipe = recipe_for(generations, view)
         data = encode(target.suffix.lower(), samples, recipe, args.rate, args.sign)
         if args.out == files.DASH:
-            files.write_pipe(data)
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         else:
             atomic_write(target, data)
             output.note(f"wrote {target}")

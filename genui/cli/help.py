@@ -7,7 +7,6 @@ are generated from the tables of the app and the shell, so they are never out of
 import argparse
 import functools
 import re
-import shutil
 import sys
 from itertools import chain
 
@@ -93,13 +92,11 @@ def command_markdown(commands: Commands, name: str) -> str:
     parser = commands.parser(name)
     description, parser.description = parser.description, None
     parser.usage = argparse.SUPPRESS
-    parser.formatter_class = functools.partial(HelpFormatter, width=min(WIDEST, _columns()) - 4)
+    parser.formatter_class = functools.partial(
+        HelpFormatter, width=min(WIDEST, output.columns()) - 4
+    )
     body = parser.format_help().strip()
     return "\n".join([f"## genui {name}", "", description or "", "", "```text", body, "```", ""])
-
-
-def _columns() -> int:
-    return shutil.get_terminal_size().columns
 
 
 def _for_shell(text: str) -> str:
@@ -118,7 +115,7 @@ def _print_page(text: str) -> None:
     from rich.theme import Theme
 
     on_any_ground = Theme({"markdown.code": "bold cyan", "markdown.code_block": "cyan"})
-    console = Console(width=min(WIDEST, _columns()), theme=on_any_ground)
+    console = Console(width=min(WIDEST, output.columns()), theme=on_any_ground)
     console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False))
 
 

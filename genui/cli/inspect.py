@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -508,23 +509,11 @@ _GOES_ON = frozenset({"writing", "quiet"})
 """States of another tool's log that has not ended, as far as they are known."""
 
 
-class RecordTail:
-    """Reads the records of a growing metrics.jsonl, each once.
-
-    An incomplete last line is read when it is complete, a replaced file from its beginning; damaged
-    lines are skipped.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._lines = LineFile(path)
-
-    def read(self) -> list[Record]:
-        """The new records since the last call. Raises GenuiError if the file cannot be read."""
-        return [
-            record
-            for lines in self._lines.read_whole()
-            for record in log_records.decode_lines(lines)[0]
-        ]
+def read_records(file: LineFile) -> list[Record]:
+    """The records of a growing metrics.jsonl since the last call; damaged lines are skipped. Raises
+    GenuiError if the file cannot be read."""
+    lines = file.read_whole()
+    return [record for part in lines for record in log_records.decode_lines(part)[0]]
 
 
 class SeriesRecords:
@@ -567,13 +556,15 @@ def follow(summary: "RunSummary", link: "Link | None" = None) -> Iterator[Look]:
     """All records of the run from the first, until the run ends; `link` keeps the copy of another
     host's log up to date. Raises GenuiError if the log cannot be read."""
     tail, alerts = logs.open_tail(summary), run_alerts.Alerts()
-    records = RecordTail(summary.run.metrics) if summary.native else SeriesRecords(tail)
+    read = SeriesRecords(tail).read
+    if summary.native:
+        read = partial(read_records, LineFile(summary.run.metrics))
     gone, ended = 0.0, math.inf
     while True:
         now = _now(summary, tail)  # before reading, so that the last record is seen
         while tail.read():
             pass
-        new = records.read()
+        new = read()
         points = {name: series.points for name, series in tail.series.items()}
         step = max([now.status.step, *(int(steps[-1]) for steps, _, _ in points.values())])
         yield Look(now, new, alerts.look(now, points, whole=True), frozenset(points), step)

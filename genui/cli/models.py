@@ -213,9 +213,7 @@ def configure_average(parser: argparse.ArgumentParser) -> None:
 def run_average(args: argparse.Namespace) -> int:
     if len(args.models) < 2:
         raise MisuseError(f"{args.models[0]}: give two or more models")
-    files.check_file(args.out, "--out", (SUFFIX,), "a model")
-    if os.path.lexists(args.out) and not args.force:
-        raise MisuseError(f"--out {args.out}: exists already; --force replaces it")
+    files.check_file(args.out, "--out", (SUFFIX,), "a model", args.force)
     origins = [find_origin(ref) for ref in args.models]
     names = [_named(model) for model in origins]
     tensors, described = ship.average(names, [model.weights for model in origins])

@@ -1,5 +1,6 @@
 """Output of commands: answers on stdout, remarks on stderr, text from disk sanitised."""
 
+import json
 import math
 import os
 import shutil
@@ -46,18 +47,10 @@ def print_json(value: Any, indent: bool = True) -> None:
 
     Characters that control a terminal are escaped, which does not change the data.
     """
-    print(escape_json(_encode(value, indent)), flush=True)
-
-
-def _encode(value: Any, indent: bool) -> str:
-    try:
-        data = msgspec.json.encode(value, enc_hook=str)
-        return (msgspec.json.format(data, indent=2) if indent else data).decode()
-    except UnicodeEncodeError:  # a file name that is not UTF-8; JSON has escapes for it
-        import json  # late, because it is seldom needed
-
-        known = _without_nan(msgspec.to_builtins(value, enc_hook=str))
-        return json.dumps(known, indent=2 if indent else None)
+    known = _without_nan(msgspec.to_builtins(value, enc_hook=str))
+    # Not by msgspec: a file name that is not UTF-8 has no encoding there.
+    form: dict[str, Any] = {"indent": 2} if indent else {"separators": (",", ":")}
+    print(escape_json(json.dumps(known, ensure_ascii=False, **form)), flush=True)
 
 
 def _without_nan(value: Any) -> Any:
@@ -132,8 +125,9 @@ class ProgressLine:
         self.clear()
 
     def show(self, line: str) -> None:
+        """Replace the line. On a terminal it is cut to one row: only that is removed again."""
         if self._live:
-            sys.stderr.write(f"\r\x1b[K{line}")
+            sys.stderr.write(f"\r\x1b[K{line[: max(20, columns() - 1)]}")
             sys.stderr.flush()
         elif self._as_lines:
             print_json({"progress": line}, indent=False)

@@ -297,11 +297,8 @@ class Transfer:
             output.note(self._text(percent))
 
     def _text(self, percent: int) -> str:
-        text = (
-            f"{self.name} {percent} %, {numbers.size(self.done)} of {numbers.size(self.total)}"
-            + pull.wait_text(self.done, self.total, self._began, self._begin)
-        )
-        return text[: max(20, output.columns() - 1)]
+        text = f"{self.name} {percent} %, {numbers.size(self.done)} of {numbers.size(self.total)}"
+        return text + pull.wait_text(self.done, self.total, self._began, self._begin)
 
     def clear(self) -> None:
         with suppress(OSError):

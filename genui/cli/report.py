@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui import __version__
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
 from genui.base.late import late_imports
 from genui.base.numbers import size
@@ -75,9 +75,7 @@ def run_report(args: argparse.Namespace) -> int:
     stem = word if is_sweep else Path(title(trials[0])).name
     target = args.out or re.sub(r"[^\w.-]+", "-", stem) + ".html"
     target = Path(os.path.expanduser(target))
-    files.check_file(target, "--out", (".html", ".htm"), "a report")
-    if target.exists() and not args.force:
-        raise MisuseError(f"{target}: exists already; --force replaces it, --out names another")
+    files.check_file(target, "--out", (".html", ".htm"), "a report", args.force)
     with output.ProgressLine() as progress:
         progress.show(f"reading {name}")
         page = _Page(trials, args.paths)

@@ -15,7 +15,7 @@ from genui.base.late import late_imports
 from genui.cli.edits import parse_edits, read_mask
 from genui.cli.kinds import prints_of
 from genui.cli.options import MAX_SAMPLES, seed_from, setting_names, settings_for
-from genui.formats.codec import carries_recipe, read
+from genui.formats.codec import SavedFile, codec_of, read
 from genui.protocol import FROM_DATA, Axis, Settings, Start
 from genui.protocol.edits import parse_strength
 from genui.protocol.kinds import KINDS, Kind, find_kind
@@ -54,10 +54,10 @@ def parse_request(args: argparse.Namespace) -> Request:
         own = " or ".join(f"genui {name}" for name in (*kind.commands, "replay FILE"))
         raise MisuseError(f"{args.model}: {model.ref} {kind.ability}; use {own}")
     given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
-    before = saved.start.settings if saved else None
-    settings = settings_for(kind, model.ref, given, before, model.defaults)
+    begin = saved.start if saved else None
+    settings = settings_for(kind, model.ref, given, begin and begin.settings, model.defaults)
     count = _parse_count(args, saved)
-    start = saved.start if saved else _new_start(model, settings)
+    start = begin or _new_start(model, settings)
     start = _with_prompt(args, start)
     _refuse_options_of_others(args, model, kind)
     start = _with_chat(args, start)
@@ -70,34 +70,22 @@ def parse_request(args: argparse.Namespace) -> Request:
     start = replace(start, settings=settings, edits=edits)
     seeds = seeds or [start.seed + i for i in range(count)]
     starts = [replace(start, trace=i, seed=seed) for i, seed in enumerate(seeds)]
-    fingerprint = saved.fingerprint if saved else ""
+    fingerprint = saved.recipe.fingerprint if saved else ""
     return Request(model, kind, starts, random_seed, fingerprint, tuple(args.say))
 
 
-@dataclass(frozen=True)
-class _Saved:
-    """The contents of a file with a recipe."""
-
-    start: Start
-    count: int  # samples
-    fingerprint: str  # of the weights
-
-
-def _read_saved(model: str) -> _Saved | None:
-    """The contents of a file with a recipe; None for the name of a model."""
+def _read_saved(model: str) -> SavedFile | None:
+    """The file with a recipe that is given as MODEL; None for the name of a model."""
     path = Path(os.path.expanduser(model))
-    if not carries_recipe(path) or not ("/" in model or path.exists()):
-        return None
-    file = read(path)
-    return _Saved(file.start, file.recipe.count, file.recipe.fingerprint)
+    return read(path) if codec_of(path) and ("/" in model or path.exists()) else None
 
 
-def _parse_count(args: argparse.Namespace, saved: _Saved | None) -> int:
+def _parse_count(args: argparse.Namespace, saved: SavedFile | None) -> int:
     """The number of samples; commands without `-n` repeat the number in the file."""
     drafts = getattr(args, "drafts", None)
     count = drafts if drafts is not None else getattr(args, "count", None)
     if count is None:
-        count = saved.count if saved else 1
+        count = saved.recipe.count if saved else 1
     if not 1 <= count <= MAX_SAMPLES:
         option = "-n" if drafts is None else "--drafts"
         raise MisuseError(f"{option} {count}: expected a whole number, 1 to {MAX_SAMPLES}")

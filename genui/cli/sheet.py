@@ -8,11 +8,9 @@ from genui.base.files import atomic_write
 from genui.base.numbers import quantity
 from genui.cli import files, output
 from genui.cli.generation import generate
-from genui.formats.codec import Sample, SavedFile, read
-from genui.formats.image import MAX_CARDS, caption_of, encode_sheet
-from genui.formats.recipe import TraceRecipe
+from genui.formats.codec import SavedFile, read
+from genui.formats.image import MAX_CARDS, Card, caption_of, card_of, encode_sheet
 from genui.formats.trees import SavedTree, list_favourites
-from genui.protocol import Frame, ImageFrame, TextFrame
 
 
 def configure_sheet(parser: argparse.ArgumentParser) -> None:
@@ -58,29 +56,20 @@ def run_sheet(args: argparse.Namespace) -> int:
     files.check_file(args.out, "--out", (".png",), "a contact sheet")
     if args.out.exists() and any(path.exists() and args.out.samefile(path) for path in paths):
         raise MisuseError(f"--out {args.out}: is one of the samples; name another file")
-    samples = [_sample(read(path)) for path in paths]
-    captions = [caption_of(recipe) for _, recipe in samples]
-    atomic_write(args.out, encode_sheet(samples, captions, args.columns))
-    output.note(f"wrote {args.out}: {quantity(len(samples), 'sample')}")
+    saved = [read(path) for path in paths]
+    recipes = [file.recipe for file in saved]
+    atomic_write(args.out, encode_sheet([*map(_card, saved)], recipes, args.columns))
+    output.note(f"wrote {args.out}: {quantity(len(saved), 'sample')}")
     return 0
 
 
-def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
-    """The last frame or text in a file, and its recipe. Raises MisuseError for other content."""
-    recipe, content = file.recipe, file.content
-    frame: Frame
+def _card(file: SavedFile) -> Card:
+    """The last image or the text in a file. Raises MisuseError for other content."""
+    caption, content = caption_of(file.recipe), file.content
     if isinstance(content, SavedTree):
-        return generate(file.start).sample, recipe
+        return card_of(generate(file.start).sample, caption)
     if isinstance(content, str):
-        frame = TextFrame(
-            trace=0, step=1, token=0, text=content, surprisal=0, entropy=0, candidates=()
-        )
-        return Sample(recipe.seed, "", [frame]), recipe
+        return Card(caption, text=content)
     if isinstance(content, list) and content:
-        height, width, _ = content[-1].shape
-        rgb = content[-1].tobytes()
-        frame = ImageFrame(
-            trace=0, step=1, sigma=0.0, width=width, height=height, x=rgb, denoised=rgb
-        )
-        return Sample(recipe.seed, "", [frame]), recipe
+        return Card(caption, content[-1])
     raise MisuseError(f"{file.path}: a contact sheet takes images, texts and traces")

@@ -17,7 +17,7 @@ from genui.base.text import clean
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.formats import image
-from genui.formats.codec import CODECS, SavedFile, carries_recipe, read
+from genui.formats.codec import CODECS, SavedFile, codec_of, read
 from genui.formats.command import format_edits
 from genui.formats.kinds import kind_of_init, saves_of
 from genui.formats.sample import NoRecipeError
@@ -114,7 +114,7 @@ def _flatten(value: Any) -> str:
 def show_image(file: Path) -> None:
     """Draws the last frame of an image and prints its recipe. Raises GenuiError if unreadable."""
     output.draw(_last_frame(file))
-    if carries_recipe(file):
+    if codec_of(file) is not None:
         _show_recipe(file)
 
 
@@ -281,7 +281,7 @@ def _as_dict(listed: ListedTrace) -> dict[str, object]:
         "saved": listed.changed,
         "name": tree.name,
         "model": tree.recipe.model,
-        "fingerprint": tree.fingerprint,
+        "fingerprint": tree.recipe.fingerprint,
         "prompt": tree.recipe.prompt,
         "steps": tree.steps,
         "total_steps": tree.total,

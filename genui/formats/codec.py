@@ -189,11 +189,6 @@ def check_signing(suffix: str) -> None:
     credentials.own_certificate()
 
 
-def carries_recipe(path: Path) -> bool:
-    """Whether files of that suffix can contain a recipe."""
-    return codec_of(path) is not None
-
-
 def read(path: Path) -> SavedFile:
     """The recipe and the content of a file.
 

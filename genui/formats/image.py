@@ -72,11 +72,6 @@ def four_frames(clip: Pixels) -> Pixels:
     return sheet([clip[at] for at in np.linspace(0, len(clip) - 1, 4).astype(int)], 2)
 
 
-def filmstrip(images: Sequence[Pixels], columns: int = 10, gap: int = 1) -> Pixels:
-    """Images in rows of at most `columns`, with grey lines `gap` pixels wide between them."""
-    return sheet(images, columns, gap, GAP_SHADE)
-
-
 def pick_evenly(steps: Sequence[int], most: int) -> tuple[int, ...]:
     """At most `most` of `steps`, evenly spaced, including the first and the last."""
     if len(steps) <= most:
@@ -290,7 +285,7 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
     images = [enlarge(sheet(moment, COLUMNS), view.scale) for moment in moments]
     if view.kind == "film":
         columns = 1 if len(clips[0][0]) > 1 else FILM_COLUMNS
-        return [filmstrip(images, columns, gap=max(1, view.scale // 2))]
+        return [sheet(images, columns, max(1, view.scale // 2), GAP_SHADE)]
     return images
 
 
@@ -434,13 +429,13 @@ class Card:
 def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
     """The cards in rows, as an image uint8 [H, W, 3]; `columns` 0 makes it about square.
 
-    Images are enlarged by whole numbers, or reduced, to fit a cell. Raises ValueError for no card
+    Images are enlarged by whole numbers, or reduced, to fit a cell. Raises GenuiError for no card
     and for more than MAX_CARDS.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     if not 0 < len(cards) <= MAX_CARDS:
-        raise ValueError(f"{len(cards)} images: a sheet takes 1 to {MAX_CARDS}")
+        raise GenuiError(f"a contact sheet takes 1 to {MAX_CARDS} samples, not {len(cards)}")
     across = columns or max(1, round(len(cards) ** 0.5 + 0.25))
     across = min(across, len(cards))
     down = -(-len(cards) // across)
@@ -492,25 +487,18 @@ def _write(
         draw.text((x, y + number * LINE), line[:-1] + "…" if more else line, colour, font)
 
 
-def encode_sheet(
-    samples: Sequence[tuple[Sample, TraceRecipe]], captions: Sequence[str], columns: int = 0
-) -> bytes:
-    """A PNG with the last frame or text of each sample and a caption below it.
+def card_of(sample: Sample, caption: str) -> Card:
+    """The last image of a sample, as the model predicts it, or its text."""
+    last = sample.frames[-1]
+    if isinstance(last, ImageFrame):
+        return Card(caption, pixels(last, "denoised" if last.denoised else "x"))
+    return Card(caption, text=body([sample]))
 
-    Its text chunk has the list of their recipes, as JSON. Raises GenuiError for no sample and for
-    more than MAX_CARDS.
-    """
-    if not 0 < len(samples) <= MAX_CARDS:
-        raise GenuiError(f"a contact sheet takes 1 to {MAX_CARDS} samples, not {len(samples)}")
-    cards = []
-    for (sample, _), caption in zip(samples, captions, strict=True):
-        last = sample.frames[-1]
-        if isinstance(last, ImageFrame):
-            cards.append(Card(caption, image=pixels(last, "denoised" if last.denoised else "x")))
-        else:
-            cards.append(Card(caption, text=body([sample])))
-    recipes = ",".join(to_json(recipe) for _, recipe in samples)
-    return png(contact_sheet(cards, columns), f"[{recipes}]")
+
+def encode_sheet(cards: Sequence[Card], recipes: Iterable[TraceRecipe], columns: int = 0) -> bytes:
+    """The contact sheet as a PNG, with the list of the recipes as JSON in its text chunk. Raises
+    GenuiError as `contact_sheet`."""
+    return png(contact_sheet(cards, columns), f"[{','.join(map(to_json, recipes))}]")
 
 
 def caption_of(recipe: TraceRecipe) -> str:

@@ -110,6 +110,10 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return seal(replace(self, view=view))
 
 
+_SHARED = tuple(one for one in Start.__struct_fields__ if one in TraceRecipe.__struct_fields__)
+"""The fields that a recipe has from the request of its generation."""
+
+
 class _Versioned(Struct):
     format: int
 
@@ -142,23 +146,13 @@ def recipe_of(
     If the worker read an image from a file, the recipe has the image from `started`.
     """
     init = started.init or (start.init if _is_kept(start.init) else None)
+    shared = {name: getattr(start, name) for name in _SHARED}
     return seal(
         TraceRecipe(
-            model=start.model,
+            **shared | {"init": init, "record": record},
             kind=started.kind,
             fingerprint=started.fingerprint,
-            prompt=start.prompt,
-            seed=start.seed,
             count=count,
-            settings=start.settings,
-            edits=start.edits,
-            init=init,
-            strength=start.strength,
-            forward=start.forward,
-            grid=start.grid,
-            record=record,
-            chat=start.chat,
-            system=start.system,
             view=view or ExportView(),
             machine=replace(machine, precision=started.precision or machine.precision),
             result=result or Digests(),
@@ -197,22 +191,8 @@ def result_of(*samples: Sequence[Frame]) -> Digests:
 
 def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
     """The request of the first sample."""
-    return Start(
-        trace=trace,
-        model=recipe.model,
-        prompt=recipe.prompt,
-        seed=recipe.seed,
-        settings=recipe.settings,
-        edits=recipe.edits,
-        init=recipe.init,
-        strength=recipe.strength,
-        forward=recipe.forward,
-        grid=recipe.grid,
-        record=recipe.record,
-        chat=recipe.chat,
-        system=recipe.system,
-        precision=recipe.machine.precision,
-    )
+    shared = {name: getattr(recipe, name) for name in _SHARED}
+    return Start(trace=trace, precision=recipe.machine.precision, **shared)
 
 
 def seal(recipe: TraceRecipe) -> TraceRecipe:

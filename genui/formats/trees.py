@@ -13,12 +13,11 @@ from msgspec.structs import replace
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, cannot_write
+from genui.base.files import atomic_write, writing
 from genui.formats.frames import MAX_PACKED
 from genui.formats.recipe import (
     FORMAT,
     Digests,
-    Machine,
     TraceRecipe,
     check_images,
     decode_versioned,
@@ -65,15 +64,6 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     result: Digests | None = None  # of the current branch, as far as it was computed
     frames: Annotated[bytes, Meta(max_length=MAX_PACKED)] = b""  # of it too, if kept
     digest: str = ""  # of all other fields
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint of the model's weights."""
-        return self.recipe.fingerprint
-
-    @property
-    def machine(self) -> Machine:
-        return self.recipe.machine
 
     @property
     def steps(self) -> int:
@@ -138,10 +128,8 @@ def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> P
     data = _sealed(tree)
     if path is None:
         folder = traces_dir(tree.recipe.model)
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(folder, error) from None
         path = _free_name(folder, tree.name, tree.created, mark)
     atomic_write(path, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
     return path
@@ -149,24 +137,19 @@ def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> P
 
 def load_tree(path: Path) -> SavedTree:
     """A saved trace. Raises GenuiError, one line that names the file, if it cannot be read."""
-    return tree_from(read_bytes(path), str(path))
-
-
-def tree_from(data: bytes, name: str) -> SavedTree:
-    """The trace in `data`. Raises GenuiError, one line that begins with `name`."""
-    tree, fields = decode_versioned(data, SavedTree, name)
-    recipe = tree.recipe
-    if not (is_sealed(fields) and is_sealed(fields["recipe"])):
-        raise edited_error(name)
-    check_images(recipe, name)
-    if not _is_tree(tree):
-        raise GenuiError(f"{name}: its branches do not fit together; write the file again")
+    tree, _ = decode_tree(read_bytes(path), str(path))
     return tree
 
 
 def decode_tree(data: bytes, name: str) -> tuple[SavedTree, TraceRecipe]:
-    """The trace in `data`, and the recipe of its root. Raises GenuiError as `tree_from`."""
-    tree = tree_from(data, name)
+    """The trace in `data`, and the recipe of its root. Raises GenuiError, one line that begins with
+    `name`."""
+    tree, fields = decode_versioned(data, SavedTree, name)
+    if not (is_sealed(fields) and is_sealed(fields["recipe"])):
+        raise edited_error(name)
+    check_images(tree.recipe, name)
+    if not _is_tree(tree):
+        raise GenuiError(f"{name}: its branches do not fit together; write the file again")
     return tree, tree.recipe
 
 
@@ -242,11 +225,6 @@ MARK = ".favourite"
 def is_favourite(path: Path) -> bool:
     """Whether a file is a favourite, by its name."""
     return path.name.endswith(MARK + SUFFIX)
-
-
-def save_favourite(tree: SavedTree) -> Path:
-    """Writes a trace as a favourite. Raises GenuiError if it cannot be written."""
-    return save_tree(tree, mark=MARK)
 
 
 def list_favourites() -> list[ListedTrace]:

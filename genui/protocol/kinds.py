@@ -247,11 +247,6 @@ class Kinds(Mapping[tuple[str, str], Kind]):
     def list_of_plugins(self) -> list[Kind]:
         return [kind for name, kind in self._table.items() if name not in self._table.built_in]
 
-    def search(self) -> Iterator[Kind]:
-        """The kinds of `genui/kinds`, then those of plug-ins, which are loaded only then."""
-        yield from self.list_built_in()
-        yield from self.list_of_plugins()
-
 
 KINDS = Kinds()
 
@@ -274,7 +269,7 @@ def find_tagged(base: type[T], tag: str) -> type[T]:
     """
     if issubclass(one := _CORE.get(tag, object), base):
         return one
-    for kind in KINDS.search():
+    for kind in KINDS.values():  # plug-ins come last, and are loaded only then
         for one in kind.messages if kind.settings is None else (kind.settings, *kind.messages):
             if one.__struct_config__.tag == tag and issubclass(one, base):
                 return one

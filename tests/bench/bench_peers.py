@@ -160,7 +160,8 @@ LONGEST = 400.0
 def _own_losses(bench: Home) -> dict[float, float]:
     """Seconds from the launch until each held-out loss, of those that are reached. Raises
     GenuiError if the training fails."""
-    from genui.cli.inspect import RecordTail
+    from genui.base.growing import LineFile
+    from genui.cli.inspect import read_records
 
     wanted = LOSSES[:1] if bench.quick else LOSSES
     reached: dict[float, float] = {}
@@ -175,15 +176,15 @@ def _own_losses(bench: Home) -> dict[float, float]:
             start_new_session=True,
         )  # fmt: skip
     try:
-        tail: RecordTail | None = None
+        metrics: LineFile | None = None
         is_over = False
         while len(reached) < len(wanted) and not is_over and time.time() < begin + LONGEST:
             time.sleep(0.02)
             is_over = process.poll() is not None
-            if tail is None:
+            if metrics is None:
                 new = set(runs.glob("bench-*/metrics.jsonl"))
-                tail = next((RecordTail(path) for path in new if path.parent not in before), None)
-            for record in tail.read() if tail is not None else ():
+                metrics = next((LineFile(path) for path in new if path.parent not in before), None)
+            for record in read_records(metrics) if metrics is not None else ():
                 _record_losses(reached, wanted, record.get("val_loss"), record["time"] - begin)
     finally:
         process.terminate()  # the trainer writes a checkpoint and ends

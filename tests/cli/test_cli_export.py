@@ -193,7 +193,7 @@ def test_a_target_that_takes_no_file_is_refused(
     os.mkfifo("pipe")
     assert main(["export", "last", "--csv", target, "--force"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"genui: {target}: ")
+    assert said.startswith(f"genui: --csv {target}: ")
     assert said.count("\n") == 1
 
 

@@ -1,12 +1,14 @@
 """What every command shares: exit codes, one-line faults, help."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from genui.cli import recipes
+from genui.cli import output, recipes
 from genui.cli.main import COMMANDS, main
 
 
@@ -143,3 +145,21 @@ def test_a_full_disk_under_stdout_is_one_line() -> None:
         )
     assert done.returncode == 1
     assert done.stderr == b"genui: standard output: No space left on device\n"
+
+
+def test_progress_takes_one_row_of_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    output.ProgressLine().show("measuring a few steps, about 20 seconds left")
+    assert capsys.readouterr().err == "\r\x1b[Kmeasuring a few steps, about "
+
+
+def test_json_has_any_file_name_and_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(os.fsdecode(b"caf\xe9 \x1b[31m"))
+    output.print_json({"path": path, "loss": float("nan"), "steps": [1, 0.5]}, indent=False)
+    line = capsys.readouterr().out
+    assert line.isascii()
+    assert "\x1b" not in line
+    assert json.loads(line) == {"path": str(path), "loss": None, "steps": [1, 0.5]}

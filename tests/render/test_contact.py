@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from genui.base.errors import GenuiError
 from genui.formats.image import CELL, GROUND, PAD, Card, contact_sheet
 
 
@@ -41,5 +42,5 @@ def test_hostile_captions_are_only_text() -> None:
 
 @pytest.mark.parametrize("count", [0, 401])
 def test_none_and_too_many_are_refused(count: int) -> None:
-    with pytest.raises(ValueError, match="1 to 400"):
+    with pytest.raises(GenuiError, match="1 to 400"):
         contact_sheet([Card("")] * count)

@@ -195,8 +195,8 @@ async def test_a_saved_tree_is_beside_its_model_and_says_so(
         grown = [(-1, 0, "seed 1"), (0, 12, "seed 7"), (1, 15, "seed 9")]
         assert [(b.parent, b.step, b.label) for b in tree.branches] == grown
         assert (tree.current, tree.playhead) == (2, 20)
-        assert tree.fingerprint == "0123456789abcdef"
-        assert tree.machine.precision == "bf16"
+        assert tree.recipe.fingerprint == "0123456789abcdef"
+        assert tree.recipe.machine.precision == "bf16"
         assert tree.result is not None
         # Opened again, a branch that is not shown computes once it is gone to.
         frames = [frame.x for frame in pane.controller.tree.branches[1].trace.frames]

@@ -545,7 +545,8 @@ class VariationActions(Actions):
         frames = tuple(trace.frames)
 
         def save() -> Path:
-            return tree_files.save_favourite(trace_export.with_result(tree, frames))
+            saved = trace_export.with_result(tree, frames)
+            return tree_files.save_tree(saved, mark=tree_files.MARK)
 
         def done(_: Path) -> None:
             say("added to favourites: F lists them")

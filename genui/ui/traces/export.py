@@ -15,7 +15,7 @@ from genui.base.files import atomic_write, cannot_write, sanitize, show
 from genui.base.text import clean, clean_line
 from genui.formats.codec import CODECS, Sample, codecs_for, encode
 from genui.formats.frames import pack_frames
-from genui.formats.image import encode_sheet, film_steps
+from genui.formats.image import card_of, encode_sheet, film_steps
 from genui.formats.kinds import RecordedText, record_of
 from genui.formats.recipe import (
     Digests,
@@ -229,7 +229,7 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
             first=first,
             forked_at=branch.step,
             total=branch.total,
-            fingerprint=saved.fingerprint,
+            fingerprint=saved.recipe.fingerprint,
             kind=saved.recipe.kind,
         )
         parent = numbers.get(branch.parent, -1)
@@ -430,6 +430,6 @@ def parse_sheet_path(text: str) -> Path:
 
 def write_sheet(columns: Sequence[Column], machine: Machine, path: Path) -> None:
     """Write all columns to one image. Raises GenuiError for faults of the disk."""
-    samples = [(sample_of(column.trace), recipe_for(column.trace, machine)) for column in columns]
-    captions = [clean_line(column.label) for column in columns]
-    atomic_write(path, encode_sheet(samples, captions))
+    cards = [card_of(sample_of(column.trace), clean_line(column.label)) for column in columns]
+    recipes = [recipe_for(column.trace, machine) for column in columns]
+    atomic_write(path, encode_sheet(cards, recipes))
