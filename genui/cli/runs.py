@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.late import late_imports
 from genui.base.numbers import about, clock, count
+from genui.base.paths import runs_dir
 from genui.base.text import clean
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.runs import facts
+from genui.runs.layout import RunDir
 from genui.runs.table_state import TableState
 
 with late_imports():
@@ -40,8 +42,8 @@ WAIT_SECONDS = 1.0
 """Between two searches of a folder without logs."""
 
 
-def find_path(word: str) -> Path | None:
-    """The path that `word` names; None if it names a run.
+def find_path(word: str) -> Path:
+    """The path of a log or a folder that `word` names, or the folder of a run.
 
     A run takes precedence over a file of the same name; `./NAME` is the file. For `user@host:PATH`
     and for the URL of a W&B run it is a copy, fetched now. Raises MisuseError if there is neither.
@@ -57,14 +59,12 @@ def find_path(word: str) -> Path | None:
         return copy
     path = Path(os.path.expanduser(word))
     looks_like_path = os.sep in word or word in (".", "..", "~")
-    if not looks_like_path and run_listing.match_runs(word, run_listing.list_runs()):
-        return None
-    if word and (_exists(path) or os.path.isfile(path.parent)):  # a run inside a database
-        return path
-    if looks_like_path:
+    is_there = word and (_exists(path) or os.path.isfile(path.parent))  # a run inside a database
+    if looks_like_path and not is_there:
         raise MisuseError(f"{word}: there is no such file or folder; check the path")
-    run_listing.find_run(word, "run, file or folder")
-    return None  # it was started just now
+    if looks_like_path or (is_there and not run_listing.match_runs(word, run_listing.list_runs())):
+        return path
+    return run_listing.find_run(word, "run, file or folder").path
 
 
 def remote_place(word: str) -> "Place | None":
@@ -118,8 +118,6 @@ def find_one(word: str, wait: bool = False, copy: Path | None = None) -> "RunSum
             )
     else:
         path = copy or find_path(word)
-        if path is None:
-            return run_listing.summarise(run_listing.find_run(word))
         logs = find_all(path, wait)
         while not logs:
             time.sleep(WAIT_SECONDS)
@@ -155,10 +153,12 @@ def _reference(summary: "RunSummary") -> str:
 
 
 def find_all(path: Path, wait: bool = False) -> "list[RunSummary]":
-    """The logs at or below the path; notes the logs that were left out.
+    """The logs at or below the path, or the run of that folder; notes the logs that were left out.
 
     Raises as `find_logs`; with `wait` a folder without logs has none yet, which is noted.
     """
+    if path.parent == runs_dir():  # also one that is damaged
+        return [run_listing.summarise(RunDir(path))]
     try:
         logs = find.find_logs(path)
     except find.NoLogsError:
@@ -307,10 +307,7 @@ def _logs(words: list[str]) -> "list[RunSummary]":
     """The runs and logs that these words name, each once."""
     found: dict[Path, RunSummary] = {}
     for word in words:
-        path = find_path(word)
-        for log in (
-            [run_listing.summarise(run_listing.find_run(word))] if path is None else find_all(path)
-        ):
+        for log in find_all(find_path(word)):
             found.setdefault(log.run.path, log)
     return list(found.values())
 

@@ -81,11 +81,11 @@ def run_watch(args: argparse.Namespace) -> int:
 
     if has_terminal():
         links = connect(args.paths)
-        paths = [links[word].root if word in links else _path_of(word) for word in args.paths]
+        paths = [links[word].root if word in links else find_path(word) for word in args.paths]
         _choose_for_files(args, paths)
         before_textual()
         return app.run_watch(paths or None, None, [*links.values()])
-    paths = [_path_of(word) for word in args.paths]
+    paths = [find_path(word) for word in args.paths]
     _choose_for_files(args, paths)
     if not paths:
         runs.print_runs()
@@ -115,12 +115,6 @@ def _choose_for_files(args: argparse.Namespace, paths: list[Path]) -> None:
         raise MisuseError("watch: --step and --metrics are for printed lines; name such a log or -")
     for key in {printed_choice.key_of_file(path) for path in logs}:
         choose(args, key)
-
-
-def _path_of(word: str) -> Path:
-    """The path of a log or folder, or of a run's folder. Raises MisuseError."""
-    path = find_path(word)
-    return listing.find_run(word).path if path is None else path
 
 
 def _row(summary: "RunSummary") -> tuple[str, ...]:

@@ -3,7 +3,6 @@ a loss jumped at a step."""
 
 import argparse
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +21,6 @@ with late_imports():
 
 if TYPE_CHECKING:
     from genui.runs.endings import Ending
-    from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
     from genui.runs.waste import Waste
 
@@ -50,9 +48,9 @@ def run_why(args: argparse.Namespace) -> int:
         return why_step.show_step(args)
     if args.weights_alone:
         raise MisuseError("--weights-alone needs a step: genui why RUN --step N --weights-alone")
-    path, run = _find(args.run_ref)
-    if run is None:
-        ending, wasted = run_why_ended.find_ending_of(path), []
+    run = layout.RunDir(find_path(args.run_ref))
+    if not run.run_json.is_file():
+        ending, wasted = run_why_ended.find_ending_of(run.path), []
     else:
         summary = listing.summarise(run)
         if summary.alive:
@@ -71,16 +69,6 @@ def run_why(args: argparse.Namespace) -> int:
     else:
         describe(ending, wasted)
     return 0
-
-
-def _find(word: str) -> "tuple[Path, RunDir | None]":
-    """The path that `word` names, and its run if it is one. Raises MisuseError if there is none."""
-    path = find_path(word)
-    if path is None:
-        run = listing.find_run(word)
-        return run.path, run
-    run = layout.RunDir(path)
-    return path, run if run.run_json.is_file() else None
 
 
 def _find_waste(summary: "RunSummary") -> "list[Waste]":
