@@ -26,7 +26,6 @@ from saved_samples import (
 from genui.base.errors import GenuiError, MisuseError
 from genui.formats import codec
 from genui.formats import recipe as saved
-from genui.formats.cast import CastFile
 from genui.formats.codec import CODECS, Sample, saves_of
 from genui.formats.recipe import ExportView
 from genui.protocol import ImageSettings, RgbImage, Start
@@ -259,7 +258,7 @@ def test_a_recording_gives_back_its_outputs(tmp_path: Path) -> None:
     frames = text_frames("b\n", "\x1b]0;title\x07c")
     path.write_bytes(codec.encode(".cast", [Sample(1, "A", frames)], text_recipe("b\n", "c")))
     file = codec.read(path)
-    assert file.content == CastFile(("A", "b\r\n", "c"))
+    assert file.content == ("A", "b\r\n", "c")
     assert file.recipe == text_recipe("b\n", "c")
 
 
@@ -268,9 +267,8 @@ def test_a_recording_of_images_paints_each_over_the_one_before(tmp_path: Path) -
     header = json.loads(path.read_text().splitlines()[0])
     assert (header["width"], header["height"]) == (SIDE, SIDE // 2)
     file = codec.read(path)
-    assert isinstance(file.content, CastFile)
-    assert len(file.content.outputs) == 3
-    assert all("\x1b[H" in output and output.count("\r\n") == 1 for output in file.content.outputs)
+    assert len(file.content) == 3
+    assert all("\x1b[H" in output and output.count("\r\n") == 1 for output in file.content)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ the text is the `ICMT` of a `LIST`/`INFO` chunk, where players look for comments
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,14 +167,6 @@ def resample(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.flo
 REST = 0.5  # seconds between samples
 
 
-@dataclass(frozen=True, eq=False)
-class SoundFile:
-    """The sound of a saved WAV."""
-
-    pcm: Any  # int32 [N], in -32768 to 32767
-    rate: int  # samples a second
-
-
 def encode_sound(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
     """The sound of each sample's last frame, or of the frame at the last step of the view, or
     as the kind plays it. Raises GenuiError if there is none.
@@ -191,22 +182,21 @@ def encode_sound(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | N
     return encode_wav(np.concatenate(pieces), sample_rate, text)
 
 
-def decode_sound(data: bytes, name: str) -> tuple[SoundFile, str]:
+def decode_sound(data: bytes, name: str) -> tuple[Sound, str]:
     """The sound and the recipe of a WAV. Raises GenuiError if it cannot be decoded."""
     try:
-        samples, rate, text = decode_wav(data)
+        sound = decode_wav(data)
     except ValueError as reason:
         raise GenuiError(f"{name}: {reason}") from None
-    return SoundFile(np.rint(samples * 32768).astype(np.int32), rate), recipe_text(text)
+    return sound, recipe_text(sound.text)
 
 
-def compare_sounds(
-    saved: SoundFile, again: SoundFile, samples: Sequence[Sample]
-) -> Difference | None:
-    """The second from which on they differ, and the largest difference."""
-    shorter = min(len(saved.pcm), len(again.pcm))
-    gaps = np.abs(saved.pcm[:shorter] - again.pcm[:shorter])
-    if (len(saved.pcm), saved.rate) == (len(again.pcm), again.rate) and not gaps.any():
+def compare_sounds(saved: Sound, again: Sound, samples: Sequence[Sample]) -> Difference | None:
+    """The second from which on they differ, and the largest difference, in 16 bits."""
+    one, other = (np.rint(sound.samples * 32768).astype(np.int32) for sound in (saved, again))
+    shorter = min(len(one), len(other))
+    gaps = np.abs(one[:shorter] - other[:shorter])
+    if (len(one), saved.rate) == (len(other), again.rate) and not gaps.any():
         return None
     second = (int((gaps > 0).argmax()) if gaps.any() else shorter) / saved.rate
     largest = int(gaps.max(initial=0))

@@ -7,7 +7,6 @@ A header in JSON, which has the recipe, is the first line; then comes one event 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -72,13 +71,6 @@ def _encode_cast(recording: Recording, recipe: str, fps: float) -> bytes:
     return "".join(json.dumps(line) + "\n" for line in (header, *events)).encode()
 
 
-@dataclass(frozen=True)
-class CastFile:
-    """The outputs of a recording, in order."""
-
-    outputs: tuple[str, ...]
-
-
 def encode_recording(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
     """A text token by token, or the images that the view shows, one after the other."""
     title = f"genui {recipe.model}: {samples[0].prompt}"[:200]
@@ -92,7 +84,7 @@ def encode_recording(samples: Sequence[Sample], recipe: TraceRecipe, rate: float
     return _encode_cast(recording, to_json(recipe), rate or usual)
 
 
-def decode_recording(data: bytes, name: str) -> tuple[CastFile, bytes]:
+def decode_recording(data: bytes, name: str) -> tuple[tuple[str, ...], bytes]:
     """A recording's outputs and the recipe in its header.
 
     Raises GenuiError if it is not a complete recording.
@@ -107,15 +99,15 @@ def decode_recording(data: bytes, name: str) -> tuple[CastFile, bytes]:
             f"{name}: is not a complete asciinema recording ({reason}); write or copy it again"
         ) from None
     outputs = tuple(output for _, code, output in events if code == "o")
-    return CastFile(outputs), bytes(header.get("genui", b""))
+    return outputs, bytes(header.get("genui", b""))
 
 
 def compare_recordings(
-    saved: CastFile, again: CastFile, samples: Sequence[Sample]
+    saved: Sequence[str], again: Sequence[str], samples: Sequence[Sample]
 ) -> Difference | None:
     """The first output that differs."""
-    at = first_difference(saved.outputs, again.outputs)
+    at = first_difference(saved, again)
     if at is None:
         return None
-    counts = f"(of {len(saved.outputs)}, and again {len(again.outputs)})"
+    counts = f"(of {len(saved)}, and again {len(again)})"
     return Difference(f"differs from output {at + 1} on {counts}", {"output": at + 1})
