@@ -18,7 +18,6 @@ from genui.base.late import late_imports
 from genui.cli import output
 from genui.cli.output import speaks_unicode
 from genui.cli.parser import add_json
-from genui.runs.facts import share_of_peak, summarise_machine
 
 with late_imports():
     from genui import logs, protocol, recipes
@@ -27,7 +26,7 @@ with late_imports():
     from genui.formats import codec
     from genui.protocol import kinds
     from genui.render import colours as render_colours
-    from genui.runs import gpus, listing
+    from genui.runs import gpus
     from genui.runs import models as run_models
     from genui.ui import graphics, watchdog
 
@@ -75,19 +74,7 @@ def _machine() -> dict[str, str]:
         return {"device": f"torch cannot be imported: {error}", "GPUs measured": _gpus()}
     except GenuiError as error:
         facts = {"device": str(error)}
-    return {**facts, "training": _training(), "GPUs measured": _gpus()}
-
-
-def _training() -> str:
-    """The share of the peak that the newest training with a known one reached."""
-    try:
-        reached = next((run for run in listing.list_runs() if run.status.mfu), None)
-    except GenuiError as error:
-        return str(error)
-    if reached is None:
-        return "no run yet says its share of the peak; genui bench measures it"
-    where = summarise_machine(reached.info.machine)
-    return f"{reached.info.name} reached {share_of_peak(reached.status)} on {where}"
+    return {**facts, "GPUs measured": _gpus()}
 
 
 def _gpus() -> str:
