@@ -278,9 +278,6 @@ def read_regular(
         raise fault(f"{name}: cannot be read ({reason}); {remedy}") from None
 
 
-_MOST_DOTS = 50  # in a line of TOML: each dot of a key is a table in a table
-
-
 def read_toml(path: Path, remedy: str) -> dict[str, Any] | None:
     """The table of a TOML file; None if there is none.
 
@@ -292,14 +289,9 @@ def read_toml(path: Path, remedy: str) -> dict[str, Any] | None:
     import tomllib  # late: the app paints sooner for those without a file
 
     try:
-        text = data.decode("utf-8")
-        if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
-            raise RecursionError
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MisuseError(f"{path}: not TOML ({error}); {remedy}") from None
-    except RecursionError:
-        raise MisuseError(f"{path}: its tables are nested too deep; {remedy}") from None
 
 
 def read_json(

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -53,12 +52,9 @@ class Search(Struct, frozen=True):
     """Called with a line of what is tried now."""
 
 
-class Reading(Protocol):
-    """A file as one model reads it."""
-
-    def __call__(self, key: int) -> tuple[float, int]:
-        """The probability that unmarked content scores as high with a key, and `places`."""
-        ...
+Reading = Callable[[int], tuple[float, int]]
+"""A file as one model reads it: a key to the probability that unmarked content scores as high with
+it, and `places`."""
 
 
 class Watermark(Struct, frozen=True, kw_only=True):

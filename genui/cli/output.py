@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from genui.runs.layout import RunDir
+
 
 def print_line(line: str = "") -> None:
     """Prints one line of the answer."""
@@ -59,6 +61,14 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_started(run: "RunDir", as_json: bool) -> None:
+    """Prints the id of a run, or a sweep, that was started: all that is on stdout."""
+    if as_json:
+        print_json({"id": run.id, "path": run.path}, indent=False)
+    else:
+        print(run.id, flush=True)
 
 
 def print_table(

@@ -208,9 +208,7 @@ def _check_name(name: str, source: pull.Source, entry: Entry | None) -> None:
 
 def _report(name: str, record: Record, as_json: bool) -> None:
     if as_json:
-        output.print_json(
-            {"name": name, **{f: getattr(record, f) for f in record.__struct_fields__}}
-        )
+        output.print_json({"name": name, **msgspec.structs.asdict(record)})
         return
     try:
         described: OpenModel | str = describe(Path(record.path))

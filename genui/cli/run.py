@@ -43,10 +43,7 @@ def run_run(args: argparse.Namespace) -> int:
         raise MisuseError(f"run: there is no command {words[0]}; check its name and PATH")
     run = command.create(words, args.name, args.project)
     choose(args, printed.choice_key(run))
-    if args.json:
-        output.print_json({"id": run.id, "path": run.path}, indent=False)
-    else:
-        print(run.id, flush=True)
+    output.print_started(run, args.json)
     if not args.foreground:
         printed.start_recorder(run, words)
         output.note("running in the background: it continues when you close this terminal")

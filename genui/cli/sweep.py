@@ -18,7 +18,7 @@ from genui.cli import output
 from genui.cli.parser import add_json
 from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
-from genui.runs.facts import count_steps
+from genui.runs.facts import count_steps, figure
 
 with late_imports():
     from genui.engine import kinds
@@ -317,7 +317,7 @@ def _trial_rows(view: "SweepState") -> list[list[str]]:
             f"{sweep.name}.{one.trial.number}",
             one.state,
             _steps(one),
-            _value(one.value),
+            figure(one.value),
             *(one.trial.settings.get(key, "") for key in sweep.axes),
             shorten_middle(clean_line(one.note), _MOST_NOTE),
         ]
@@ -340,7 +340,7 @@ def _setting_rows(view: "SweepState") -> list[list[str]]:
             [
                 f"{sweep.name}{' '.join(runs)}",
                 _states(one.results),
-                _value(one.mean),
+                figure(one.mean),
                 "" if one.spread is None else f"{one.spread:.2g}",
                 f"{one.counted}/{len(one.results)}",
                 *(one.settings.get(key, "") for key in axes),
@@ -356,10 +356,6 @@ def _metric_title(sweep: "Sweep") -> str:
 
 def _steps(one: "TrialResult") -> str:
     return count_steps(one.step, one.steps) if one.step or one.steps else ""
-
-
-def _value(value: float | None) -> str:
-    return "" if value is None else numbers.value(value)
 
 
 def _states(results: "Sequence[TrialResult]") -> str:

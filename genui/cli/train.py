@@ -168,7 +168,7 @@ def run_train(args: argparse.Namespace) -> int:
     if args.foreground:
         return foreground.train_here(_create(training, args.json))
     started = launch.launch(*training)
-    _announce(started, args.json)
+    output.print_started(started, args.json)
     _print_hints(started)
     return 0
 
@@ -225,7 +225,7 @@ def _check_data(recipe: Recipe) -> None:
 def _create(training: _Training, as_json: bool) -> "RunDir":
     """The folder of the run, which is printed."""
     started = launch.create(*training)
-    _announce(started, as_json)
+    output.print_started(started, as_json)
     return started
 
 
@@ -317,13 +317,6 @@ def _train_settings(args: argparse.Namespace) -> dict[str, str]:
         if (value := getattr(args, key)) is not None:
             settings[key] = value
     return {key: absolute(key, text) for key, text in settings.items()}
-
-
-def _announce(started: "RunDir", as_json: bool) -> None:
-    if as_json:
-        output.print_json({"id": started.id, "path": started.path}, indent=False)
-    else:
-        print(started.id, flush=True)
 
 
 def _print_hints(started: "RunDir") -> None:

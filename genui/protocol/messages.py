@@ -215,10 +215,9 @@ class Piece(Struct, frozen=True, array_like=True, gc=False):
     text: str
 
 
-def join_pieces(pieces: Iterable[Piece], template: bool = False) -> str:
-    """The pieces as text, with labels or, as the model reads them, with the template's tokens."""
-    hidden = "label" if template else "template"
-    return "".join(piece.text for piece in pieces if piece.kind != hidden)
+def join_pieces(pieces: Iterable[Piece]) -> str:
+    """The pieces as text, with labels in place of the template's tokens."""
+    return "".join(piece.text for piece in pieces if piece.kind != "template")
 
 
 def label_turn(role: str, first: bool = False) -> Piece:
