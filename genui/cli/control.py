@@ -16,9 +16,8 @@ with late_imports():
     from genui.runs import control, layout, listing, slurm
 
 if TYPE_CHECKING:
-    from genui.recipes import Recipe
     from genui.runs.control import Command
-    from genui.runs.layout import RunDir, RunInfo
+    from genui.runs.layout import RunDir
     from genui.runs.slurm import Job
 
 POLL_SECONDS = 0.05
@@ -145,36 +144,17 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
     Raises MisuseError for an invalid value and for any other setting, with the command that trains
     with it.
     """
-    info = layout.read_info(run)
-    if info.kind == "script":
-        return _of_script(run, info, pairs[0])
-    recipe = recipes.recipe_from_dict(info.recipe)
-    settings: dict[str, str] = {}
+    info, rate = layout.read_info(run), 0.0
+    if info.kind == "script" and "set_lr" not in info.controls:
+        raise MisuseError(f"run {run.id} belongs to a script, which sets its learning rate itself")
     for pair in pairs:
         key, sign, value = (part.strip() for part in pair.partition("="))
         if not sign:
             raise MisuseError(f"{pair!r}: expected {SETTING}=VALUE, as in {SETTING}=3e-4")
         if key != SETTING:
-            raise _fixed(run, recipe, key, value)
-        settings[key] = value
-    try:
-        return recipes.override(recipe, settings).learning_rate
-    except MisuseError as error:
-        raise MisuseError(str(error).removeprefix("--set ")) from None
-
-
-def _of_script(run: "RunDir", info: "RunInfo", pair: str) -> float:
-    """The new learning rate for the run of a script. Raises MisuseError."""
-    if "set_lr" not in info.controls:
-        raise MisuseError(f"run {run.id} belongs to a script, which sets its learning rate itself")
-    key, _, value = (part.strip() for part in pair.partition("="))
-    if key != SETTING:
-        raise MisuseError(f"{key}: a script takes only {SETTING}=VALUE, as in {SETTING}=3e-4")
-    return control.parse_learning_rate(value).value or 0.0  # never 0: it was checked
-
-
-def _fixed(run: "RunDir", recipe: "Recipe", key: str, value: str) -> MisuseError:
-    remedy = f"start another with genui train --from {run.id} --set {key}={value}"
-    if not hasattr(recipe, key) or key in recipes.FIXED:
-        remedy = f"give {SETTING}=VALUE"
-    return MisuseError(f"{key}={value}: only {SETTING} can change in a run; {remedy}")
+            remedy = f"start another with genui train --from {run.id} --set {key}={value}"
+            if key not in info.recipe or key in recipes.FIXED:
+                remedy = f"give {SETTING}=VALUE"
+            raise MisuseError(f"{key}={value}: only {SETTING} can change in a run; {remedy}")
+        rate = control.parse_learning_rate(value).value or 0.0  # never 0: it was checked
+    return rate

@@ -92,10 +92,10 @@ def test_there_is_nothing_to_steer_in_a_run_that_is_over(
 @pytest.mark.parametrize(
     ("setting", "fault"),
     [
-        ("learning_rate=0", "learning_rate=0: expected a number, above 0, up to 10"),
-        ("learning_rate=11", "learning_rate=11: expected a number, above 0, up to 10"),
-        ("learning_rate=nan", "learning_rate=nan: expected"),
-        ("learning_rate=fast", "learning_rate=fast: expected a number"),
+        ("learning_rate=0", "learning rate 0: give a number above 0 and at most 10, as in 3e-4"),
+        ("learning_rate=11", "learning rate 11: give a number above 0 and at most 10, as in 3e-4"),
+        ("learning_rate=nan", "learning rate nan: give a number"),
+        ("learning_rate=fast", "'fast' is not a number: above 0 and at most 10"),
         ("3e-4", "'3e-4': expected learning_rate=VALUE, as in learning_rate=3e-4"),
         ("lr=3e-4", "lr=3e-4: only learning_rate can change in a run; give learning_rate=VALUE"),
         ("name=x", "only learning_rate can change"),
