@@ -108,9 +108,9 @@ def write_folder(
     folder: Path, batches: Iterable[Sequence[tuple[Line, bytes]]], done: int, count: int, index: str
 ) -> None:
     """Writes batches of samples: the files of a batch, then its lines in the index."""
-    progress, started, first = ProgressLine(), time.monotonic(), done
+    started, first = time.monotonic(), done
     try:
-        with (folder / index).open("ab") as lines:
+        with ProgressLine() as progress, (folder / index).open("ab") as lines:
             for batch in batches:
                 for line, content in batch:
                     if line.file_name:
@@ -126,14 +126,11 @@ def write_folder(
     except OSError as error:
         raise _full(folder, error, done) from None
     except KeyboardInterrupt:
-        progress.clear()
         output.note(
             f"{done:,} of {count:,} samples are complete in {folder}; repeat the "
             "command to continue"
         )
         raise
-    finally:
-        progress.clear()
 
 
 def _full(folder: Path, error: OSError, done: int) -> GenuiError:

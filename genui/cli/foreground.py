@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from genui.base.errors import INTERRUPTED, GenuiError
@@ -107,12 +107,10 @@ def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -
 def _pass_on(run: RunDir, child: subprocess.Popen[bytes], number: int) -> None:
     """Ask the child to stop, and the second time terminate it."""
     if number == 1:  # by a file: a trainer that imports torch or reads data would die of a signal
-        try:
+        with suppress(GenuiError):  # the disk is full
             control.send(run, "stop")
-        except GenuiError:  # the disk is full
-            child.terminate()
-    else:
-        child.terminate()
+            return
+    child.terminate()
 
 
 def progress(status: Status) -> str:

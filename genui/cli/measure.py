@@ -291,8 +291,6 @@ def run_twins(args: argparse.Namespace) -> int:
 
 def _score_models(args: argparse.Namespace) -> list["ModelScores"]:
     """The scores of the named models on held-out images."""
-    if not args.models:
-        return []
     scored = []
     for model in args.models:
         output.note(f"{model}: labels {args.tested:,} images")
@@ -385,8 +383,7 @@ def run_worth(args: argparse.Namespace) -> int:
     plan = plan_in(folder)
     if plan is None:
         raise MisuseError(f"{folder}: is empty; genui generate MODEL -n 1000 --out {folder}")
-    progress = ProgressLine()
-    try:
+    with ProgressLine() as progress:
         result = synthetic.score_synthetic(
             folder,
             run_models.find_model(plan.model).dataset,
@@ -394,8 +391,6 @@ def run_worth(args: argparse.Namespace) -> int:
             args.seed,
             lambda name, done, of: progress.show(f"classifier of {name} ones: step {done}/{of}"),
         )
-    finally:
-        progress.clear()
     for note in result.notes:
         output.note(note)
     if args.json:

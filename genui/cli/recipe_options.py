@@ -5,7 +5,13 @@ import os
 from pathlib import Path
 
 from genui.base.errors import MisuseError
+from genui.base.late import late_imports
+from genui.cli import output
 from genui.recipes import PATH_FIELDS, Recipe
+
+with late_imports():
+    from genui.engine import kinds
+    from genui.engine.data import preparation
 
 
 def add_recipe(parser: argparse.ArgumentParser, metavar: str, purpose: str) -> None:
@@ -49,3 +55,10 @@ def refuse_missing(recipe: Recipe) -> None:
     """Raise MisuseError if the data of the user are not where the recipe says."""
     if recipe.data and not Path(recipe.data).exists():
         raise MisuseError(f"--data {recipe.data}: no such file or folder; check the path")
+
+
+def check_data(recipe: Recipe) -> None:
+    """Read the data, and describe them on stderr. Raises GenuiError."""
+    with output.ProgressLine() as progress:
+        data = kinds.check_data(recipe, preparation.Preparation(progress.show))
+    output.note(f"data: {data}")

@@ -16,13 +16,11 @@ from genui.base.late import late_imports
 from genui.base.text import align, clean_line, shorten_middle
 from genui.cli import output
 from genui.cli.parser import add_json
-from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
+from genui.cli.recipe_options import absolute, add_recipe, check_data, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
 from genui.runs.facts import count_steps, figure
 
 with late_imports():
-    from genui.engine import kinds
-    from genui.engine.data import preparation
     from genui.runs import listing, models, system, table
     from genui.runs import search as run_search
     from genui.runs import sweep as sweeps
@@ -191,11 +189,8 @@ def _check(base: Recipe, origin: "Origin | None", sweep: "Sweep") -> None:
             models.check_fits(recipe, origin)
         refuse_missing(recipe)
         data.setdefault((recipe.dataset, recipe.data), recipe)
-    # Late: only after all settings are known to be right.
-    with output.ProgressLine() as progress:
-        for recipe in data.values():
-            line = kinds.check_data(recipe, preparation.Preparation(progress.show))
-            output.note(f"data: {line}")
+    for recipe in data.values():  # only after all settings are known to be right
+        check_data(recipe)
 
 
 def _describe(sweep: "Sweep") -> str:

@@ -15,13 +15,12 @@ from genui.base.late import late_imports
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, named_sweep, request
 from genui.cli.parser import add_json, add_run
-from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
+from genui.cli.recipe_options import absolute, add_recipe, check_data, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
 
 with late_imports():
     from genui.cli import foreground, sweep
-    from genui.engine import estimate, kinds, trainer
-    from genui.engine.data import preparation
+    from genui.engine import estimate, trainer
     from genui.runs import hosts as run_hosts
     from genui.runs import launch, layout, listing, models, slurm
     from genui.runs import processes as run_processes
@@ -161,7 +160,7 @@ def run_train(args: argparse.Namespace) -> int:
     plans = _plans(training, args.minutes)
     if args.dry_run:
         return _estimate(training.recipe, plans, args.json)
-    _check_data(training.recipe)
+    check_data(training.recipe)
     training.settings.update(_say_plan(plans, whole=args.minutes is not None))
     if rank is not None:
         return trainer.train_in_job(lambda: _create(training, args.json))
@@ -215,13 +214,6 @@ def _choose_place(args: argparse.Namespace, in_job: bool) -> "Placement":
     return run_hosts.Placement(int(os.environ["WORLD_SIZE"]), shard=where.shard)
 
 
-def _check_data(recipe: Recipe) -> None:
-    """Read the data, and describe them on stderr."""
-    with output.ProgressLine() as progress:
-        data = kinds.check_data(recipe, preparation.Preparation(progress.show))
-    output.note(f"data: {data}")
-
-
 def _create(training: _Training, as_json: bool) -> "RunDir":
     """The folder of the run, which is printed."""
     started = launch.create(*training)
@@ -256,37 +248,39 @@ def _estimate(recipe: Recipe, plans: Iterator["Plan"], as_json: bool) -> int:
     """Print the plan; with `as_json` again each time that more of it is measured."""
     with suppress(OSError):
         os.nice(10)  # as a trainer; the app measures while its user types
-    plan = None
-    progress = output.ProgressLine()
+    if not as_json:
+        if (plan := _measure(plans, whole=True)) is not None:
+            output.print_line(f"{recipe.name}: {plan.describe()}")
+        return 0
+    fault = ""
     for plan in plans:
-        if as_json:
-            output.print_json(plan, indent=False)
-        elif plan.fault:
-            raise GenuiError(plan.fault)
-        else:
-            progress.show(plan.describe())
-    progress.clear()
-    if plan is not None and not as_json:
-        output.print_line(f"{recipe.name}: {plan.describe()}")
-    return 1 if plan is not None and plan.fault else 0
+        output.print_json(plan, indent=False)
+        fault = plan.fault
+    return 1 if fault else 0
 
 
-def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
-    """Print on stderr the time and memory of the training; returns the settings that its budget
-    chose. Raises GenuiError if it cannot start.
+def _measure(plans: Iterator["Plan"], whole: bool) -> "Plan | None":
+    """The last of the plans, each shown while it is made. Raises GenuiError if the training cannot
+    start.
 
     It is measured only for a person at a terminal, if that takes less than `PATIENCE_S`, or if the
     `whole` measurement is needed.
     """
-    progress = output.ProgressLine()
-    plan = None
-    for plan in plans:
-        if plan.fault:
-            raise GenuiError(plan.fault)
-        progress.show(plan.describe())
-        if not whole and (not sys.stderr.isatty() or (plan.measuring and plan.left > PATIENCE_S)):
-            break
-    progress.clear()
+    plan, waits = None, sys.stderr.isatty()
+    with output.ProgressLine() as progress:
+        for plan in plans:
+            if plan.fault:
+                raise GenuiError(plan.fault)
+            progress.show(plan.describe())
+            if not whole and (not waits or (plan.measuring and plan.left > PATIENCE_S)):
+                break
+    return plan
+
+
+def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
+    """Print on stderr the time and memory of the training; returns the settings that its budget
+    chose."""
+    plan = _measure(plans, whole)
     if plan is None:
         return {}
     output.note(f"takes: {msgspec.structs.replace(plan, measuring=False).describe()}")
