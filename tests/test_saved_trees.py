@@ -37,8 +37,8 @@ def test_a_tree_comes_back_as_it_was_saved() -> None:
     found = trees.load_tree(path)
     assert (found.branches, found.current, found.playhead) == (tree().branches, 4, 12)
     assert (found.name, found.created) == ("hearts", 5.0)
-    assert found.fingerprint == STARTED.fingerprint
-    assert found.machine == MACHINE
+    assert found.recipe.fingerprint == STARTED.fingerprint
+    assert found.recipe.machine == MACHINE
     assert codec.read(path).content == found
 
 

@@ -79,16 +79,14 @@ def print_table(
 ) -> None:
     """Prints columns as `align` does, and as a line of its own a row that is a text. On a terminal
     that is too narrow the last column wraps."""
-    from rich.cells import cell_len
-
     lines = [heads, *rows]
     aligned = iter(align([row for row in lines if not isinstance(row, str)], right, optional))
     for line in lines:
         if isinstance(line, str):
             print_line(line)
             continue
-        cells = next(aligned)
-        print_hanging("  ".join(cells).rstrip(), cell_len("  ".join(cells[:-1])) + 2)
+        *cells, last = next(aligned)
+        print_hanging("".join(f"{cell}  " for cell in cells), last)
 
 
 def print_facts(pairs: Iterable[tuple[str, str]]) -> None:
@@ -96,20 +94,20 @@ def print_facts(pairs: Iterable[tuple[str, str]]) -> None:
     known = [(clean_line(name), clean_line(value)) for name, value in pairs if value]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        print_hanging(f"{name:{width}}  {value}", width + 2)
+        print_hanging(f"{name:{width}}  ", value)
 
 
-def print_hanging(line: str, column: int) -> None:
-    """Prints a sanitised line; on a terminal that is too narrow, its rest wraps under `column`."""
-    width = columns()
-    if len(line) > width and column < width * 3 // 4 and sys.stdout.isatty():
-        begin, rest = line[:column], line[column:]
-        lines = textwrap.wrap(rest, width - column) or [""]
-        print(begin + lines[0])
-        for more in lines[1:]:
-            print(" " * column + more)
-    else:
-        print(line)
+def print_hanging(begin: str, rest: str) -> None:
+    """Prints a line, of sanitised texts; on a terminal that is too narrow, the rest of it wraps."""
+    from rich.cells import cell_len
+
+    width, column = columns(), cell_len(begin)
+    lines = [rest]
+    if column + cell_len(rest.rstrip()) > width and column < width * 3 // 4 and sys.stdout.isatty():
+        lines = textwrap.wrap(rest, width - column) or lines
+    for line in lines:
+        print((begin + line).rstrip())
+        begin = " " * column
 
 
 def _one(line: str) -> str:

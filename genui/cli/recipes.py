@@ -58,11 +58,11 @@ def _print_settings(recipe: Recipe) -> None:
         output.print_line(f"trained on {recipe.dataset}: {data}")
     for name, one in settings_of(type(recipe)).items():
         if name not in FIXED and name != "summary":
-            begin = f"{name:17} {clean_line(_as_typed(getattr(recipe, name))):10}"
-            if len(begin) > HELP_COLUMN:  # a long value: the help goes below it
-                output.print_hanging(begin, 18)
-                begin = ""
-            output.print_hanging(f"{begin:{HELP_COLUMN}}{one.help}", HELP_COLUMN)
+            begin, value = f"{name:17} ", clean_line(_as_typed(getattr(recipe, name)))
+            if len(begin + value) >= HELP_COLUMN:  # a long value: the help goes below it
+                output.print_hanging(begin, value)
+                begin = value = ""
+            output.print_hanging(f"{begin + value:{HELP_COLUMN}}", one.help)
 
 
 def _as_typed(value: object) -> str:

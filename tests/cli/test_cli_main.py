@@ -163,3 +163,15 @@ def test_json_has_any_file_name_and_no_nan(capsys: pytest.CaptureFixture[str]) -
     assert line.isascii()
     assert "\x1b" not in line
     assert json.loads(line) == {"path": str(path), "loss": None, "steps": [1, 0.5]}
+
+
+def test_the_last_column_wraps_below_itself_beside_wide_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    output.print_table(("NAME", "NOTE"), [("文字", "twice the width")])
+    assert capsys.readouterr().out == "NAME  NOTE\n文字  twice the width\n"
+    monkeypatch.setenv("COLUMNS", "18")
+    output.print_table(("NAME", "NOTE"), [("文字", "twice the width")])
+    assert capsys.readouterr().out == "NAME  NOTE\n文字  twice the\n      width\n"
