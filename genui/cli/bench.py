@@ -317,7 +317,7 @@ def _choose(names: str | None) -> Sequence[Measurement]:
     chosen = dict.fromkeys(names.replace(",", " ").split())  # each once, in the order given
     for name in chosen:
         if name not in table:
-            raise MisuseError(f"--only {name}: {did_you_mean(name, table, 'see genui bench -h')}")
+            raise MisuseError(f"--only {name}: no such measurement; {did_you_mean(name, table)}")
     if not chosen:
         raise MisuseError("--only: names no measurement; see genui bench -h")
     return [table[name] for name in chosen]

@@ -7,7 +7,6 @@ runs are those of now. The parsers of the commands know the rest.
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from types import MappingProxyType
 
 from genui.base.config import Config
 from genui.base.errors import GenuiError
@@ -72,7 +71,7 @@ _FISH = r"""function __genui_complete
 end
 complete -c genui -f -a '(__genui_complete)'
 """
-SCRIPTS = MappingProxyType({"bash": _BASH, "zsh": _ZSH, "fish": _FISH})
+SCRIPTS: Mapping[str, str] = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 Candidates = Iterable[tuple[str, str]]
 """Words, each with a description or ""."""
@@ -231,10 +230,8 @@ def _topics(commands: Commands) -> Candidates:
     return [*help.topics().items(), *commands.summaries().items()]
 
 
-_NAMES: Mapping[str, Callable[[], Candidates]] = MappingProxyType(
-    {
-        "MODEL": _models,
-        "RUN": _runs,
-        "RECIPE": _recipes,
-    }
-)
+_NAMES: Mapping[str, Callable[[], Candidates]] = {
+    "MODEL": _models,
+    "RUN": _runs,
+    "RECIPE": _recipes,
+}

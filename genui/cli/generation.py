@@ -83,9 +83,9 @@ class Generation:
         return body([self.sample])
 
 
-def generate(start: Start, until: int | None = None, says: Sequence[str] = ()) -> Generation:
+def generate(start: Start, says: Sequence[str] = ()) -> Generation:
     """Runs one trace as `generate_all` does."""
-    return next(generate_all([start], until=until, says=says))
+    return next(generate_all([start], says=says))
 
 
 def generate_all(

@@ -96,7 +96,7 @@ def test_an_interrupted_bench_prints_what_was_measured(
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("--only wriet", "--only wriet: did you mean 'write'?"),
+        ("--only wriet", "--only wriet: no such measurement; did you mean 'write'?"),
         ("--only ,", "--only: names no measurement"),
         ("--only=", "--only: names no measurement"),
         ("--rounds -1", "--rounds -1: expected"),
