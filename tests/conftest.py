@@ -22,7 +22,9 @@ from genui.protocol.kinds import KINDS, Kind
 pytest_plugins = ["app_fixtures", "engine_fixtures", "shell_fixtures"]
 
 # How fast a machine makes and runs examples says nothing about genui.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "unhurried", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("unhurried")
 
 WAITING = (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from api_runs import folder, records, said
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import genui
@@ -150,7 +150,6 @@ def test_whatever_is_logged_nothing_raises_and_every_line_is_a_record():
         leaves, lambda inner: st.lists(inner) | st.dictionaries(keys, inner), max_leaves=8
     )
 
-    @settings(max_examples=100, deadline=None)
     @given(st.dictionaries(keys, values) | values, leaves | st.text(), st.none() | st.booleans())
     def log(data: Any, step: Any, commit: bool | None) -> None:
         before = len(records(run)) if folder(run).metrics.exists() else 0

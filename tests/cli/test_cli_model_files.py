@@ -211,7 +211,7 @@ def changed(described: dict[str, Any], at: tuple[Any, ...], value: Any) -> dict[
     return described
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @pytest.mark.parametrize("name", ["plays", "coder", "shapes", *tiny_models.INSTALLED])
 @given(data=st.data())
 def test_a_model_file_changed_anywhere_generates_or_is_refused_in_one_line(

@@ -142,7 +142,6 @@ def short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(
     max_examples=20,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -30,7 +30,7 @@ def apart(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]
 
 
 @given(SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_of_one_feature_it_is_the_difference_of_means_and_of_deviations(seed: int) -> None:
     a, b = drawn(seed, 30, 1), drawn(seed + 1, 40, 1, 2.0) + 1
     expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
@@ -38,7 +38,7 @@ def test_of_one_feature_it_is_the_difference_of_means_and_of_deviations(seed: in
 
 
 @given(SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_it_is_the_same_both_ways_round_never_negative_and_zero_to_itself(seed: int) -> None:
     a, b = drawn(seed, 20, 5), drawn(seed + 1, 25, 5)
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a))
@@ -78,7 +78,7 @@ def test_it_grows_with_what_separates_the_sets() -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 10_000])
 @given(seed=SEEDS, neighbours=st.integers(1, 5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_four_shares_are_what_brute_force_counts(
     block: int, seed: int, neighbours: int
 ) -> None:
@@ -129,7 +129,7 @@ def test_an_outlier_among_the_real_ones_inflates_precision_and_not_density() -> 
 
 
 @given(SEEDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_copying_share_is_what_brute_force_counts(seed: int) -> None:
     made, train, held = drawn(seed, 15), drawn(seed + 1, 20), drawn(seed + 2, 20)
     expected = (apart(made, train).min(1) < apart(made, held).min(1)).mean()

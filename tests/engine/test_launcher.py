@@ -3,6 +3,7 @@ sshd."""
 
 import getpass
 import os
+import re
 import shlex
 import signal
 import socket
@@ -18,7 +19,7 @@ from waiting import wait_for
 
 from genui.engine import launcher
 from genui.recipes import find_recipe, recipe_from_dict
-from genui.runs import control, launch
+from genui.runs import launch
 from genui.runs.hosts import HERE, Placement
 from genui.runs.launch import create
 from genui.runs.layout import HANDED_OVER, RunDir, is_locked, read_info, read_status
@@ -149,23 +150,10 @@ def test_processes_that_cannot_be_started_fail_the_run_with_the_reason(
     assert not is_locked(run)
 
 
-@pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="trains for real: LONG_TESTS=1")
-def test_a_parent_that_dies_is_named(tiny_run: Callable[..., RunDir]) -> None:
-    made = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
-    recipe = recipe_from_dict(read_info(made).recipe)
-    run = launch.launch(recipe, {}, "two", where=Placement(2))
-    wait_for(lambda: read_status(run).step > 2)
-    parent = psutil.Process(read_status(run).pid).parent()
-    assert parent is not None
-    parent.kill()
-    wait_for(lambda: not summarise(run).alive and run.exit.exists())
-    ending = summarise(run).ending
-    assert ending is not None
-    assert ending.name == "parent", ending
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
-def test_ranks_that_wait_for_a_stopped_one_are_told(tiny_run: Callable[..., RunDir]) -> None:
+def test_ranks_that_wait_for_a_stopped_one_are_told_and_all_end_with_their_launcher(
+    tiny_run: Callable[..., RunDir],
+) -> None:
     made = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
     recipe = recipe_from_dict(read_info(made).recipe)
     run = launch.launch(recipe, {}, "two", where=Placement(2))
@@ -184,9 +172,16 @@ def test_ranks_that_wait_for_a_stopped_one_are_told(tiny_run: Callable[..., RunD
         os.kill(pids[1], signal.SIGCONT)
     step = read_status(run).step
     wait_for(lambda: read_status(run).step > step)  # nothing has disturbed it
-    control.send_live(run, "stop")
-    wait_for(lambda: not summarise(run).alive)
-    assert read_status(run).state == "stopped"
+    parent = psutil.Process(pids[0]).parent()
+    assert parent is not None
+    trainers = parent.children()
+    parent.kill()
+    _, alive = psutil.wait_procs(trainers, 30)
+    assert not alive
+    wait_for(lambda: not summarise(run).alive and run.exit.exists())
+    ending = summarise(run).ending
+    assert ending is not None
+    assert ending.name == "parent", ending
 
 
 # --- other hosts ------------------------------------------------------------------------------
@@ -206,28 +201,29 @@ def start(made: RunDir, host: str) -> RunDir:
     return launch.launch(recipe, {}, "two", where=Placement(2, (HERE, host)))
 
 
-def test_a_rank_on_another_host_is_started_by_ssh(
-    tiny_run: Callable[..., RunDir], host: str
+def test_all_end_with_one_line_on_a_rank_of_another_host_that_is_killed(
+    tiny_run: Callable[..., RunDir], host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = start(tiny_run(), host)
-    wait_for(lambda: not summarise(run).alive)
-    assert read_status(run).state == "finished", run.console.read_text()
-
-
-def test_a_rank_that_is_killed_on_another_host_is_named(
-    tiny_run: Callable[..., RunDir], host: str
-) -> None:
-    run = start(tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000"), host)
+    monkeypatch.setenv("RANK", "7")  # of a job that this one is started from
+    monkeypatch.setenv("WORLD_SIZE", "9")
+    run = start(tiny_run(steps="100000", eval_every="100000", checkpoint_every="2"), host)
     wait_for(lambda: read_status(run).step > 2)
+    trainer_pid = read_status(run).pid
     (other,) = (
         each
         for each in psutil.process_iter(["cmdline"])
-        if each.pid != read_status(run).pid
+        if each.pid != trainer_pid
         and {"genui.engine.trainer", str(run.path)} <= set(each.info["cmdline"] or ())
     )
     other.kill()
     wait_for(lambda: not summarise(run).alive)
-    assert read_status(run).error.startswith(f"rank 1 on {host} was killed by SIGKILL; ")
+    assert re.fullmatch(
+        f"rank 1 on {host} was killed by SIGKILL; genui resume {run.id} continues from the "
+        r"checkpoint at step \d+",
+        read_status(run).error,
+    )
+    assert not psutil.pid_exists(trainer_pid)
+    assert (run.path / "console-rank1.log").exists()
 
 
 def test_a_host_that_is_out_of_reach_fails_the_run(

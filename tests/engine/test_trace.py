@@ -123,9 +123,7 @@ MOVES = st.one_of(
 WALKS = st.lists(st.tuples(SHARE, MOVES), min_size=4, max_size=10)
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(walk=WALKS)
 def test_any_walk_gives_the_bits_of_a_plain_generation(
     text_generator: TextGenerator, walk: list[tuple[float, tuple]]

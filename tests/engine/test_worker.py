@@ -14,7 +14,6 @@ from genui import protocol
 from genui.engine import trainer
 from genui.engine import worker as engine_worker
 from genui.protocol import (
-    SAMPLERS,
     AddNoise,
     Advance,
     Attend,
@@ -247,7 +246,7 @@ def test_a_fork_goes_its_own_way_and_another_worker_goes_the_same(
     assert other.frames(3, 0, 99) == of_branch
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", ["ddpm", "dpmpp-3m"])  # one draws noise, one remembers steps
 def test_images_are_the_same_bits_in_another_worker(
     worker: Worker, other: Worker, sampler: str
 ) -> None:

@@ -1,14 +1,12 @@
 """One run trained by several processes: forks of the test that speak by gloo."""
 
 import os
-import re
 import signal
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import forks
-import psutil
 import pytest
 import torch
 from waiting import wait_for
@@ -19,12 +17,9 @@ from genui.engine import trainer
 from genui.engine.train import world
 from genui.engine.train.language import TextTask
 from genui.logs.native import MetricsTail
-from genui.recipes import recipe_from_dict
-from genui.runs import control, launch
+from genui.runs import control
 from genui.runs.energy import EnergyMeter
-from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, read_info, read_status
-from genui.runs.listing import summarise
 from genui.runs.processes import LOST
 from genui.runs.ranks import rank_file
 
@@ -88,8 +83,9 @@ def stop_at(run: RunDir, poll: int, rank: int) -> forks.BeforePoll:
 
 
 def test_a_run_continues_in_two_processes_then_one_then_two(tiny_run: MakeRun) -> None:
+    """Each computes its batch in parts, one after another."""
     small = {"dropout": "0", "batch": "6", "ngrams": "2", "ngram_rows": "512"}
-    whole, parts = tiny_run(**small), tiny_run(**small)
+    whole, parts = tiny_run(**small), tiny_run(**small, micro_batches="2")
     assert trainer.train(whole) == 0
     for size, steps in ((2, 3), (1, 4)):
         pids = forks.start_ranks(parts, size, partial(stop_at, parts, steps))
@@ -98,15 +94,6 @@ def test_a_run_continues_in_two_processes_then_one_then_two(tiny_run: MakeRun) -
     forks.train_ranks(parts, 2)
     assert read_status(parts).state == "finished"
     assert series(parts, "loss") == pytest.approx(series(whole, "loss"), rel=1e-3)
-
-
-def test_parts_that_ranks_compute_one_after_another_give_the_losses_of_the_whole(
-    tiny_run: MakeRun,
-) -> None:
-    one, two = (tiny_run(dropout="0", batch="8", micro_batches=n) for n in ("1", "3"))
-    assert trainer.train(one) == 0
-    forks.train_ranks(two, 2)
-    assert series(two, "loss") == pytest.approx(series(one, "loss"), rel=1e-3)
 
 
 def send_commands(run: RunDir, rank: int) -> forks.BeforePoll:
@@ -145,27 +132,6 @@ def test_all_ranks_end_at_the_evaluation_that_meets_the_condition(tiny_run: Make
     forks.train_ranks(run, 2)
     status = read_status(run)
     assert (status.state, run.checkpoint(status.step).exists()) == ("finished", True)
-
-
-def stop_in_evaluation(run: RunDir, rank: int) -> None:
-    """Let the first evaluation after a step stop the training by a signal."""
-    evaluate = TextTask.evaluate
-
-    def stops(*args: Any) -> dict[str, float]:
-        if read_status(run).state == "running" and run.metrics.read_bytes().count(b"grad"):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return evaluate(*args)
-
-    TextTask.evaluate = stops  # type: ignore[method-assign]
-
-
-def test_a_stop_during_an_evaluation_ends_all(tiny_run: MakeRun) -> None:
-    run = tiny_run(steps="100000", eval_every="3", checkpoint_every="100000")
-    pids = forks.start_ranks(run, 2, partial(stop_in_evaluation, run))
-    assert [forks.wait(pid) for pid in pids] == [0, 0], run.console.read_text()
-    status = read_status(run)
-    assert (status.state, status.step) == ("stopped", 3)
-    assert run.checkpoint(3).exists()
 
 
 def break_loss(rank: int) -> None:
@@ -211,45 +177,6 @@ def test_a_rank_that_cannot_write_says_so(tiny_run: MakeRun) -> None:
     assert error.startswith(f"rank 1 on {host} failed: {what}")
     assert error.endswith(f"; there is no checkpoint yet: genui resume {run.id} starts again")
     assert f"genui: {what}" in forks.output_of(run)
-
-
-def test_ranks_end_with_their_launcher(tiny_run: MakeRun) -> None:
-    info = read_info(tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000"))
-    run = launch.launch(recipe_from_dict(info.recipe), {}, "long", where=Placement(2))
-    wait_for(lambda: read_status(run).step > 2)
-    launcher = psutil.Process(read_status(run).pid).parent()
-    assert launcher is not None
-    trainers = launcher.children()
-    launcher.kill()
-    _, alive = psutil.wait_procs(trainers, 30)
-    assert not alive
-
-
-def test_a_killed_rank_ends_the_run_with_one_line(
-    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The real processes, started as the app starts them."""
-    monkeypatch.setenv("RANK", "7")  # of a job that this one is started from
-    monkeypatch.setenv("WORLD_SIZE", "9")
-    info = read_info(tiny_run(steps="100000", eval_every="100000", checkpoint_every="2"))
-    run = launch.launch(recipe_from_dict(info.recipe), {}, "long", where=Placement(2))
-    wait_for(lambda: read_status(run).step > 2)
-    trainer_pid = read_status(run).pid
-    parent = psutil.Process(trainer_pid).parent()
-    assert parent is not None
-    (other,) = (each for each in parent.children() if each.pid != trainer_pid)
-    other.kill()
-    wait_for(lambda: not summarise(run).alive)
-    status = read_status(run)
-    assert status.state == "failed"
-    assert re.fullmatch(
-        f"rank 1 on {info.host} was killed by SIGKILL; genui resume {run.id} continues from the "
-        r"checkpoint at step \d+",
-        status.error,
-    )
-    with pytest.raises(psutil.NoSuchProcess):
-        psutil.Process(trainer_pid)
-    assert (run.path / "console-rank1.log").exists()
 
 
 def test_only_errors_of_the_exchange_are_a_lost_contact() -> None:

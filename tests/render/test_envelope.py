@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.render.series import Fault, compute_edges, compute_envelope, detect_faults
@@ -20,7 +20,6 @@ def test_a_spike_of_one_step_is_in_its_column() -> None:
     assert columns.most == 417
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.001, 1000), ANY), min_size=1, max_size=60),
     st.integers(1, 40),

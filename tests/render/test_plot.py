@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -245,7 +245,6 @@ def test_signs_stay_in_their_columns_while_a_run_grows() -> None:
 EXTREME = [0.0, 5e-324, 1e-310, 1.0, -1.0, 1e300, -1.7e308, 1.7e308, np.nan, np.inf, -np.inf]
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.sampled_from(EXTREME), min_size=1, max_size=8),
     st.booleans(),

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.render.chart import ChartOptions, Curves
@@ -32,7 +32,6 @@ values = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -m
 series = st.lists(st.tuples(st.floats(0, 500), values), min_size=1, max_size=120)
 
 
-@settings(max_examples=60, deadline=None)
 @given(series, st.sampled_from([0.05, 0.6, 0.9, 0.99, 1.0]))
 def test_it_is_the_formula_that_weights_and_biases_documents(
     points: list[tuple[float, float]], smoothing: float

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
@@ -210,7 +210,6 @@ def test_these_are_losses_of_a_training(name: str) -> None:
     assert is_training_loss(name)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=300))
 def test_no_values_whatever_raise(values: list[float]) -> None:
     found = told(values)

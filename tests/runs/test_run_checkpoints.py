@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from run_makers import a_run, add_checkpoint, checkpoint_bytes, safetensors
 
@@ -68,7 +68,6 @@ def test_a_bad_file_is_one_line_naming_it_and_the_fault(tmp_path: Path, case: st
     assert len(str(caught.value)) < 600
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_a_file_with_a_byte_changed_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

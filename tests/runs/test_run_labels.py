@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from run_makers import a_run
 
@@ -77,7 +77,6 @@ def test_labels_keep_each_other() -> None:
     assert labels.read_labels(run) == labels.Labels(name="one", tags=("two",), note="three")
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.binary(max_size=200))
 def test_damaged_labels_never_take_the_run_with_them(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

@@ -6,7 +6,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.logs.printed_line import read_any
@@ -301,7 +301,6 @@ REAL = sorted(
 """Lines of real logs."""
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.one_of(st.text(max_size=80), st.sampled_from(REAL)), st.booleans())),
     st.lists(st.sampled_from(["", "[rank1]:", "2: ", "[default0]:"]), min_size=1, max_size=9),
@@ -318,7 +317,6 @@ def test_no_text_whatever_raises(texts: list[tuple[str, bool]], ranks: list[str]
         assert all(isinstance(value, float) for value in values.values())
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_bytes_give_the_same_lines_in_whatever_pieces(data: bytes, size: int) -> None:
     whole, parts = Lines(), Lines()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.logs.printed_log import Lines, PrintedLog
@@ -79,7 +79,6 @@ KINDS = st.sampled_from(("begin", "draw", "draw", "end", "epoch", "print", "prin
 EVENTS = st.lists(st.tuples(KINDS, st.integers(0, 9), st.integers(0, 9)), max_size=40)
 
 
-@settings(max_examples=300, deadline=None)
 @given(EVENTS, st.integers(0, len(FORMS) - 1))
 def test_as_many_records_are_kept_as_are_printed_in_one_form(
     events: list[tuple[str, int, int]], form: int
@@ -90,7 +89,6 @@ def test_as_many_records_are_kept_as_are_printed_in_one_form(
     assert losses(series) == [n + 1.5 for n in range(count)]
 
 
-@settings(max_examples=300, deadline=None)
 @given(EVENTS)
 def test_as_many_records_are_kept_as_are_printed_in_any_forms(
     events: list[tuple[str, int, int]],

@@ -107,15 +107,6 @@ def stop(run: RunDir) -> None:
     wait_for_end(run, "stopped")
 
 
-def test_a_job_trains_in_as_many_processes_as_it_has_tasks(start: Start) -> None:
-    run = start("--ntasks=2", steps="4")
-    wait_for_end(run, "finished")
-    assert read_status(run).step == 4
-    assert read_info(run).machine["processes"] == 2
-    log = (run.path / "job.sh").read_text().partition("--output=")[2].partition("\n")[0]
-    assert shlex.split(log) == [str(run.path / "slurm.log").replace("%", "%%")]
-
-
 def test_a_run_that_waits_can_be_stopped_and_submitted_again(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +133,10 @@ def test_a_job_that_is_preempted_goes_on_and_one_that_is_cancelled_can_be_resume
     start: Start,
 ) -> None:
     run = start("--ntasks=2")
+    log = (run.path / "job.sh").read_text().partition("--output=")[2].partition("\n")[0]
+    assert shlex.split(log) == [str(run.path / "slurm.log").replace("%", "%%")]
     wait_for_steps(run)
+    assert read_info(run).machine["processes"] == 2
     slurm("scontrol", "requeue", job_of(run))
     check_that_it_goes_on(run)
     slurm("scancel", job_of(run))

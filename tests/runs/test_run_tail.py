@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tail_reading import read_all, seen
 
@@ -77,7 +77,6 @@ def expected(content: bytes) -> dict[str, dict[int, str]]:
     return {name: points for name, points in found.items() if points}
 
 
-@settings(deadline=None, max_examples=150)
 @given(lines, st.binary(max_size=10), st.lists(st.integers(0, 400), max_size=8))
 @example([b"\x00", b'{"step":3}{"step":4}'], b"", [2])  # two records on one line
 def test_arbitrary_chunks_of_records_and_garbage(parts: list[bytes], torn: bytes, cuts: list[int]):
@@ -212,7 +211,6 @@ def test_ten_thousand_metrics_are_held(tmp_path: Path):
     assert (tail.dropped, tail.bad_lines) == (0, 0)
 
 
-@settings(deadline=None, max_examples=60)
 @given(lines, st.lists(st.integers(0, 600), max_size=4), st.integers(10, 200))
 def test_the_newest_part_first_and_in_the_end_the_same(
     parts: list[bytes], cuts: list[int], newest: int

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.engine.data.captions import COLOURS, PAD, UNKNOWN, Vocabulary, split_words
@@ -51,7 +51,6 @@ def test_the_vocabulary_is_the_same_in_any_order_of_captions() -> None:
     assert Vocabulary.build(captions) == Vocabulary.build(reversed(captions))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_a_vocabulary_knows_all_it_was_built_from(captions: list[str]) -> None:
     vocabulary = Vocabulary.build(captions)

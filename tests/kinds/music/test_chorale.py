@@ -1,7 +1,7 @@
 """Tokens of four-voice music: their order, their places, and their words."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.base.errors import MisuseError
@@ -29,7 +29,6 @@ def test_a_leading_voice_is_written_before_the_others() -> None:
     assert {slot.voice for slot in before} == {0}
 
 
-@settings(deadline=None)
 @given(LEADS, st.integers(1, 20), st.sampled_from([(16, 12), (16, 0), (12, 8)]))
 def test_the_order_up_to_the_end_does_not_know_where_the_end_is(
     leads: frozenset[int], sixteenths: int, metre: tuple[int, int]

@@ -167,9 +167,7 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
             from_midi(path)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_melody_is_given_whole_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     pitches = data.draw(st.lists(st.integers(0, 127), max_size=12))

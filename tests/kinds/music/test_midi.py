@@ -4,7 +4,7 @@ import io
 
 import mido
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.kinds.music.midi import MAX_BYTES, decode_midi, encode_midi
@@ -45,7 +45,6 @@ def _fault(data: bytes) -> str | None:
     return None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused_in_one_line(data: bytes) -> None:
     for whole in (data, b"MThd" + data, b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk" + data):
@@ -53,7 +52,6 @@ def test_any_bytes_are_read_or_refused_in_one_line(data: bytes) -> None:
         assert "\n" not in (_fault(whole) or "")
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_file_that_is_cut_or_changed_is_read_or_refused_in_one_line(data: st.DataObject) -> None:
     whole = bytearray(encode_midi(TUNE, 16, 0, "text"))

@@ -141,7 +141,7 @@ def test_a_file_cut_anywhere_is_one_line(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_with_other_bytes_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(build(data=512))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -40,7 +40,6 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("format", GROWING)
-@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_damaged_logs_and_any_bytes_are_read_or_refused(format: str, data: st.DataObject):
     whole = whole_log(format)
@@ -56,7 +55,6 @@ def test_damaged_logs_and_any_bytes_are_read_or_refused(format: str, data: st.Da
         assert 0.0 <= tail.progress <= 1.0
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_event_files_of_any_records_are_read(records: list[bytes]):
     good = event(1, [("loss", 2.0)])
@@ -67,7 +65,6 @@ def test_event_files_of_any_records_are_read(records: list[bytes]):
         assert (1, "2.0") in seen(tail)["loss"]
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(st.binary(max_size=60), damaged(wandb_row([("a", "1")], 3))), max_size=5))
 def test_wandb_logs_of_any_records_are_read(records: list[bytes]):
     good = wandb_row([("loss", "2")], step=1)
@@ -79,7 +76,7 @@ def test_wandb_logs_of_any_records_are_read(records: list[bytes]):
 
 
 @pytest.mark.parametrize("format", APPENDED)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_any_split_of_a_log_gives_the_same(format: str, data: st.DataObject):
     whole = whole_log(format)
@@ -102,7 +99,6 @@ def test_any_split_of_a_log_gives_the_same(format: str, data: st.DataObject):
 
 
 @pytest.mark.parametrize("format", APPENDED)
-@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_a_log_cut_at_any_byte_gives_the_beginning(format: str, data: st.DataObject):
     whole = whole_log(format)
@@ -119,7 +115,7 @@ def test_a_log_cut_at_any_byte_gives_the_beginning(format: str, data: st.DataObj
             assert points == everything[name][: len(points)]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.data())
 def test_a_damaged_database_is_read_or_refused(data: st.DataObject):
     with tempfile.TemporaryDirectory() as folder:
