@@ -97,7 +97,7 @@ def test_rubbish_and_a_repeated_line_are_named(tmp_path: Path, tiny_run: MakeRun
     run = tiny_run(data=str(path), steps="150", learning_rate="0.01", checkpoint_every="50")
     assert trainer.train(run) == 0
     named = 0
-    for step in range(136, 150):
+    for step in range(143, 150):
         found = recompute(run, step, weights_alone=True)
         for example in found.examples:
             begin, end = map(int, example.place.split("-"))

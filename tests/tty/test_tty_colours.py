@@ -52,11 +52,6 @@ def test_a_terminal_of_sixteen_colours_gets_no_others() -> None:
     assert colours(seen(TERM="xterm", COLORTERM="").replace(TRUECOLOUR.encode(), b"")) == {"16"}
 
 
-def test_a_terminal_of_256_colours_gets_no_truecolour() -> None:
-    output = seen(TERM="xterm-256color", COLORTERM="").replace(TRUECOLOUR.encode(), b"")
-    assert "truecolor" not in colours(output)
-
-
 def test_a_dumb_terminal_gets_the_plain_listing() -> None:
     with Terminal(env={"TERM": "dumb", "COLORTERM": ""}) as terminal:
         assert terminal.wait() == 0

@@ -218,7 +218,6 @@ async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(
     async with open_app() as pilot:
         for view, page, sentence in (
             ("2", "Text", "Write and step"),
-            ("3", "Images", "Step"),
             ("4", "Watching", "Formats"),
         ):
             await pilot.press(view, "f1")

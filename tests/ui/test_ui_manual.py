@@ -21,11 +21,10 @@ async def searched(pilot: Pilot[None], words: str) -> RowList:
     return rows
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_words_are_found_in_all_pages_and_enter_opens_the_place(
-    shipped, open_app: Opener, size: tuple[int, int]
+    shipped, open_app: Opener
 ) -> None:
-    async with open_app(size) as pilot:
+    async with open_app((80, 24)) as pilot:
         rows = await searched(pilot, "flush_secs")
         assert "watching" in {row.left for row in rows.rows}
         assert all("flush_secs" in row.middle for row in rows.rows)

@@ -158,6 +158,7 @@ def test_from_training_to_a_replay_in_the_shell(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("genui.kinds.student.task.EVALUATED", 1)
     teacher = tmp_path / "weights" / "shapes" / "model.safetensors"
     changes = ("dataset=icons", f"teacher={teacher}", "batch=4", "device=cpu", "threads=1")
     words = [word for pair in changes for word in ("--set", pair)] + ["--steps", "2"]
