@@ -53,6 +53,15 @@ class LineWidget(Widget):
         self._empty = empty
         self._strips: list[Strip] = []
         self._stale = True
+        self._base: RichStyle | None = None
+
+    @property
+    def rich_style(self) -> RichStyle:
+        """The style of the widget, kept until styles change: Textual works it out from all nodes
+        above each time, which took most of the drawing of a list of candidates."""
+        if self._base is None:
+            self._base = super().rich_style
+        return self._base
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """Return at most `height` strips of at most `width` cells; missing lines are blank."""
@@ -102,6 +111,7 @@ class LineWidget(Widget):
         """Draw again after a change of the theme or of a class."""
         super().notify_style_update()
         self._stale = True
+        self._base = None
 
     def on_resize(self) -> None:
         self._stale = True
