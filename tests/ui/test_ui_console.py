@@ -23,6 +23,7 @@ from genui.ui.training.console import (
     Match,
     line_level,
 )
+from genui.ui.training.state import pattern
 
 
 def console(*lines: str) -> RunDir:
@@ -173,51 +174,47 @@ def test_a_console_written_anew_is_read_anew_and_a_progress_bar_is_as_it_is_now(
     assert (texts_of(text), text.pending) == (["new", "100%|####|", "done"], "")
 
 
-def found(search: ConsoleSearch, text: ConsoleText) -> list[int]:
-    """The lines of all hits, after a search of the whole text."""
-    assert search.pattern is not None
-    search.replace_from(0, text.find(search.pattern))
-    return [hit.line for hit in search.hits]
+def found(typed: str, text: ConsoleText) -> ConsoleSearch:
+    """The search after it has read the whole text."""
+    search = ConsoleSearch()
+    search.replace_from(0, text.find(pattern(typed)))
+    return search
 
 
 def test_a_search_counts_its_hits_and_goes_round_them() -> None:
     run = console(*(f"12:00:00 step {n} Loss {n / 7:.3f}" for n in range(210)))
     text = read(ConsoleFile(run.console), ConsoleText())
-    search = ConsoleSearch()
-    assert search.set_text("loss 1.00")  # small letters find capitals too
-    assert found(search, text) == [7]
-    assert search.set_text(r"step 1\d0 ")
-    assert found(search, text) == [*range(100, 200, 10)]
+    assert [hit.line for hit in found("loss 1.00", text).hits] == [7]  # finds capitals too
+    assert [hit.line for hit in found("*2?9*", text).hits] == [209]  # a glob
+    search = found(r"step 1\d0 ", text)
+    assert [hit.line for hit in search.hits] == [*range(100, 200, 10)]
     lines = []
     for by, place in ((-1, "match 10 of 10"), (1, "match 1 of 10"), (-1, "match 10 of 10")):
         hit = search.step(by)
         assert hit is not None
         lines.append(hit.line)
-        assert place in search.summary(focused=True).plain
+        assert place in search.describe()
     assert lines == [190, 100, 190]
     with run.console.open("a") as file:
         file.write("12:00:00 step 1x0 step 170 again\n")
     more = ConsoleText()
     read(ConsoleFile(run.console), more)
-    assert search.pattern is not None
-    search.replace_from(210, more.find(search.pattern, 210))
-    assert "match 10 of 11" in search.summary(focused=True).plain
+    search.replace_from(210, more.find(pattern(r"step 1\d0 "), 210))
+    assert "match 10 of 11" in search.describe()
 
 
-@pytest.mark.parametrize(
-    ("typed", "line"),
-    [("(", "not a regular expression"), ("nowhere", "no match"), ("Loss", "no match")],
-)
-def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> None:
-    text = read(ConsoleFile(console("12:00:00 loss 1").console), ConsoleText())
-    search = ConsoleSearch()
-    if search.set_text(typed):
-        assert found(search, text) == []
-    assert search.step(1) is None
-    assert line in search.summary(focused=True).plain
-    search.set_text("")
-    assert search.summary(focused=True).plain == "/ search · esc back"
-    assert search.summary(focused=False).plain == "i search, scroll"
+async def test_a_search_that_finds_nothing_says_so() -> None:
+    panel = ConsolePanel()
+    async with opened(panel) as pilot:
+        app_of(pilot).show(look(console("12:00:00 loss 1")))
+        panel.enter()
+        await until_seen(pilot, "/ search · esc back")
+        await pilot.press("slash", *"nowhere")
+        await until_seen(pilot, "no match")
+        await pilot.press("full_stop", "left_parenthesis")
+        await until_seen(pilot, "not a regular expression")
+        await pilot.press("escape")
+        await until_seen(pilot, "/ search · esc back")
 
 
 texts = st.text(st.characters(exclude_characters="\n"), max_size=60)

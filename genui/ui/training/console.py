@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -16,7 +16,6 @@ from rich.style import Style
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.strip import Strip
 
 from genui.base import numbers
@@ -25,7 +24,7 @@ from genui.base.growing import GrowingFile
 from genui.base.text import clean, clean_line, shorten_middle
 from genui.runs.layout import RunDir
 from genui.ui import messages
-from genui.ui.training.rows import SidePanel
+from genui.ui.training.rows import NO_PATTERN, SidePanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.lines import strip_of
@@ -283,51 +282,35 @@ class ConsoleSearch:
     """The hits of a pattern in the console, ascending by line, and the current one."""
 
     def __init__(self) -> None:
-        self.pattern: re.Pattern[str] | None = None
-        self.hits: list[Match] = []
-        self.at = -1  # the index of the current hit
-        self._fault = ""  # why the text is not a pattern
-
-    def set_text(self, text: str) -> bool:
-        """Search for this text. Returns False, and keeps the last pattern, if it is not one."""
-        try:
-            # As in most pagers, a text in lower case matches capitals too.
-            flags = re.IGNORECASE if text == text.lower() else 0
-            pattern = re.compile(text, flags) if text else None
-        except (re.error, RecursionError, OverflowError) as error:
-            self._fault = clean_line(str(error), 40)
-            return False
-        self.pattern, self._fault = pattern, ""
         self.clear()
-        return True
 
     def clear(self) -> None:
-        self.hits, self.at = [], -1
+        self.hits: list[Match] = []
+        self.at = -1  # the index of the current hit
+        self.by_line: dict[int, Match] = {}
 
     def replace_from(self, first: int, hits: Sequence[Match]) -> None:
         """Replace the hits in the lines from `first` on."""
         self.hits = [*(hit for hit in self.hits if hit.line < first), *hits]
+        self.by_line = {hit.line: hit for hit in self.hits}
+
+    @property
+    def current(self) -> Match | None:
+        return self.hits[self.at] if self.at >= 0 else None
 
     def step(self, by: int) -> Match | None:
         """Go to the next or previous hit, wrapping around; None if there are no hits."""
-        if not self.hits:
-            return None
-        if self.at < 0:
-            self.at = 0 if by > 0 else len(self.hits) - 1
-        else:
-            self.at = (self.at + by) % len(self.hits)
-        return self.hits[self.at]
+        if self.hits:
+            before = self.at if by > 0 else max(self.at, 0)
+            self.at = (before + by) % len(self.hits)
+        return self.current
 
-    def summary(self, focused: bool) -> Content:
-        """The result of the search, and the keys."""
-        if self._fault:
-            return Content.assemble((f"not a regular expression: {self._fault}", "$text-error"))
-        if self.pattern is None:
-            return Content("/ search · esc back" if focused else "i search, scroll")
+    def describe(self) -> str:
+        """The current hit and the keys."""
         if not self.hits:
-            return Content("no match · / search")
+            return "no match · / search"
         at, count = numbers.count(self.at + 1), numbers.count(len(self.hits))
-        return Content(f"match {at} of {count} · . , next, previous")
+        return f"match {at} of {count} · . , next, previous"
 
 
 # --- Drawing the rows: time of day, sign, text, hits ------------------------------------------
@@ -337,13 +320,13 @@ _STAMP_MIN_WIDTH = 34  # cells; a narrower panel has no room for the time of day
 
 
 class ConsoleLines(RowScroller):
-    """Draws a ConsoleText; its owner changes the text and calls `update_rows`."""
+    """Draws a ConsoleText with the hits of a search; its owner changes both, and calls
+    `update_rows` or `refresh`."""
 
     def __init__(self, empty: str) -> None:
         super().__init__(empty, follows=True)
         self.text = ConsoleText()
-        self.matches: Mapping[int, Match] = {}  # by line
-        self.current_line = -1  # of the current hit
+        self.search = ConsoleSearch()
 
     @property
     def _lead(self) -> int:
@@ -364,16 +347,11 @@ class ConsoleLines(RowScroller):
         self.text.resize(self.scrollable_content_region.width - self._lead)
         super().update_rows()
 
-    def mark(self, matches: Mapping[int, Match], current_line: int) -> None:
-        """Mark the matches, the match of the current line in another style."""
-        self.matches, self.current_line = matches, current_line
-        self.refresh()
-
-    def go_to(self, line: int) -> None:
-        """Bring a line into view and make it the current one."""
-        self.current_line = line
-        self.reveal(self.text.first_row(line) + self._head)
-        self.refresh()
+    def step(self, by: int) -> None:
+        """Bring the next or previous hit into view."""
+        if (hit := self.search.step(by)) is not None:
+            self.reveal(self.text.first_row(hit.line) + self._head)
+            self.refresh()
 
     def row(self, number: int, width: int) -> Strip:
         style = self.look
@@ -391,11 +369,11 @@ class ConsoleLines(RowScroller):
         if self._lead > _SIGN:
             parts.append((f"{stamp if first else '':<{_STAMP}}", dim))
         parts.append((f"{sign if first else ' '} ", style(level) + Style(bold=True)))
-        match = None if pending else self.matches.get(line)
+        match = None if pending else self.search.by_line.get(line)
         if match is None:
             parts.append((text[start:end], text_style))
         else:
-            hit = style("hit-here" if line == self.current_line else "hit")
+            hit = style("hit-here" if match is self.search.current else "hit")
             shift = len(stamp) + 1 if stamp else 0
             a = min(max(match.start - shift, start), end)
             b = min(max(match.end - shift, a), end)
@@ -422,7 +400,6 @@ class ConsolePanel(SidePanel):
     def __init__(self) -> None:
         super().__init__()
         self._lines = ConsoleLines(NO_CONSOLE)
-        self._search = ConsoleSearch()
         self._run: RunDir | None = None
         self._file: ConsoleFile | LoggedConsole | None = None
         self._last_console: object = None  # of the last view: if it differs, the file has grown
@@ -442,7 +419,10 @@ class ConsolePanel(SidePanel):
         self._lines.focus()
 
     def write_border(self) -> None:
-        set_border(self, subtitle=self._search.summary(self.has_focus_within))
+        keys = "/ search · esc back" if self.has_focus_within else "i search, scroll"
+        if self._is_searching:
+            keys = self._lines.search.describe()
+        set_border(self, subtitle=NO_PATTERN if self.filter.is_bad else keys)
 
     # --- following ----------------------------------------------------------------------
 
@@ -505,42 +485,42 @@ class ConsolePanel(SidePanel):
         first = 0 if new.fresh else len(lines.text.lines)
         lines.text.add(new)
         if new.fresh:
-            self._search.clear()
-            lines.mark({}, -1)
+            lines.search.clear()
         lines.update_rows()
-        if self._search.pattern is not None and len(lines.text.lines) > first:
-            self._find(self._search.pattern, first)
+        if self._is_searching and len(lines.text.lines) > first:
+            self._find(self.filter.pattern, first)
 
     # --- searching ----------------------------------------------------------------------
 
+    @property
+    def _is_searching(self) -> bool:
+        return bool(self.filter.pattern.pattern)
+
     def draw_matches(self) -> None:
-        if self._search.set_text(self.filter.value):
-            self._lines.mark({}, -1)
-            if self._search.pattern is not None:
-                self._find(self._search.pattern, 0)
+        if not self.filter.is_bad:
+            self._lines.search.clear()
+            self._lines.refresh()
+            if self._is_searching:
+                self._find(self.filter.pattern, 0)
         self.write_border()
 
     @work(group="search", exit_on_error=False)
     async def _find(self, pattern: re.Pattern[str], first: int) -> None:
-        search, text = self._search, self._lines.text
+        search, text = self._lines.search, self._lines.text
         lines = text.lines
         hits = await asyncio.to_thread(text.find, pattern, first)
-        if pattern is not search.pattern or lines is not text.lines:
+        if pattern is not self.filter.pattern or lines is not text.lines:
             return  # another one has been typed since, or the file is read anew
         search.replace_from(first, hits)
-        self._lines.mark({hit.line: hit for hit in search.hits}, self._lines.current_line)
-        if search.at < 0 and search.hits:
-            self._step(-1)  # begin with the last hit: in a console the newest lines matter
+        self._lines.refresh()
+        if search.current is None:
+            self._lines.step(-1)  # begin with the last hit: in a console the newest lines matter
         self.write_border()
 
     def action_step_hit(self, by: int) -> None:
         """Go to the next or previous hit."""
-        if self._search.pattern is None:
-            self.action_search()
+        if self._is_searching:
+            self._lines.step(by)
+            self.write_border()
         else:
-            self._step(by)
-
-    def _step(self, by: int) -> None:
-        if (hit := self._search.step(by)) is not None:
-            self._lines.go_to(hit.line)
-        self.write_border()
+            self.action_search()

@@ -11,7 +11,6 @@ from genui.base import numbers
 from genui.base.text import clean_line
 from genui.runs.norms import NOT_MEASURED, STILL, NormKind, Points, first_movement, norms_of_kind
 from genui.ui.training.rows import SidePanel
-from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.system import HeatMap
 from genui.ui.watcher import RunView
 from genui.ui.widgets.bars import Line
@@ -49,7 +48,6 @@ class NormsPanel(SidePanel, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self._snapshot = Snapshot()
         self._layers: list[str] = []
         self._chosen = 0
         self._shown_key: object = None
@@ -73,16 +71,11 @@ class NormsPanel(SidePanel, can_focus=True):
         self._chosen = min(max(self._chosen + by, 0), max(len(self._layers) - 1, 0))
         self.draw_matches()
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Show the norms up to the cursor."""
-        self._snapshot = snapshot
-        self.draw_matches()
-
     def on_resize(self) -> None:
         self.draw_matches()
 
     def draw_matches(self) -> None:
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         view = next((one for one in snapshot.views if one.norms), None)
         count = view and max(len(points[0]) for points in view.norms.values())
         key = (view and view.summary.run, count, snapshot[1:], self._chosen, self.size)
@@ -108,8 +101,8 @@ class NormsPanel(SidePanel, can_focus=True):
         chosen = self._layers[self._chosen]
         last = max(int(points[0][-1]) for points in layers.values())
         first = min(int(points[0][0]) for points in layers.values())
-        visible = self._snapshot.visible if self._snapshot.axis == "step" else None
-        cursor = self._snapshot.cursor
+        visible = self.snapshot.visible if self.snapshot.axis == "step" else None
+        cursor = self.snapshot.cursor
         room = max(self.size.height - 5, 1)
         start = max(0, min(self._chosen - room // 2, len(layers) - room))
         shown = self._layers[start : start + room]

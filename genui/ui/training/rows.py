@@ -14,6 +14,8 @@ from genui.ui.training.state import pattern
 from genui.ui.widgets.borders import Framed
 from genui.ui.widgets.inputs import SearchLine
 
+NO_PATTERN = Content.styled("not a regular expression", "$text-error")
+
 
 class PatternLine(SearchLine):
     """The filter of a panel's rows: a regular expression or a glob, typed after /.
@@ -36,7 +38,7 @@ class PatternLine(SearchLine):
     def describe(self, matches: int, count: int, focused: bool, scrolls: str = "") -> Content:
         """The keys of the panel and, with a filter, how many of `count` rows match."""
         if self.is_bad:
-            return Content.assemble(("not a regular expression", "$text-error"))
+            return NO_PATTERN
         if not count:
             return Content("")
         keys = "/ filter · esc back" if focused else f"i filter{scrolls}"
@@ -59,9 +61,12 @@ class SidePanel(Framed, Vertical):
     def __init__(self) -> None:
         super().__init__(classes="box")
         self.filter = PatternLine()
+        self.snapshot = Snapshot()
 
     def show(self, snapshot: Snapshot) -> None:
-        raise NotImplementedError
+        """Show the runs at the cursor."""
+        self.snapshot = snapshot
+        self.draw_matches()
 
     def enter(self) -> None:
         """Focus what can be scrolled and searched, if anything."""

@@ -62,42 +62,31 @@ class SampleBody(Vertical):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: tuple[Sample | None, Content, str] | None = None
-        self._empty = NO_SAMPLE
+        self._shown: tuple[Sample | None, Content, Content] = None, Content(""), Content(NO_SAMPLE)
 
     def compose(self) -> ComposeResult:
         yield Static(classes="sample-step")
         yield ImageView(" ")
         with VerticalScroll(classes="sample-room", can_focus=False):
-            yield Static(NO_SAMPLE, classes="sample-text", markup=False)
+            yield Static(classes="sample-text", markup=False)
 
-    def show_one(
-        self, sample: Sample | None, label: Content, before: str = "", empty: str = NO_SAMPLE
-    ) -> None:
-        """Show a sample, or `empty`; in a text, the words that are not in `before` are marked."""
-        shown = self._shown
-        same = shown is not None and shown[0] is sample and shown[1].is_same(label)
-        changed = not same or shown is None or shown[2] != before
-        if changed or (sample is None and empty != self._empty):
-            self._empty = empty
-            self._shown = (sample, label, before)
-            self._draw(sample, label, before)
+    def show_one(self, sample: Sample | None, label: Content, text: Content) -> None:
+        """Show a label, the image of a sample, if it has one, and a text."""
+        self._shown = sample, label, text
+        self._draw()
 
     def on_resize(self) -> None:
-        if self._shown is not None:  # another number of images may fit
-            self._draw(*self._shown)
+        self._draw()  # another number of images may fit
 
-    def _draw(self, sample: Sample | None, label: Content, before: str) -> None:
-        self.set_class(sample is not None and sample.image is not None, "-image")
+    def _draw(self) -> None:
+        sample, label, text = self._shown
+        image = sample.image if sample is not None else None
+        self.set_class(image is not None, "-image")
         self.set_class(sample is not None and bool(sample.text), "-text")
         self.query_one(".sample-step", Static).update(label)
-        text = self.query_one(".sample-text", Static)
-        if sample is None:
-            text.update(self._empty)
-            return
-        text.update(mark_changes(clean(sample.text), before) if before else clean(sample.text))
-        if sample.image is not None:
-            image = self._crop(sample.image, sample.cell) if sample.is_grid else sample.image
+        self.query_one(".sample-text", Static).update(text)
+        if sample is not None and image is not None:
+            image = self._crop(image, sample.cell) if sample.is_grid else image
             self.query_one(ImageView).show(image, spectrogram=render_image.is_spectrogram(image))
 
     def _crop(self, image: "np.ndarray", cell: int) -> "np.ndarray":
@@ -135,11 +124,6 @@ def mark_changes(text: str, before: str) -> Content:
         parts.append("".join(words[start : start + size]))
         at = start + size
     return Content.assemble(*parts)
-
-
-def _is_marked(text: Sample, before: Sample) -> bool:
-    """Whether words of the text are marked."""
-    return bool(mark_changes(clean(text.text), before.text).spans)
 
 
 # --- The history of samples as a film -----------------------------------------------------------
@@ -319,29 +303,24 @@ class SamplesPanel(SidePanel):
     async def _load_once(self) -> None:
         """Read the samples on a thread, then show them all at once."""
         cursor = self._cursor
-        samples: list[tuple[RunView, Sample | None, Sample | None]] = []
+        samples: list[tuple[Sample | None, Content, Content]] = []
+        notes = set[str]()
         for view in self._list_fitting_runs():
             steps = list(view.sample_files)
             step = at_or_before(steps, cursor)
             before = neighbours(steps, step)[0] if step is not None and self._marks else None
-            samples.append((view, await self._sample(view, step), await self._sample(view, before)))
-        pairs = [(now, old) for _, now, old in samples if now and old and now.text and old.text]
-        note = ""
-        if any(_is_marked(now, old) for now, old in pairs):
-            note = MARKED
-        elif any(now.text != old.text for now, old in pairs):
-            note = MOST_CHANGED
-        if note != self._note:
-            self._note = note
-            self.write_border()
+            sample, old = await self._sample(view, step), await self._sample(view, before)
+            text = Content(clean(sample.text) if sample is not None else NO_SAMPLE)
+            if sample and old and sample.text and old.text not in ("", sample.text):
+                text = await asyncio.to_thread(mark_changes, text.plain, old.text)
+                notes.add(MARKED if text.spans else MOST_CHANGED)
+            samples.append((sample, self._label(view, sample), text))
+        self._note = MARKED if MARKED in notes else next(iter(notes), "")
+        self.write_border()
         await self._set_body_count(len(samples))
         self.set_class(len(self._views) < 2, "-one")
-        for body, (view, sample, before) in zip(self.query(SampleBody), samples, strict=False):
-            summary = view.summary
-            over = summary.native and not summary.alive and not view.sample_files
-            empty = NO_SAMPLES if over else NO_SAMPLE
-            label = self._label(view, sample)
-            body.show_one(sample, label, before.text if before else "", empty)
+        for body, shown in zip(self.query(SampleBody), samples, strict=False):
+            body.show_one(*shown)
 
     async def _set_body_count(self, count: int) -> None:
         """Mount or remove bodies; one stays, hidden, if `count` is 0."""

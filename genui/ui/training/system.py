@@ -21,7 +21,6 @@ from genui.ui.lifecycle import guard
 from genui.ui.training.axes import start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
 from genui.ui.training.rows import SidePanel
-from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.state import XAxis
 from genui.ui.watcher import RunView
 from genui.ui.widgets.bars import Line
@@ -281,7 +280,6 @@ class SystemPanel(SidePanel, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self._snapshot = Snapshot()
         self._shown_key: object = None
         self._counts = 0, 0  # of the groups that match, and of all
 
@@ -296,16 +294,11 @@ class SystemPanel(SidePanel, can_focus=True):
     def write_border(self) -> None:
         set_border(self, subtitle=self.filter.describe(*self._counts, self.has_focus_within))
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Show the measurements at the cursor, on the axis of the curves."""
-        self._snapshot = snapshot
-        self.draw_matches()
-
     def on_resize(self) -> None:
         self.draw_matches()
 
     def draw_matches(self) -> None:
-        views, *place = self._snapshot
+        views, *place = self.snapshot
         view = next((view for view in views if view.system), None)
         count = view and max(len(points[0]) for points in view.system.values())
         step = view and view.summary.status.step
@@ -359,7 +352,7 @@ class SystemPanel(SidePanel, can_focus=True):
         curves = max(0, self.size.height - taken - len(groups)) // MIN_CURVE_HEIGHT
         if view is None:
             return
-        axis, visible, cursor = self._snapshot.axis, self._snapshot.visible, self._snapshot.x
+        axis, visible, cursor = self.snapshot.axis, self.snapshot.visible, self.snapshot.x
         clock = Clock(view, axis)
         for number, (group, measure) in enumerate(zip(groups, measures, strict=False)):
             measure.display = True
