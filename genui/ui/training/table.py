@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from msgspec.structs import replace
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.style import Style as RichStyle
 from textual import events, on
 from textual.app import ComposeResult
@@ -86,8 +86,8 @@ class TableRows(RowList):
         super().__init__(_NONE)
         self.columns: Sequence[str] = ()
         self._state = TableState()
-        self._order: dict[str, int] = {}
-        self._style_of: Callable[[int], Style] = lambda hue: Style()
+        self.order: dict[str, int] = {}  # the places of the runs that are overlaid, from 0
+        self.style_of: Callable[[int], Style] = lambda hue: Style()  # of such a place
         self._widths: dict[str, int] = {}
         self._name_width = _MIN_NAME
         self._texts: set[str] = set()  # columns with texts, which are aligned at the left
@@ -108,21 +108,9 @@ class TableRows(RowList):
         names = (cell_len(clean_line(row.run.info.name)) for row in rows)
         self._name_width = min(max(max(names, default=0), _MIN_NAME), _MAX_NAME)
 
-    def show(
-        self,
-        lines: Sequence[Line],
-        state: TableState,
-        order: dict[str, int],
-        style_of: Callable[[int], Style],
-        empty: str,
-        first: bool = False,
-    ) -> None:
-        """Show these lines; `order` are the places of the runs that are overlaid, from 0.
-
-        With `first` the cursor goes to the first row.
-        """
-        self._state, self._order = state, order
-        self._style_of = style_of
+    def show(self, lines: Sequence[Line], state: TableState, empty: str, first: bool) -> None:
+        """Show these lines. With `first` the cursor goes to the first row."""
+        self._state = state
         self._show_sorted()
         self.set_empty_text(empty)
         self.take_rows(lines)
@@ -206,17 +194,15 @@ class TableRows(RowList):
         base, heads = self.rich_style, text
         if (cursor := self.cursor_style(line.key)) is not None:
             base = text = dim = mark = pin = heads = cursor
-        order = self._order.get(line.key)
+        order = self.order.get(line.key)
         overlay = "  " if order is None else f"{choose_sign(order) or '━'} "
         colour = base
-        if order is not None and (own := self._style_of(order).foreground) is not None:
+        if order is not None and (own := self.style_of(order).foreground) is not None:
             colour = base + RichStyle(color=own.rich_color, bold=True)
         pinned = f"{PIN} " if line.key in self._state.pins else "  "
-        name = clean_line(line.run.info.name)
-        names = self._names
-        name = shorten_middle(name, names)
+        name = shorten_middle(clean_line(line.run.info.name), self._names)
         parts = [(f" {sign} ", mark), (overlay, colour), (pinned, pin)]
-        parts.append((name + " " * (names - cell_len(name)), heads))
+        parts.append((set_cell_size(name, self._names), heads))
         for at in self._visible():
             key = self.columns[at]
             style = text if key == self._state.sort else dim
@@ -323,9 +309,7 @@ class RunTable(Framed, Vertical):
         self._progress = (0, 0)
         self._before_sweep = TableState()  # what was shown before a sweep alone
         self._sweeps: Mapping[str, str] = {}  # their states by name
-        self._order: dict[str, int] = {}
-        self._style_of: Callable[[int], Style] = lambda hue: Style()
-        self._filter_fault = ""
+        self._filter_is_bad = False  # the text that was typed last
         self._unfinished: str | None = None  # a filter that is typed and not applied yet
         self._matches: list[TableRow] = []
         self._sweep_shown = ""  # the sweep of all runs that match, if it is the same
@@ -374,8 +358,8 @@ class RunTable(Framed, Vertical):
     def show(self, board: Board, style_of: Callable[[int], Style]) -> None:
         """Show the runs of a board with the signs of those that are overlaid."""
         columns, self.state = self.state.columns, board.state.table
-        self._order = {str(one.run.path): at for at, one in enumerate(board.runs.listed)}
-        self._style_of = style_of
+        self.rows.order = {str(one.run.path): at for at, one in enumerate(board.runs.listed)}
+        self.rows.style_of = style_of
         if columns != self.state.columns:
             self._measure()
         self.fill()
@@ -400,7 +384,7 @@ class RunTable(Framed, Vertical):
         names = {sweep_of(row.run) for row in self._matches}
         self._sweep_shown = names.pop() if len(names) == 1 else ""
         empty = "no run matches" if state.filter else _NONE
-        self.rows.show(lines, state, self._order, self._style_of, empty, first)
+        self.rows.show(lines, state, empty, first)
         self.query_one(SweepChart).display = bool(state.chart)
         self._draw_around()
 
@@ -426,7 +410,7 @@ class RunTable(Framed, Vertical):
         )
         if self.state.chart:
             self.query_one(SweepChart).show(
-                self._by_value(), self._axes(), self.state.chart, self.rows.chosen, self._order
+                self._by_value(), self._axes(), self.state.chart, self.rows.chosen, self.rows.order
             )
 
     def _by_value(self) -> list[TableRow]:
@@ -512,7 +496,7 @@ class RunTable(Framed, Vertical):
             return
         by_key = {row.key: row.run for row in self._rows}
         key = str(run.run.path)
-        others = self._order if key in self._order else self.state.pins
+        others = self.rows.order if key in self.rows.order else self.state.pins
         runs = [by_key[one] for one in others if one in by_key and one != key]
         self.post_message(self.Picked([run, *runs]))
 
@@ -589,20 +573,17 @@ class RunTable(Framed, Vertical):
     @on(SearchLine.Typed)
     def _search_typed(self, event: SearchLine.Typed) -> None:
         event.stop()
-        fault, filter = "", RunFilter()
         try:
             filter = RunFilter(event.text)
             if self._progress[0] == self._progress[1] and self._rows:
                 for key in sorted(filter.keys):
                     check_column(key, self._rows)
         except MisuseError as error:
-            fault = str(error)
-        if fault:
-            self._filter_fault = fault
-            self.post_message(messages.ShowStatus(fault))
+            self._filter_is_bad = True
+            self.post_message(messages.ShowStatus(str(error)))
             return
-        if self._filter_fault:
-            self._filter_fault = ""
+        if self._filter_is_bad:
+            self._filter_is_bad = False
             self.post_message(messages.Acted())
         self._unfinished = None
         if event.text == self.state.filter:
