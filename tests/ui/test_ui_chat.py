@@ -61,6 +61,14 @@ def chat() -> Chat:
     return chat
 
 
+def test_a_watermark_key_is_offered_while_a_watermark_is_on(chat: Chat) -> None:
+    controller = chat.controller
+    assert not controller.offers("watermark_key")
+    assert "only models of code" in controller.refusal("highlight")
+    controller.settings = TextSettings(watermark="green")
+    assert controller.offers("watermark_key")
+
+
 def test_a_model_with_a_template_chats_and_any_other_continues_text(chat: Chat) -> None:
     controller = chat.controller
     assert controller.line_label == "message"

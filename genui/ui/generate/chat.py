@@ -59,8 +59,9 @@ class ChatController(TraceController[TextFrame, TextSettings]):
             self.chat, self.system = self.trace.request.chat, self.trace.request.system
 
     def refusal(self, setting: str) -> str:
-        code = setting != "highlight" or self.syntax
-        return "" if code else "only models of code have syntax colours"
+        if setting == "highlight" and not self.syntax:
+            return "only models of code have syntax colours"
+        return super().refusal(setting)
 
     @property
     def line_label(self) -> str:
