@@ -3,9 +3,9 @@
 import pytest
 
 from genui import protocol
-from genui.protocol import AddNoise, Denoise, EditAt, ImageFrame, ImageSettings, SetSettings
+from genui.protocol import AddNoise, Denoise, EditAt, ImageSettings, SetSettings
 from genui.protocol.edits import schedule_step
-from genui.ui.traces.trees import ShownTrace, adds_noise, known_sigmas
+from genui.ui.traces.trees import adds_noise
 
 
 def start(*edits: tuple[int, protocol.Edit], **more: object) -> protocol.Start:
@@ -47,13 +47,3 @@ def test_a_forward_process_rises_until_it_is_turned_round() -> None:
     request = start((8, Denoise()), init="cat.png", forward=True)
     assert [adds_noise(request, step) for step in (0, 7, 8, 9)] == [True, True, False, False]
     assert not adds_noise(start(), 0)
-
-
-def test_levels_are_learnt_from_frames() -> None:
-    frames = [
-        ImageFrame(trace=1, step=step, sigma=40.0 - step, width=1, height=1, x=b"", denoised=b"")
-        for step in range(3)
-    ]
-    traces = [ShownTrace(request=start(init="cat.png", strength=0.6), first=0, frames=frames)]
-    assert known_sigmas(traces, 20) == {8: 40.0, 9: 39.0, 10: 38.0}
-    assert known_sigmas(traces, 10) == {}

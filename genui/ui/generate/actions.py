@@ -92,16 +92,20 @@ class Actions:
         group: str,
         work: Callable[[], T],
         done: Callable[[T], object],
-        fail: Callable[[str], object],
+        fail: Callable[[str], object] | None = None,
         exclusive: bool = False,
     ) -> None:
-        """Do `work` on a thread, then call `done` with its result or `fail` with its GenuiError."""
+        """Do `work` on a thread, then call `done` with its result. Its GenuiError goes to `fail`,
+        or else to the line of the pane."""
 
         async def run() -> None:
             try:
                 result = await asyncio.to_thread(work)
             except GenuiError as error:
-                fail(str(error))
+                if fail is None:
+                    self.pane.say(str(error), "error")
+                else:
+                    fail(str(error))
             else:
                 done(result)
 
@@ -288,7 +292,7 @@ class FileActions(Actions):
             where = shown_path(files[0] if len(files) == 1 else files[0].parent)
             pane.say(f"saved {count}: ^p Open saved trace · {where}")
 
-        self.run("save", write, done, self._say_error)
+        self.run("save", write, done)
 
     def open_saved(self, path: Path) -> None:
         """Add a saved tree to the pane, and show its current branch at the saved playhead."""
@@ -305,12 +309,7 @@ class FileActions(Actions):
             self.pane.say(f"opened {clean_line(saved.name, 60)}: {count}{more}")
             controller.tree_changed()
 
-        self.run(
-            "open", lambda: trace_export.open_tree(path), done, self._say_error, exclusive=True
-        )
-
-    def _say_error(self, line: str) -> None:
-        self.pane.say(line, "error")
+        self.run("open", lambda: trace_export.open_tree(path), done, exclusive=True)
 
     def action_export(self) -> None:
         """Export the shown branch to a file that can be replayed."""

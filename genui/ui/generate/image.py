@@ -29,8 +29,8 @@ from genui.ui.generate.pane import PLAYS_LIVE, GenerationView, Inspector, PaneKi
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.settings import describe_model, format_step, varied_along
 from genui.ui.traces.compare import ClipHead, Column, part_after
-from genui.ui.traces.controller import LABEL_CELLS
-from genui.ui.traces.image import ImageController, parse_opening
+from genui.ui.traces.controller import LABEL_CELLS, parse_whole_number
+from genui.ui.traces.image import ImageController, halfway, last_noise_step, parse_opening
 from genui.ui.traces.trees import Lost, ShownTrace, TraceReply, adds_noise
 from genui.ui.widgets.bars import Line
 from genui.ui.widgets.borders import set_border
@@ -192,11 +192,6 @@ def ask_grid(
 
 # --- The view of the Canvas -------------------------------------------------------------------
 
-LONG_TITLES: dict[ImagePart, str] = {
-    "x": "xₜ with noise",
-    "denoised": "x̂₀ predicted, without noise",
-    "noise": "ε the predicted noise",
-}
 TITLES: dict[ImagePart, str] = {"x": "xₜ noisy", "denoised": "x̂₀ predicted", "noise": "ε noise"}
 PARTS: tuple[ImagePart, ...] = ("x", "denoised", "noise")
 WORTH_HIDING = 1.1  # how much larger an image must get for the inspector to be hidden
@@ -389,10 +384,9 @@ class CanvasView(TraceImageView):
         controller = self._controller
         settings, trace = controller.settings, controller.trace
         _, image = self._images()[0]
-        titles = LONG_TITLES if self.size.width >= WIDE else TITLES
-        what = "the three images" if self.three else titles[self.part]
+        what = "the three images" if self.three else TITLES[self.part]
         if self.spread:
-            what = f"{titles[self.part]}, all {self.frames} frames"
+            what = f"{what}, all {self.frames} frames"
         elif self.looks_inside:
             what = MAP_TITLES[self.maps.view]
         grid = ""
@@ -681,14 +675,17 @@ class CanvasActions(Actions):
 
     def _ask_back(self, trace: ShownTrace[ImageFrame], title: str, mask: bytes) -> None:
         """Ask up to the level of which step noise is added, and fork."""
-        step, back = trace.position, self._controller.noise_steps(trace)
+        step, last = trace.position, last_noise_step(trace)
+
+        def parse(text: str) -> int:
+            return parse_whole_number(text, 0, last, "step")
 
         def use(to: int) -> None:
             self._controller.add_noise(trace, step, to, mask)
 
-        self.pane.ask(
-            make_value_screen(title, str(back.usual), back.hint, back.parse, "generate"), use
-        )
+        hint = f"noise up to the level of a step from 0, which is pure noise, to {last}"
+        window = make_value_screen(title, str(halfway(trace)), hint, parse, "generate")
+        self.pane.ask(window, use)
 
     # --- what is shown ------------------------------------------------------------------
 

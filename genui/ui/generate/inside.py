@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
+from genui.base.schema import next_of
 from genui.base.text import clean, clean_line
 from genui.protocol import (
     Ablate,
@@ -178,7 +179,7 @@ class InsideActions(Actions):
 
     def action_inside(self, by: int) -> None:
         """Show the next view of the token at the cursor, or the one before."""
-        self._show(VIEWS[(VIEWS.index(self.view) + by) % len(VIEWS)])
+        self._show(next_of(VIEWS, self.view, by))
 
     def _show(self, view: InsideView) -> None:
         trace = self._controller.ensure_trace()

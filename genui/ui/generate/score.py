@@ -48,13 +48,7 @@ class ScoreActions(Actions):
         def show(text: str) -> None:
             self._controller.read_text(text, f"read {clean_line(path.name, 24)}")
 
-        self.run(
-            "score",
-            read,
-            show,
-            lambda fault: self.pane.say(fault, "error"),
-            exclusive=True,
-        )
+        self.run("score", read, show, exclusive=True)
 
 
 def _parse_path(text: str) -> Path:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.late import late_imports
+from genui.base.schema import next_of
 from genui.base.text import clean_line
 from genui.protocol import Failed, Frame, Idle, Loading, Started
 from genui.ui.generate.look import ImagePart
@@ -26,8 +27,7 @@ PARTS: dict[ImagePart, str] = {
 
 def part_after(part: ImagePart, by: int = 1) -> ImagePart:
     """The part that follows in the order of PARTS; with `by` -1, the one before."""
-    parts = tuple(PARTS)
-    return parts[(parts.index(part) + by) % len(parts)]
+    return next_of(tuple(PARTS), part, by)
 
 
 class Difference(NamedTuple):

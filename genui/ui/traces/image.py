@@ -21,14 +21,8 @@ from genui.protocol import (
 from genui.protocol.edits import parse_strength, schedule_step, steps_at
 from genui.runs.models import ModelInfo
 from genui.ui.generate.look import ImagePart
-from genui.ui.traces.controller import (
-    LABEL_CELLS,
-    Listener,
-    Opening,
-    TraceController,
-    parse_whole_number,
-)
-from genui.ui.traces.trees import ShownTrace, Worker, adds_noise, known_sigmas
+from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
+from genui.ui.traces.trees import ShownTrace, Worker, adds_noise
 
 _OF_SOME = {
     "size": "this model draws images of one size",
@@ -188,13 +182,6 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
             label = f"mask, new noise at step {to}" if mask else f"new noise at step {to}"
             self.fork(AddNoise(to=to, mask=mask), label, step=step)
 
-    def noise_steps(self, trace: ShownTrace[ImageFrame]) -> "NoiseSteps":
-        """How far back noise can be added at the playhead."""
-        steps = steps_at(trace.request, trace.position)
-        last = min(schedule_step(trace.request, trace.position), steps - 1)
-        sigmas = known_sigmas((branch.trace for branch in self.tree.branches), steps)
-        return NoiseSteps(last, halfway(trace), sigmas)
-
 
 def fit_settings(settings: Any, model: ModelInfo) -> Any:
     """The settings without what the model lacks: a guide model, several sizes, a watermark."""
@@ -209,28 +196,10 @@ def fit_settings(settings: Any, model: ModelInfo) -> Any:
     return replace(settings, size=(settings.size or usual) if usual else 0, decoder=decoder)
 
 
-class NoiseSteps:
-    """The steps whose noise level can be restored: from 0, pure noise, to `last`; `usual` is the
-    proposed one, and `sigmas` has the known noise levels."""
-
-    def __init__(self, last: int, usual: int, sigmas: dict[int, float]) -> None:
-        self.last, self.usual, self._sigmas = last, usual, sigmas
-
-    def parse(self, text: str) -> int:
-        """A step, as typed. Raises MisuseError."""
-        return parse_whole_number(text, 0, self.last, "step")
-
-    @property
-    def hint(self) -> str:
-        """The range of steps, with some noise levels as far as they are known."""
-        known = ", ".join(self._level(at) for at in sorted({0, self.usual, self.last}))
-        return f"noise up to the level of a step from 0 to {self.last}: {known}"
-
-    def _level(self, step: int) -> str:
-        """`step 10 has σ 3.1`, without line breaks."""
-        has = f" has σ {self._sigmas[step]:.2g}" if step in self._sigmas else ""
-        pure = " is pure noise" if step == 0 and not has else ""
-        return f"step {step}{has or pure}".replace(" ", "\N{NO-BREAK SPACE}")
+def last_noise_step(trace: ShownTrace[ImageFrame]) -> int:
+    """The last step up to whose noise level noise can be added at the playhead."""
+    steps = steps_at(trace.request, trace.position)
+    return min(schedule_step(trace.request, trace.position), steps - 1)
 
 
 def halfway(trace: ShownTrace[ImageFrame]) -> int:

@@ -17,14 +17,8 @@ from genui.base import numbers
 from genui.base.energy import Energy
 from genui.base.text import clean_line
 from genui.formats.kinds import record_of
-from genui.protocol import (
-    Denoise,
-    ImageFrame,
-    Loading,
-    Start,
-    Started,
-)
-from genui.protocol.edits import add_edit, schedule_step, steps_at
+from genui.protocol import Denoise, Loading, Start, Started
+from genui.protocol.edits import add_edit
 
 F = TypeVar("F", bound=protocol.Frame)
 
@@ -385,17 +379,6 @@ def adds_noise(request: Start, step: int) -> bool:
     """Whether `step` belongs to a forward process: no edit has started to denoise before it."""
     denoises = any(isinstance(at.edit, Denoise) and at.step <= step for at in request.edits)
     return request.forward and not denoises
-
-
-def known_sigmas(traces: Iterable[ShownTrace[ImageFrame]], steps: int) -> dict[int, float]:
-    """σ by step of a schedule of `steps` steps, as far as the frames of `traces` show it."""
-    sigmas: dict[int, float] = {}
-    for trace in traces:
-        request = trace.request
-        # An edit of the number of steps respaces the rest of the schedule.
-        if steps_at(request, 0) == steps == steps_at(request, trace.computed):
-            sigmas |= {schedule_step(request, frame.step): frame.sigma for frame in trace.frames}
-    return sigmas
 
 
 # --- The tree of branches ---------------------------------------------------------------------
