@@ -93,7 +93,7 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
             "fingerprint": described["fingerprint"],
         },
         "licence": "MIT",
-        "limitations": limitations(recipe),
+        "limitations": limitations(recipe_from_dict(described["recipe"])),
         "size": f"{target.stat().st_size / 1e6:.1f} MB, {bits} bits a weight",
         "sample": write_sample(str(target), recipe),
     }

@@ -537,6 +537,7 @@ class Shell(App[None]):
 
     @on(messages.ThemeChosen)
     def _theme_chosen(self, event: messages.ThemeChosen) -> None:
+        self.theme = event.theme
         self._save("theme", event.theme)
 
     def _save(self, name: str, text: str) -> None:
@@ -559,7 +560,7 @@ class Shell(App[None]):
         """Turn the bell and the notifications on or off, for good."""
         self.desk.quiet = quiet = not self.desk.quiet
         self._save("bell", "false" if quiet else "true")
-        line = "alerts are silent: B turns the bell on" if quiet else "alerts ring and notify again"
+        line = "alerts are silent" if quiet else "alerts ring and notify again"
         self.front.say(line, "note")
 
     @property

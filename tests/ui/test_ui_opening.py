@@ -107,8 +107,9 @@ async def test_the_hint_goes_with_the_first_action_and_the_theme_is_remembered(
         await until_seen(pilot, "Enter opens it")
         await pilot.press("2", "right")
         await until(pilot, lambda: "Enter opens it" not in seen(pilot))
-        pilot.app.theme = "genui-light"
-        await pilot.pause()
+        named = {command.title: command for command in home_of(pilot).commands()}
+        named["Choose theme genui-light"].run()
+        await until(pilot, lambda: pilot.app.theme == "genui-light")
         await pilot.app.workers.wait_for_complete()
     async with open_app() as pilot:
         await until(pilot, lambda: "cpu bf16" in seen(pilot))
