@@ -18,8 +18,7 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Texts too large for memory are tokenised once into files in the cache. So are images\n"
         "too large for memory, or in archives and tables: they are decoded. --clear removes a\n"
-        "text with its vocabulary. A resumed run prepares removed data again.\n"
-        "`copied` are indexes of training texts, used to find copied passages.\n\n"
+        "text with its vocabulary. A resumed run prepares removed data again.\n\n"
         "examples:\n"
         "  genui dataset\n"
         "  genui dataset --clear corpus.txt"
@@ -32,7 +31,7 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
 
 def run_dataset(args: argparse.Namespace) -> int:
     prepared = sorted(
-        [*shards.list_tokenised(), *own_images.list_decoded(), *preparation.list_indexes()],
+        [*shards.list_tokenised(), *own_images.list_decoded()],
         key=lambda each: each.name,
     )
     if args.clear:

@@ -60,26 +60,11 @@ def test_the_shell_lists_the_passages_with_their_sources(
 def test_a_heading_names_who_speaks(tmp_path: Path) -> None:
     speech = "ROMEO:\nBut soft, what light through yonder window breaks?\n\n"
     play = "NURSE:\nMistress! what, mistress! Juliet! fast, I warrant her.\n\n" + speech
-    text = index_texts("plays", [play], [speech * 10], "0123")
+    text = index_texts("plays", [play], [speech * 10])
     run = text.index.longest(b"what light through yonder door")
     assert text.where(run) == "plays, line 5, ROMEO"
     assert text.share_held_out(run.length) == 1
     assert text.share_held_out(10_000) == 0
-
-
-def test_the_indexes_are_listed_and_removed(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("0123", "4567"):
-        index_texts("plays", ["to be or not to be that is the question"], [""], name)
-    assert main(["dataset", "--json"]) == 0
-    [row] = json.loads(capsys.readouterr().out)
-    assert (row["name"], row["content"]) == ("copied", "2 indexes of texts")
-    assert row["octets"] > 0
-    assert main(["dataset"]) == 0
-    assert "2 indexes of texts" in capsys.readouterr().out
-    assert main(["dataset", "--clear", "copied"]) == 0
-    capsys.readouterr()
-    assert main(["dataset", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_what_stands_nowhere_has_no_quote(trained: RunDir) -> None:

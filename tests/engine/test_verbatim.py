@@ -1,7 +1,5 @@
 """The longest run that stands in other texts, against looking for it everywhere."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -111,12 +109,3 @@ def test_the_end_of_a_text_that_repeats_itself_is_found(length: int) -> None:
     index = Verbatim([b"b" + b"a" * length, b"", b"c"])
     run = index.longest(b"a" * (length + 5))
     assert run.length == (length if length >= SHORTEST else 0)
-
-
-def test_the_index_is_read_again_unless_its_file_is_broken(tmp_path: Path) -> None:
-    cache, texts = tmp_path / "index.npy", [b"that which we call a rose"]
-    Verbatim(texts, cache)
-    assert Verbatim(texts, cache).longest(b"a rose: which we call").length == 14
-    for broken in (b"", b"\x93NUMPY\x01\x00", cache.read_bytes()[:-3], cache.read_bytes() + b"."):
-        cache.write_bytes(broken)
-        assert Verbatim(texts, cache).longest(b"a rose: which we call").length == 14

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from genui.base import numbers, paths
 from genui.base.errors import GenuiError
 from genui.base.files import LOCK, cannot_write, lock_folder, show, try_lock
 
@@ -61,20 +60,6 @@ class Prepared(NamedTuple):
     octets: int  # on the disk
     share: float  # the prepared share of the data, 0 to 1
     folder: Path
-
-
-def indexes_dir() -> Path:
-    """The folder of the indexes of texts in which copied passages are looked for."""
-    return paths.cache_dir() / "copied"
-
-
-def list_indexes() -> list[Prepared]:
-    """The indexes of texts together, for a file of one names no data; none without one."""
-    folder = indexes_dir()
-    if not (count := len(list(folder.glob("*.npy")))):
-        return []
-    content = numbers.quantity(count, "index of texts", "indexes of texts")
-    return [Prepared("copied", "", content, bytes_in(folder), 1.0, folder)]
 
 
 def cut_short(path: Path) -> GenuiError:

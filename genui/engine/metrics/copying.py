@@ -2,10 +2,8 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +11,11 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_path
 from genui.base.text import clean, clean_line
 from genui.engine import kinds
 from genui.engine.data.image_datasets import load_images
 from genui.engine.data.image_files import SIDE
 from genui.engine.data.images import CaptionedImages, as_floats, as_pixels
-from genui.engine.data.preparation import indexes_dir
 from genui.engine.data.text import heading_of, load_training_text
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.text import TextGenerator, TextState
@@ -62,11 +58,10 @@ class Verbatim:
 
     It is a suffix array of every fourth suffix. Any run of `SHORTEST` bytes contains the first
     `GRAM` bytes of one, so it is found exactly. The index takes 3 bytes per byte of text; a whole
-    suffix array would take 4 or 8. `data` is all texts, each followed by a gap. The array is read
-    from the file `cache` if it is there, else written to it.
+    suffix array would take 4 or 8. `data` is all texts, each followed by a gap.
     """
 
-    def __init__(self, texts: Sequence[bytes], cache: Path | None = None) -> None:
+    def __init__(self, texts: Sequence[bytes]) -> None:
         parts: list[bytes] = []
         self.starts: list[int] = []  # of each text in `data`
         size = 0
@@ -80,13 +75,8 @@ class Verbatim:
         self.data = b"".join(parts)
         self._bytes = np.frombuffer(self.data, np.uint8)
         aligned = _grams(self.data + bytes(GRAM), STRIDE)
-        order = _read_order(cache, len(aligned)) if cache is not None else None
-        if order is None:
-            order = _sort_suffixes(aligned)
-            if cache is not None:
-                _write_order(cache, order)
-        self._order = order
-        self._sorted = aligned[order]
+        self._order = _sort_suffixes(aligned)
+        self._sorted = aligned[self._order]
 
     def longest(self, text: bytes) -> TextRun:
         """The first of the longest runs of `text` that occur in the indexed texts.
@@ -208,24 +198,6 @@ def _sort_suffixes(grams: NDArray[np.uint64]) -> NDArray[np.int32]:
     return order
 
 
-def _read_order(cache: Path, count: int) -> NDArray[np.int32] | None:
-    """The order of `count` suffixes in a file; None if it is missing or broken."""
-    try:
-        order = np.load(cache, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    fits = order.shape == (count,) and order.dtype == np.int32
-    return order if fits and (not count or 0 <= order.min() <= order.max() < count) else None
-
-
-def _write_order(cache: Path, order: NDArray[np.int32]) -> None:
-    """Keep the order in a file. A failure to write is ignored."""
-    with suppress(OSError, GenuiError):
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(cache, durable=False) as aside, aside.open("wb") as file:
-            np.save(file, order)
-
-
 # --- The share of generated text that is copied -----------------------------------------------
 # The three-sample test of Meehan et al. 2020, with verbatim runs as its distance. A passage is
 # nearer to the training text if its longest run there is longer than in as much held-out text. If
@@ -253,16 +225,15 @@ def copying(
     samples: Sequence[bytes],
     train: Sequence[bytes],
     held_out: Sequence[bytes],
-    passage: int = PASSAGE,
 ) -> Copying:
     """Compare the passages of the samples with the training and the held-out text.
 
     Raises ValueError if there is no passage, or less training text than held-out text.
     """
     passages = [
-        sample[at : at + passage]
+        sample[at : at + PASSAGE]
         for sample in samples
-        for at in range(0, len(sample) - passage // 2, passage)
+        for at in range(0, len(sample) - PASSAGE // 2, PASSAGE)
     ]
     size = sum(map(len, held_out))
     parts = list(_parts(train, size))[:MAX_PARTS]
@@ -499,14 +470,11 @@ def index_texts(
     name: str,
     train: Sequence[str],
     held_out: Sequence[str],
-    fingerprint: str,
     names: tuple[str, ...] = (),
     note: str = "",
 ) -> TracedText:
-    """Index texts to trace passages to, with a file in the cache; `note` says what they are a
-    sample of."""
-    cache = indexes_dir() / f"{fingerprint}.npy"
-    index = Verbatim([document.encode("utf-8", "replace") for document in train], cache)
+    """Index texts to trace passages to; `note` says what they are a sample of."""
+    index = Verbatim([document.encode("utf-8", "replace") for document in train])
     part = "" if index.whole else f"of which the first {len(index.data) / 1e6:.0f} MB were read"
     described = f"{sum(map(len, train)):,} characters"
     held = "\n".join(held_out).encode("utf-8", "replace")
@@ -524,7 +492,7 @@ def index_text(recipe: TextRecipe) -> TracedText:
     """The training text of a recipe. Raises what `load_text` raises."""
     text = load_training_text(recipe, sample=MAX_BYTES)
     note = text.notes[0] if text.is_sample else ""
-    return index_texts(text.name, text.train, text.validation, text.fingerprint, text.names, note)
+    return index_texts(text.name, text.train, text.validation, text.names, note)
 
 
 def quote_passages(text: TracedText, trace: Trace, step: int) -> Neighbours:

@@ -412,4 +412,4 @@ def index_rows(recipe: FineTuneRecipe) -> TracedText:
     rows = load_rows(recipe.dataset, recipe.data)
     train, held = ([text_of(row) for row in part] for part in (rows.train, rows.held))
     lines = tuple(f"{rows.name}:{row.line}" for row in rows.train if not isinstance(row, str))
-    return index_texts(rows.name, train, held, rows.fingerprint, rows.names or lines)
+    return index_texts(rows.name, train, held, rows.names or lines)
