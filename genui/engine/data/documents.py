@@ -17,6 +17,7 @@ from genui.base.errors import MisuseError
 from genui.base.files import show
 from genui.engine.data.sources import (
     BLOCK,
+    STRINGS,
     TEXT,
     Batch,
     File,
@@ -28,6 +29,7 @@ from genui.engine.data.sources import (
     open_archive,
     open_table,
     opened_file,
+    read_member,
 )
 
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".csv", ".json", ".jsonl", ".html"}
@@ -161,7 +163,6 @@ def _decompress(file: File, opened: BinaryIO) -> BinaryIO:
 # --- Parquet and Arrow (the extra `data`) -------------------------------------------------------
 
 TEXT_COLUMNS = ("text", "content")
-STRINGS = ("string", "large_string")
 
 
 def _read_table(file: File) -> Iterator[Batch[Piece]]:
@@ -200,8 +201,7 @@ def _read_tar(file: File) -> Iterator[Batch[Piece]]:
 
 def _text_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     """The text of a member, "" if it has none."""
-    content = archive.extractfile(member)
-    data = content.read() if content is not None else b""
+    data = read_member(archive, member)
     try:
         is_json = member.name.lower().endswith(".json")
         text = _DECODER.decode(data).text if is_json else data.decode("utf-8-sig")

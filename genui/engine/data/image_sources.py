@@ -19,6 +19,7 @@ from genui.base.files import files_below, sanitize, show
 from genui.engine.data.captions import MAX_CAPTION, caption_from_name, clean_caption, with_captions
 from genui.engine.data.image_files import MAX_IMAGE_BYTES, SUFFIXES
 from genui.engine.data.sources import (
+    STRINGS,
     Batch,
     File,
     Format,
@@ -27,6 +28,7 @@ from genui.engine.data.sources import (
     find_files,
     open_archive,
     open_table,
+    read_member,
 )
 from genui.formats.recipe import METADATA
 
@@ -105,7 +107,7 @@ def _read_tar(file: File) -> Iterator[Batch[Entry]]:
                 wanted = f"its caption in {stem}.txt" if captions else "a name that says what it is"
                 notes.append(f"{name}: no caption; give it {wanted}")
             else:
-                entries.append(Entry(name, caption, _bytes_of(archive, image)))
+                entries.append(Entry(name, caption, read_member(archive, image)))
                 octets += image.size
             if len(entries) >= AT_ONCE or octets >= AT_ONCE_BYTES or image is images[-1]:
                 share = (image.offset_data + image.size) / max(1, file.size)
@@ -158,21 +160,15 @@ def _caption_of(archive: tarfile.TarFile, image: tarfile.TarInfo, captions: Capt
     short = f"{folder}/{name.partition('.')[0]}" if folder else name.partition(".")[0]
     beside = captions.get(stem) or captions.get(short, [])  # 0001.image.png has 0001.txt
     best = sorted(beside, key=lambda member: CAPTION_SUFFIXES.index(_suffix(member.name)))
-    read = (_caption_in(member.name, _bytes_of(archive, member)) for member in best)
+    read = (_caption_in(member.name, read_member(archive, member)) for member in best)
     return next(filter(None, read), "")
-
-
-def _bytes_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    content = archive.extractfile(member)
-    return content.read() if content is not None else b""
 
 
 # --- Tables -----------------------------------------------------------------------------------
 
 IMAGE_KEYS = ("image", "img")
 _BINARY = ("binary", "large_binary")
-_STRINGS = ("string", "large_string")
-_LISTS = tuple(f"list<{name}: {kind}>" for name in ("item", "element") for kind in _STRINGS)
+_LISTS = tuple(f"list<{name}: {kind}>" for name in ("item", "element") for kind in STRINGS)
 _NUMBERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 
 
@@ -199,7 +195,7 @@ def _holds_bytes(kind: Any) -> bool:
 
 
 def _is_caption(kind: Any) -> bool:
-    return str(kind) in (*_STRINGS, *_LISTS, *_NUMBERS)
+    return str(kind) in (*STRINGS, *_LISTS, *_NUMBERS)
 
 
 def _labels(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...]:

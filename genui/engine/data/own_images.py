@@ -12,14 +12,13 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import numpy as np
 
 from genui.base import paths
 from genui.base.errors import MisuseError
-from genui.base.files import atomic_write, cannot_write, show
+from genui.base.files import cannot_write, show
 from genui.engine.data.captions import MAX_NOTES, clean_caption, open_folder, shorten_notes
 from genui.engine.data.image_files import SIDE, SUFFIXES, read_square
 from genui.engine.data.image_sources import FOLDER, FORMATS, Entry, find_images
@@ -32,6 +31,9 @@ from genui.engine.data.preparation import (
     bytes_in,
     cut_short,
     locked,
+    open_end,
+    read_record,
+    write_record,
 )
 from genui.engine.data.sources import Batch, ReadingProgress, Source, read
 from genui.runs.system import usable_cores
@@ -191,10 +193,7 @@ class _Decoded(msgspec.Struct):
 
 
 def _read_decoded(cache: Path) -> _Decoded | None:
-    try:
-        return msgspec.json.decode((cache / DECODED).read_bytes(), type=_Decoded)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return read_record(cache / DECODED, _Decoded)
 
 
 def _is_enough(decoded: _Decoded | None, most: int) -> bool:
@@ -222,18 +221,8 @@ def _decode(source: Source, cache: Path, decoded: _Decoded, most: int, report: R
     progress = ReadingProgress(source, decoded.share, report)
     notes = decoded.notes
     kept = len(decoded.captions)
-
-    def keep(pixels: IO[bytes]) -> None:
-        pixels.flush()
-        os.fsync(pixels.fileno())
-        atomic_write(cache / DECODED, msgspec.json.encode(decoded))
-
     try:
-        with open(cache / PIXELS, "ab") as pixels:
-            octets = kept * SIDE * SIDE * 4
-            if os.fstat(pixels.fileno()).st_size < octets:  # else black images would be trained on
-                raise cut_short(cache / PIXELS)
-            pixels.truncate(octets)
+        with open_end(cache / PIXELS, kept * SIDE * SIDE * 4) as pixels:
             for batch in _decoded_batches(source, notes, decoded.file, decoded.number):
                 del notes[MAX_NOTES + 1 :]
                 for entry, image in batch.items:
@@ -245,12 +234,12 @@ def _decode(source: Source, cache: Path, decoded: _Decoded, most: int, report: R
                 progress.show(doing, batch.share)
                 if len(decoded.captions) - kept >= KEEP_EVERY:
                     kept = len(decoded.captions)
-                    keep(pixels)
+                    write_record(cache / DECODED, decoded, [pixels])
                 if len(decoded.captions) >= most:
                     break
             else:
                 decoded.done = True
-            keep(pixels)
+            write_record(cache / DECODED, decoded, [pixels])
     except OSError as error:
         raise cannot_write(cache, error) from None
     return decoded

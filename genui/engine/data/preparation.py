@@ -1,16 +1,21 @@
 """How the data of a training are prepared: the progress, locks, and folders in the cache."""
 
 import contextlib
+import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple, TypeVar
+
+import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import LOCK, cannot_write, lock_folder, show, try_lock
+from genui.base.files import LOCK, atomic_write, cannot_write, lock_folder, show, try_lock
+
+T = TypeVar("T")
 
 Report = Callable[[str], None]
 """Takes a line that says how far a preparation is, some times a second. An exception ends the
@@ -60,6 +65,33 @@ class Prepared(NamedTuple):
     octets: int  # on the disk
     share: float  # the prepared share of the data, 0 to 1
     folder: Path
+
+
+def read_record(path: Path, kind: type[T]) -> T | None:
+    """The record of a preparation in a file; None if there is none that can be used."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return None
+
+
+def write_record(path: Path, record: msgspec.Struct, files: Sequence[IO[bytes]]) -> None:
+    """Replace the record of a preparation, once what its files hold is on the disk."""
+    for file in files:
+        file.flush()
+        os.fsync(file.fileno())
+    atomic_write(path, msgspec.json.encode(record))
+
+
+def open_end(path: Path, octets: int) -> IO[bytes]:
+    """A file of prepared data, to continue after so many bytes. Raises GenuiError if it is shorter:
+    what is missing would be zeros."""
+    file = path.open("ab")
+    if file.tell() < octets:
+        file.close()
+        raise cut_short(path)
+    file.truncate(octets)
+    return file
 
 
 def cut_short(path: Path) -> GenuiError:

@@ -43,7 +43,10 @@ from genui.engine.data.preparation import (
     bytes_in,
     cut_short,
     locked,
+    open_end,
+    read_record,
     say_nothing,
+    write_record,
 )
 from genui.engine.data.sources import TEXT, ReadingProgress, Source, read
 from genui.engine.data.text import find_large, load_text, sample_text
@@ -288,10 +291,7 @@ def open_large(
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest in a folder, or None if there is none that can be used."""
-    try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError, RecursionError):
-        return None
+    return read_record(folder / MANIFEST, Manifest)
 
 
 def _tokenise(
@@ -305,16 +305,12 @@ def _tokenise(
     progress = ReadingProgress(source, manifest.share, report)
     try:
         folder.mkdir(exist_ok=True)
-        atomic_write(folder / MANIFEST, msgspec.json.encode(manifest), durable=False)
+        write_record(folder / MANIFEST, manifest, [])
         with ExitStack() as stack:
-            parts = []
-            for name, count in zip(PARTS, manifest.tokens, strict=True):
-                fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                parts.append(stack.enter_context(open(fd, "r+b")))
-                if os.fstat(fd).st_size < count * dtype.itemsize:  # else zeros would be tokens
-                    raise cut_short(folder / name)
-                parts[-1].truncate(count * dtype.itemsize)
-                parts[-1].seek(0, os.SEEK_END)
+            parts = [
+                stack.enter_context(open_end(folder / name, count * dtype.itemsize))
+                for name, count in zip(PARTS, manifest.tokens, strict=True)
+            ]
             shard = _Shard(tokenizer, parts, manifest)
             for batch in read(source, manifest.file, manifest.number):
                 for piece in batch.items:
@@ -326,20 +322,13 @@ def _tokenise(
                 progress.show(f"tokenising {manifest.name}", batch.share)
                 if shard.characters >= SHARD:
                     shard.close()
-                    _keep(folder, parts, manifest)
+                    write_record(folder / MANIFEST, manifest, parts)
                     shard = _Shard(tokenizer, parts, manifest)
             shard.close()
             manifest.done = True
-            _keep(folder, parts, manifest)
+            write_record(folder / MANIFEST, manifest, parts)
     except OSError as error:
         raise cannot_write(folder, error) from None
-
-
-def _keep(folder: Path, parts: list[IO[bytes]], manifest: Manifest) -> None:
-    for part in parts:
-        part.flush()
-        os.fsync(part.fileno())
-    atomic_write(folder / MANIFEST, msgspec.json.encode(manifest))
 
 
 class _Shard:

@@ -37,6 +37,9 @@ MAX_ROW = 1024 * 1024 * 1024
 TEXT = "text"
 """The group of text files."""
 
+STRINGS = ("string", "large_string")
+"""The types of columns of texts, of pyarrow."""
+
 T = TypeVar("T")
 
 
@@ -336,6 +339,11 @@ def open_archive(file: File) -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile
     """A tar archive and its members. Raises MisuseError, also in the block, if it is damaged."""
     with opened_file(file) as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
         yield archive, _members(archive)
+
+
+def read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = archive.extractfile(member)
+    return content.read() if content is not None else b""
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
