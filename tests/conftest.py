@@ -116,7 +116,7 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def drawn_once(drawings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Icons and emoji are drawn by the first test that needs them: it takes seconds each time."""
-    monkeypatch.setattr(icons, "_path", lambda key: drawings / f"{key}.npz")
+    monkeypatch.setattr(icons, "cache_dir", lambda: drawings)
 
 
 @pytest.fixture(scope="session", autouse=True)

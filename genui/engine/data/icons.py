@@ -7,7 +7,7 @@ import os
 import re
 import string
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -30,29 +30,30 @@ Drawn = tuple[NDArray[np.uint8], tuple[str, ...]]
 """Images [N, side, side, 4] and their N captions."""
 
 
-def read_cache(key: str, side: int = SIDE) -> Drawn | None:
-    """The cached images of this key, or None."""
-    try:
-        with np.load(_path(key), allow_pickle=False) as stored:
+def draw_once(key: str, side: int, draw: Callable[[], Drawn]) -> Drawn:
+    """The cached images of this key, or those that `draw` draws now."""
+    path = cache_dir() / "pictures" / f"{key}.npz"
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with np.load(path, allow_pickle=False) as stored:
             rgba, captions = stored["rgba"], tuple(map(str, stored["captions"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    if rgba.dtype != np.uint8 or rgba.shape != (len(captions), side, side, 4):
-        return None
-    return rgba, captions
-
-
-def write_cache(key: str, drawn: Drawn) -> None:
-    """Cache rendered images atomically. A failure to write is ignored."""
-    path = _path(key)
+        if rgba.dtype == np.uint8 and rgba.shape == (len(captions), side, side, 4):
+            return rgba, captions
+    rgba, captions = draw()
     with contextlib.suppress(OSError, GenuiError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path, durable=False) as aside, aside.open("wb") as file:
-            np.savez_compressed(file, rgba=drawn[0], captions=np.array(drawn[1]))
+            np.savez_compressed(file, rgba=rgba, captions=np.array(captions))
+    return rgba, captions
 
 
-def _path(key: str) -> Path:
-    return cache_dir() / "pictures" / f"{key}.npz"
+def keep_first(drawn: Iterable[tuple[str, NDArray[np.uint8] | None]]) -> Drawn:
+    """The images [32, 32, 4] that are drawn, sorted by caption; the first of identical ones."""
+    images: dict[bytes, tuple[str, NDArray[np.uint8]]] = {}
+    for caption, rgba in drawn:
+        if rgba is not None:
+            images.setdefault(rgba.tobytes(), (caption, rgba))
+    captions, rgba = zip(*sorted(images.values(), key=lambda image: image[0]), strict=True)
+    return np.stack(rgba), captions
 
 
 # --- Which glyphs of Material Design Icons are used, and their captions -----------------------
@@ -232,42 +233,31 @@ def read_icons() -> RawImages:
     """Render the icons, or read them from the cache. Raises GenuiError if the font is missing."""
     glyphs, font = read_font()
     chosen = {caption: glyphs[name] for caption, name in choose_icons(glyphs).items()}
-    return RawImages(*_draw_icons(font, chosen))
+    key = cache_key("icons", font, ICONS_DRAWING, sorted(chosen.items()))
+    return RawImages(*draw_once(key, SIDE, lambda: _draw_icons(font, chosen)))
 
 
 def draw_glyph(
     font: ImageFont.FreeTypeFont, glyph: str, side: int = SIDE
 ) -> NDArray[np.uint8] | None:
-    """The glyph's alpha [side, side], centred and as large as the margin allows; None if blank."""
+    """The glyph as a white shape [side, side, 4], centred and as large as the margin allows; None
+    if it is blank."""
     mask = Image.new("L", (LARGE * 2, LARGE * 2))
     ImageDraw.Draw(mask).text((LARGE // 2, LARGE // 2), glyph, fill=255, font=font)
     inked = mask.getbbox()
-    return (
-        None
-        if inked is None
-        else fit_square(mask.crop(inked), ICONS_MARGIN * side // SIDE, side=side)
-    )
+    if inked is None:
+        return None
+    rgba = np.full((side, side, 4), 255, np.uint8)
+    rgba[..., 3] = fit_square(mask.crop(inked), ICONS_MARGIN * side // SIDE, side=side)
+    return rgba
 
 
 def _draw_icons(font: bytes, glyphs: dict[str, str]) -> Drawn:
     """White shapes [N, 32, 32, 4] and their captions. One of identical shapes is kept: the one with
     the fewest words in its caption."""
-    key = cache_key("icons", font, ICONS_DRAWING, sorted(glyphs.items()))
-    cached = read_cache(key)
-    if cached is not None:
-        return cached
     face = ImageFont.truetype(io.BytesIO(font), LARGE)
-    shapes: dict[bytes, tuple[str, NDArray[np.uint8]]] = {}
-    for caption in sorted(glyphs, key=lambda caption: (caption.count(" "), caption)):
-        alpha = draw_glyph(face, glyphs[caption])
-        if alpha is not None:
-            shapes.setdefault(alpha.tobytes(), (caption, alpha))
-    rgba = np.full((len(shapes), SIDE, SIDE, 4), 255, np.uint8)
-    unique = sorted(shapes.values(), key=lambda shape: shape[0])
-    rgba[..., 3] = [alpha for _, alpha in unique]
-    drawn = rgba, tuple(caption for caption, _ in unique)
-    write_cache(key, drawn)
-    return drawn
+    ordered = sorted(glyphs, key=lambda caption: (caption.count(" "), caption))
+    return keep_first((caption, draw_glyph(face, glyphs[caption])) for caption in ordered)
 
 
 def cache_key(name: str, font: bytes, version: int, glyphs: Iterable[tuple[str, str]]) -> str:
@@ -329,7 +319,10 @@ def read_emoji() -> RawImages:
 
     Raises GenuiError if the font is missing or Pillow cannot use it.
     """
-    return RawImages(*_draw_emoji(find_font(), choose_emoji()))
+    path, glyphs = find_font(), choose_emoji()
+    font = read_regular(path, MAX_BYTES, "name another in GENUI_EMOJI_FONT")
+    key = cache_key("emoji", font, EMOJI_DRAWING, glyphs.items())
+    return RawImages(*draw_once(key, SIDE, lambda: _draw_emoji(path, font, glyphs)))
 
 
 def check_emoji() -> int:
@@ -389,25 +382,13 @@ def draw_emoji(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | 
     return None if inked is None else fit_square(image.crop(inked), EMOJI_MARGIN)
 
 
-def _draw_emoji(path: Path, glyphs: dict[str, str]) -> Drawn:
+def _draw_emoji(path: Path, font: bytes, glyphs: dict[str, str]) -> Drawn:
     """Images [N, 32, 32, 4] and their captions. The first of identical images is kept."""
-    font = read_regular(path, MAX_BYTES, "name another in GENUI_EMOJI_FONT")
-    key = cache_key("emoji", font, EMOJI_DRAWING, glyphs.items())
-    cached = read_cache(key)
-    if cached is not None:
-        return cached
     face = _open(path, font)
-    images: dict[bytes, tuple[str, NDArray[np.uint8]]] = {}
-    for caption, glyph in glyphs.items():
-        rgba = draw_emoji(face, glyph)
-        if rgba is not None:
-            images.setdefault(rgba.tobytes(), (caption, rgba))
-    if not images:
+    drawn = [(caption, draw_emoji(face, glyph)) for caption, glyph in glyphs.items()]
+    if all(rgba is None for _, rgba in drawn):
         raise GenuiError(f"{path}: holds no emoji; name a {FONT_NAME} in GENUI_EMOJI_FONT")
-    rgba = np.stack([image for _, image in images.values()])
-    drawn = rgba, tuple(caption for caption, _ in images.values())
-    write_cache(key, drawn)
-    return drawn
+    return keep_first(drawn)
 
 
 def _open(path: Path, font: bytes) -> ImageFont.FreeTypeFont:

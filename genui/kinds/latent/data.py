@@ -77,7 +77,8 @@ def read_icons() -> RawImages:
         (held if is_held else trained).setdefault(icon_caption(thing, modifiers), name)
     held = {caption: name for caption, name in held.items() if caption not in trained}
     chosen = {caption: glyphs[name] for caption, name in {**trained, **held}.items()}
-    rgba, captions = _draw_icons(font, chosen)
+    key = icons.cache_key(f"icons-{SIDE}", font, icons.ICONS_DRAWING, chosen.items())
+    rgba, captions = icons.draw_once(key, SIDE, lambda: _draw_icons(font, chosen))
     return RawImages(rgba, captions, sum(caption in held for caption in captions))
 
 
@@ -142,16 +143,10 @@ def _is_clear(modifiers: frozenset[str]) -> bool:
 
 def _draw_icons(font: bytes, glyphs: Mapping[str, str]) -> icons.Drawn:
     """White shapes [N, 128, 128, 4] and their captions, in the order of `glyphs`."""
-    key = icons.cache_key(f"icons-{SIDE}", font, icons.ICONS_DRAWING, glyphs.items())
-    if (cached := icons.read_cache(key, SIDE)) is not None:
-        return cached
     face = ImageFont.truetype(io.BytesIO(font), 2 * SIDE)
     shapes = {name: icons.draw_glyph(face, glyph, SIDE) for name, glyph in glyphs.items()}
-    inked = {caption: alpha for caption, alpha in shapes.items() if alpha is not None}
-    rgba = np.full((len(inked), SIDE, SIDE, 4), 255, np.uint8)
-    rgba[..., 3] = list(inked.values())
-    icons.write_cache(key, (rgba, tuple(inked)))
-    return rgba, tuple(inked)
+    inked = {caption: rgba for caption, rgba in shapes.items() if rgba is not None}
+    return np.stack(list(inked.values())), tuple(inked)
 
 
 # --- Emoji: each name in three styles ---------------------------------------------------------
@@ -236,11 +231,11 @@ def read_emoji(data: str = "") -> RawImages:
     bodies = [_read_package(_folder(data), file) for file in SHA256]
     digest = hashlib.sha256(b"".join(hashlib.sha256(body).digest() for body in bodies))
     key = f"emoji-{SIDE}-{EMOJI_DRAWING}-{digest.hexdigest()[:16]}"
-    drawn = icons.read_cache(key, SIDE)
-    if drawn is None:
-        drawn = _draw_emoji([_parse(*each) for each in zip(SHA256, bodies, strict=True)])
-        icons.write_cache(key, drawn)
-    rgba, captions = drawn
+    rgba, captions = icons.draw_once(
+        key,
+        SIDE,
+        lambda: _draw_emoji([_parse(*each) for each in zip(SHA256, bodies, strict=True)]),
+    )
     return RawImages(
         rgba,
         captions,
