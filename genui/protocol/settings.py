@@ -539,12 +539,20 @@ _RANGE = re.compile(r"(\d{1,19})\s*\.\.\s*(\d{1,19})")
 def parse_axes(along_x: str, along_y: str) -> tuple[Axis, ...]:
     """Both axes; an empty line or `none` is no axis. Raises MisuseError, one line."""
     axes = tuple(axis for axis in (parse_axis(along_x), parse_axis(along_y)) if axis is not None)
-    if len(axes) == 2 and axes[0].name == axes[1].name:
-        raise MisuseError(f"{axes[0].name} is on both axes: choose two different settings")
+    check_axes(axes)
+    return axes
+
+
+def check_axes(axes: Sequence[Axis]) -> None:
+    """Raise MisuseError for more than two axes, equal ones, or too many images."""
+    names = [axis.name for axis in axes]
+    if len(axes) > 2:
+        raise MisuseError(f"grid: {len(names)} axes ({', '.join(names)}); at most 2 fit")
+    if len(set(names)) < len(names):
+        raise MisuseError(f"{names[0]} is on both axes: choose two different settings")
     cells = math.prod(len(axis.values) for axis in axes)
     if cells > MAX_CELLS:
         raise MisuseError(f"{cells} images: at most {MAX_CELLS} are drawn at once")
-    return axes
 
 
 def parse_axis(text: str) -> Axis | None:

@@ -162,7 +162,7 @@ def test_an_unknown_word_of_any_caption_is_told(image_generator: DiffusionGenera
                 axis("seed", *map(str, range(13))),
                 axis("guidance", *map(str, range(5))),
             ),
-            "65 images; at most 64",
+            "65 images: at most 64",
         ),
     ],
 )

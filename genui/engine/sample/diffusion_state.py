@@ -3,8 +3,6 @@
 Also its rows, its inpainting mask and its schedule of noise levels.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -27,7 +25,7 @@ from genui.protocol import (
 )
 from genui.protocol.edits import init_step
 from genui.protocol.samplers import Point
-from genui.protocol.settings import MAX_CELLS, parse_axis_value
+from genui.protocol.settings import check_axes, parse_axis_value
 
 # --- Inpainting -------------------------------------------------------------------------------
 
@@ -131,18 +129,6 @@ class Grid:
             if base.value(axis.name) != self.base.value(axis.name):
                 raise MisuseError(f"{axis.name} varies along this grid; fork it without that axis")
         return Grid(base, self.axes)
-
-
-def check_axes(axes: Sequence[Axis]) -> None:
-    """Raises MisuseError for equal axes, more than two axes, or too many images."""
-    names = [axis.name for axis in axes]
-    if len(set(names)) < len(names):
-        raise MisuseError(f"grid: {names[0]} is on both axes; choose two different settings")
-    if len(axes) > 2:
-        raise MisuseError(f"grid: {len(names)} axes ({', '.join(names)}); at most 2 fit")
-    count = math.prod(len(axis.values) for axis in axes)
-    if count > MAX_CELLS:
-        raise MisuseError(f"grid: {count} images; at most {MAX_CELLS} are drawn at once")
 
 
 def image_settings(settings: Settings) -> ImageSettings:

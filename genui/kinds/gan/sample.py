@@ -15,12 +15,13 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample import trace
-from genui.engine.sample.diffusion_state import check_axes, parse_value
+from genui.engine.sample.diffusion_state import parse_value
 from genui.engine.sample.media import sheet, to_rgb
 from genui.kinds.gan.network import GAN, SIDE, Generator, gan_config
 from genui.kinds.gan.recipe import GanRecipe
 from genui.kinds.gan.walk import BasisName, LatentSettings, WalkFrame
 from genui.protocol import Axis, Edit, SetPrompt, SetSeed, SetSettings, Settings, Start, Started
+from genui.protocol.settings import check_axes
 
 # --- The state of a walk ----------------------------------------------------------------------
 
