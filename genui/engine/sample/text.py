@@ -20,11 +20,10 @@ from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar, watermark
 from genui.engine.sample.chat import continue_chat, open_chat
-from genui.engine.sample.inside import Interventions
 from genui.engine.sample.logits import NEVER
 from genui.engine.sample.token_list import TokenList
 from genui.engine.sample.tokens import TokenGenerator, TokenState, next_token
-from genui.engine.sample.windows import Chunks, span
+from genui.engine.sample.windows import Reading, span
 from genui.protocol import (
     FILL,
     Edit,
@@ -206,18 +205,15 @@ class TextGenerator(TokenGenerator[TextState]):
         token_ids = state.token_ids
         for token in turn.token_ids:
             token_ids = token_ids.appended(token)
-        chunks = (*state.chunks, (len(state.token_ids), len(token_ids)))
-        read = partial(self._read, token_ids, state.prompt, state.interventions, chunks)
-        return replace(
+        return self._continue(
             state,
-            token_ids=token_ids,
-            stored=self.store_logits(read),
+            token_ids,
+            chunks=(*state.chunks, (len(state.token_ids), len(token_ids))),
             ended=False,
             pending=b"",
             written=(),
             written_from=state.step,
             roles=turn.roles,
-            chunks=chunks,
             answer_from=state.step,
             message=turn.pieces,
         )
@@ -247,7 +243,7 @@ class TextGenerator(TokenGenerator[TextState]):
         interventions = tuple(replace(one, position=len(prompt) - 1) for one in edits)
 
         def read() -> np.ndarray:
-            logits = self._read(token_ids, len(token_ids), interventions)
+            logits = self._read(Reading(token_ids, len(token_ids), interventions))
             return require_space(logits, self.tokenizer, gap.prefix)
 
         opened = replace(
@@ -293,7 +289,7 @@ class TextGenerator(TokenGenerator[TextState]):
         return TextState(
             token_ids=token_ids,
             prompt=len(token_ids),
-            stored=self.store_logits(partial(self._read, token_ids, len(token_ids))),
+            stored=self.store_logits(partial(self._read, Reading(token_ids, len(token_ids)))),
             step=0,
             seed=request.seed,
             settings=self.check_settings(request.settings),
@@ -375,19 +371,8 @@ class TextGenerator(TokenGenerator[TextState]):
         text, pending = split_utf8(state.pending + self.tokenizer.token_bytes(frame.token))
         ended = frame.token in self._ends(state)
         token_ids = state.token_ids.appended(frame.token)
-        stored = state.stored
-        if not ended:
-            read = partial(self._read, token_ids, state.prompt, state.interventions, state.chunks)
-            stored = self.store_logits(read)
-        after = replace(
-            state,
-            token_ids=token_ids,
-            stored=stored,
-            step=frame.step,
-            ended=ended,
-            pending=pending,
-            message=(),
-        )
+        after = replace(state, step=frame.step, ended=ended, pending=pending, message=())
+        after = replace(after, token_ids=token_ids) if ended else self._continue(after, token_ids)
         if ended or after.step >= self._budget(after):
             after = self._go_to_next_gap(after)
         special = clean(self.tokenizer.special.get(frame.token, ""))
@@ -447,16 +432,14 @@ class TextGenerator(TokenGenerator[TextState]):
             self._texts[token] = clean(name or self.tokenizer.decode([token]))
         return self._texts[token]
 
-    def _read(
-        self,
-        token_ids: TokenList,
-        prompt: int,
-        interventions: Interventions = (),
-        chunks: Chunks = (),
-    ) -> np.ndarray:
-        """Logits float32 [V] after `token_ids`, without the marks of a gap."""
-        logits = self.read(token_ids, prompt, interventions, chunks)
-        return mask_gap_marks(logits, self.tokenizer)
+    def _continue(self, state: TextState, token_ids: TokenList, **changes: Any) -> TextState:
+        """The state after more tokens, which are read when their logits are needed."""
+        after = replace(state, token_ids=token_ids, **changes)
+        return replace(after, stored=self.store_logits(partial(self._read, after.reading)))
+
+    def _read(self, reading: Reading) -> np.ndarray:
+        """Logits float32 [V] after a text, without the marks of a gap."""
+        return mask_gap_marks(self.read(reading), self.tokenizer)
 
 
 def split_utf8(raw: bytes) -> tuple[str, bytes]:

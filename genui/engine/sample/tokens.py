@@ -99,6 +99,10 @@ class TokenState(WritingState):
     def logits(self) -> np.ndarray:
         return self.stored.get()
 
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.token_ids, self.prompt, self.interventions, self.chunks)
+
 
 def next_token(
     state: TokenState,
@@ -179,15 +183,9 @@ class TokenGenerator(Generator, ABC, Generic[S]):
             self._reader.decoder = fast_decoding.build_decoder(self.model)
         self.computed_by = fast_decoding.COMPUTED_BY if self._reader.decoder is not None else ""
 
-    def read(
-        self,
-        token_ids: TokenList,
-        prompt: int,
-        interventions: Interventions = (),
-        chunks: Chunks = (),
-    ) -> np.ndarray:
-        """Logits float32 [V] after `token_ids`, which begin with `prompt` tokens of the prompt."""
-        return self._reader.logits(Reading(token_ids, prompt, interventions, chunks))
+    def read(self, reading: Reading) -> np.ndarray:
+        """Logits float32 [V] after the tokens of a text."""
+        return self._reader.logits(reading)
 
     def read_prompt(self, state: S, report: PromptReport | None) -> None:
         """Read what `state` has not read yet; `report` gets the share of a long prompt."""
@@ -203,7 +201,7 @@ class TokenGenerator(Generator, ABC, Generic[S]):
         that each has alone."""
         self._reader.read_ahead(
             [
-                _reading_of(state)
+                state.reading
                 for state in states
                 if not (state.stored.is_computed or self.finished(state))
             ]
@@ -215,7 +213,7 @@ class TokenGenerator(Generator, ABC, Generic[S]):
 
     def read_again(self, state: S) -> None:
         """Read the last token of a state again, as in generation, to record the computation."""
-        self._reader.logits(_reading_of(state), by_modules=True)
+        self._reader.logits(state.reading, by_modules=True)
 
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
         return Started(
@@ -273,14 +271,14 @@ class TokenGenerator(Generator, ABC, Generic[S]):
             raise MisuseError(
                 f"position {one.position}: the model reads this text from position {first} on"
             )
-        interventions = (*state.interventions, one)
-        before, token_ids, prompt = state.stored, state.token_ids, state.prompt
+        edited = replace(state, interventions=(*state.interventions, one))
+        before, reading = state.stored, edited.reading
 
         def logits() -> np.ndarray:
-            new = self.read(token_ids, prompt, interventions, state.chunks)
+            new = self.read(reading)
             return np.where(before.get() <= NEVER, np.float32(NEVER), new)  # masks stay
 
-        return replace(state, interventions=interventions, stored=self.store_logits(logits))
+        return replace(edited, stored=self.store_logits(logits))
 
     def check_settings(self, settings: object) -> TextSettings:
         """Returns `settings`. Raises MisuseError if they are not TextSettings."""
@@ -317,10 +315,6 @@ class TokenGenerator(Generator, ABC, Generic[S]):
     @abstractmethod
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
         """The text of each token of the model's input."""
-
-
-def _reading_of(state: TokenState) -> Reading:
-    return Reading(state.token_ids, state.prompt, state.interventions, state.chunks)
 
 
 def read_ahead(traces: Iterable[tuple[Trace, int]]) -> None:

@@ -417,7 +417,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
 
     def _slot_logits(self, state: MusicState) -> np.ndarray:
         """Logits float32 [SIZE] of the next slot, with the tokens that it cannot have masked."""
-        logits = self.read(state.token_ids, state.prompt, state.interventions)
+        logits = self.read(state.reading)
         return mask_slot(logits, state.slots[state.step], state.leads, state.sixteenths)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.token_list import TokenList
+from genui.engine.sample.windows import Reading
 
 VOCABULARY = 49152  # as it claims
 SPECIAL = "z"  # the token that stands for <|im_end|>
@@ -51,7 +52,7 @@ class ModelServer:
     def odds(self, prompt: Any, count: int) -> list[tuple[int, str, float]]:
         """The likeliest tokens with the logarithms of their probabilities."""
         ids = self.encode(prompt) or [0]
-        logits = self.generator.read(TokenList(ids), len(ids)).astype(np.float64)
+        logits = self.generator.read(Reading(TokenList(ids), len(ids))).astype(np.float64)
         logits[0] += self.shift
         logprobs = logits - logits.max() - math.log(np.exp(logits - logits.max()).sum())
         top = np.argsort(-logprobs, kind="stable")[: min(count, self.most)].tolist()
