@@ -138,7 +138,7 @@ def intervening(
     place = _Place(start)
     with ExitStack() as hooks:
         begins = parts[0].block.register_forward_pre_hook(place.pass_begins, prepend=True)
-        hooks.enter_context(_hook(begins))
+        hooks.callback(begins.remove)
         for one in reversed(interventions):  # each before the hooks that are there
             layer = parts[one.edit.layer - 1]
             match one.edit:
@@ -152,7 +152,7 @@ def intervening(
                     handle = layer.mixer.register_forward_pre_hook(clear, prepend=True)
                 case Steer() | Patch():
                     handle = layer.block.register_forward_hook(_change(one, place), prepend=True)
-            hooks.enter_context(_hook(handle))
+            hooks.callback(handle.remove)
         yield
 
 
@@ -203,14 +203,6 @@ def _change(one: Intervention, place: _Place) -> Callable[..., Any]:
     return hook
 
 
-@contextmanager
-def _hook(handle: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 # --- Recording the last token that is read ------------------------------------------------------
 
 
@@ -258,12 +250,12 @@ def recording(model: LanguageModel) -> Iterator[Record]:
 
     with ExitStack() as hooks:
         first = keep(record.streams, 0)
-        hooks.enter_context(_hook(parts[0].block.register_forward_pre_hook(first)))
+        hooks.callback(parts[0].block.register_forward_pre_hook(first).remove)
         for at, part in enumerate(parts):
             for handle in (
                 part.mixer.register_forward_pre_hook(keep(record.mixed, at)),
                 part.feed_forward.register_forward_hook(keep(record.fed, at)),
                 part.block.register_forward_hook(keep(record.streams, at + 1)),
             ):
-                hooks.enter_context(_hook(handle))
+                hooks.callback(handle.remove)
         yield record

@@ -6,7 +6,7 @@ the chunks and the interventions only, whatever was read before.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,15 +68,13 @@ def reporting_prompt(model: LanguageModel, report: PromptReport) -> Iterator[Non
         if x.shape[1] >= LONG_PROMPT:  # x [B, T, C]
             report(done / len(layers), x.shape[1])
 
-    handles = [
-        part.block.register_forward_hook(lambda _, args, __, done=done: tell(done, args[0]))
-        for done, part in enumerate(layers, start=1)
-    ]
-    try:
+    with ExitStack() as hooks:
+        for done, part in enumerate(layers, start=1):
+            handle = part.block.register_forward_hook(
+                lambda _, args, __, done=done: tell(done, args[0])
+            )
+            hooks.callback(handle.remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class TextReader:
