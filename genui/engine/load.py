@@ -236,15 +236,12 @@ def _fingerprint(path: Path, state: int) -> str:
 ENDLESS = 1 << 62
 
 
-def stream(request: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame]:
+def stream(request: Start) -> Iterator[Started | Frame]:
     """Generate in this process: Started, then the frames up to the end of the trace.
-
-    In a chat each message of `says` follows at the end of an answer: Started again, with the step,
-    then the frames of the next answer.
 
     Raises MisuseError or GenuiError if the model or the request is not valid.
     """
-    return _Stream(request, says).messages
+    return next(iter(Streams([request])))
 
 
 class Streams:
@@ -254,6 +251,9 @@ class Streams:
     Texts whose tokens this process can read together advance together, up to `reader.ROWS` at a
     time; a text that ends makes room for the next one. It is faster, and changes no bits. Other
     samples are generated one after another. With `until` none continues after that step.
+
+    In a chat each message of `says` follows at the end of an answer: Started again, with the step,
+    then the frames of the next answer.
     """
 
     def __init__(
@@ -315,9 +315,9 @@ class _Stream:
     def __init__(
         self,
         request: Start,
-        says: Sequence[str] = (),
-        until: int = ENDLESS,
-        progress: LoadProgress = SILENT,
+        says: Sequence[str],
+        until: int,
+        progress: LoadProgress,
     ) -> None:
         self._request, self._says, self._until = request, says, until
         self._loading = progress

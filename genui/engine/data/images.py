@@ -111,10 +111,7 @@ class CaptionedImages:
         """Examples of these images in random colours.
 
         With `held_pairs` the pairs of colours are the held-out ones, otherwise the trained ones.
-        Raises ValueError if there are no held-out pairs.
         """
-        if held_pairs and not self.held_pairs:
-            raise ValueError(f"{self.name} holds no colour pairs out")
         names, canvas = self.canvas_batch(indices, rng)
         if self.scheme == "plain":
             return Batch(names, self._composite(indices, np.full(len(indices), _DEFAULT)), canvas)

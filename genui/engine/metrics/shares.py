@@ -209,4 +209,5 @@ def take_passages(texts: Sequence[str], count: int, size: int) -> list[str]:
     """At most `count` pieces of `size` characters, evenly spaced over the texts; none overlap."""
     whole = "\n".join(texts)
     count = max(1, min(count, len(whole) // size))
-    return [whole[at * len(whole) // count :][:size] for at in range(count)]
+    starts = [at * len(whole) // count for at in range(count)]
+    return [whole[start : start + size] for start in starts]

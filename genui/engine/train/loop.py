@@ -187,7 +187,7 @@ class Trainer:
                 self.sample()
             self.evaluate(whole=self._timing.speed.reads_all(self._recipe))
         if self._saved != self._step:
-            self._checkpoint()
+            self.write_checkpoint()
         state = "stopped" if self._stop else "finished"
         if self._stop:
             if self._commanded:
@@ -381,7 +381,7 @@ class Trainer:
                 case "stop":
                     self._stop = self._commanded = True
                 case "checkpoint":
-                    self._checkpoint()
+                    self.write_checkpoint()
                     self._mark("checkpoint", "checkpoint written")
                 case "evaluate":
                     values = self.evaluate()
@@ -407,7 +407,7 @@ class Trainer:
         diverges with it can go back to just before the change.
         """
         old, self._optimizers.learning_rate = self._optimizers.learning_rate, value
-        self._checkpoint()
+        self.write_checkpoint()
         due = self._optimizers.due(self._step)
         self._writer.log(self._step, lr=due)
         text = f"learning rate {old:g} → {value}"  # in full, to compute these steps again
@@ -546,7 +546,7 @@ class Trainer:
         if is_last or (is_due and self._has_time_for("sample")):
             self.sample()
         if passes(step, recipe.checkpoint_every) and self._has_time_for("checkpoint"):
-            self._checkpoint()
+            self.write_checkpoint()
 
     def _has_time_for(self, part: str) -> bool:
         """Whether a budget of time allows a part of the training beside its steps."""
@@ -596,10 +596,6 @@ class Trainer:
                 for sample in drawn:
                     self._writer.save_sample(self._step, sample.suffix, sample.content)
 
-    def _checkpoint(self) -> None:
-        self.write_checkpoint()
-        self._saved = self._step
-
     @property
     def state_bytes(self) -> int:
         """The size of a checkpoint with its state."""
@@ -626,6 +622,7 @@ class Trainer:
                 writes=self._world.rank == 0,
                 alerts=self._alerts,
             )
+        self._saved = self._step
         if self._world.rank:
             return
         if isinstance(self._task, Published):
