@@ -17,23 +17,23 @@ class LoadingStoppedError(Exception):
 
 
 class LoadProgress:
-    """Calls `weights` as a model is loaded and `prompt` as its long prompt is read, if they are
-    given."""
+    """Calls `weights` as a model is loaded and `prompt`, if it is given, as its long prompt is
+    read."""
 
-    def __init__(self, weights: Report | None = None, prompt: PromptReport | None = None) -> None:
+    def __init__(
+        self, weights: Report = lambda share, size: None, prompt: PromptReport | None = None
+    ) -> None:
         self._weights, self.prompt = weights, prompt
         self._size = 0
 
     def announce(self, size: int) -> None:
         """Say how many bytes the weights are about to take."""
-        if self._weights is not None:
-            self._size = size
-            self._weights(0.0, size)
+        self._size = size
+        self._weights(0.0, size)
 
     def advance(self, done: int, total: int) -> None:
         """Say that `done` parts of `total` are read."""
-        if self._weights is not None:
-            self._weights(done / max(1, total), self._size)
+        self._weights(done / max(1, total), self._size)
 
 
 SILENT = LoadProgress()

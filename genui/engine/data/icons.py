@@ -52,8 +52,8 @@ def keep_first(drawn: Iterable[tuple[str, NDArray[np.uint8] | None]]) -> Drawn:
     for caption, rgba in drawn:
         if rgba is not None:
             images.setdefault(rgba.tobytes(), (caption, rgba))
-    captions, rgba = zip(*sorted(images.values(), key=lambda image: image[0]), strict=True)
-    return np.stack(rgba), captions
+    kept = sorted(images.values(), key=lambda image: image[0])
+    return np.stack([rgba for _, rgba in kept]), tuple(caption for caption, _ in kept)
 
 
 # --- Which glyphs of Material Design Icons are used, and their captions -----------------------

@@ -25,10 +25,13 @@ TOP = 6
 """The number of likeliest tokens of a layer."""
 
 
-def _state_before(trace: Trace, step: int, what: str) -> TokenState:
-    """The state from which the token of `step` was drawn. Raises MisuseError for models that
-    write no tokens, and for a step that was not computed."""
-    if not isinstance(trace.generator, TokenGenerator):
+def _look_before(
+    trace: Trace, step: int, what: str
+) -> tuple[TokenGenerator[TokenState], TokenState]:
+    """The generator, and the state from which it drew the token of `step`. Raises MisuseError for
+    models that write no tokens, and for a step that was not computed."""
+    generator = trace.generator
+    if not isinstance(generator, TokenGenerator):
         raise MisuseError(f"{what} of models that write tokens on this machine")
     if not 1 <= step <= trace.reached:
         raise MisuseError(
@@ -36,7 +39,7 @@ def _state_before(trace: Trace, step: int, what: str) -> TokenState:
             if trace.reached
             else f"step {step}: this trace has no token yet; take a step first"
         )
-    return trace.state(step - 1)
+    return generator, trace.state(step - 1)
 
 
 def attention(trace: Trace, step: int) -> Attention:
@@ -49,8 +52,7 @@ def attention(trace: Trace, step: int) -> Attention:
     For a network without attention there are no weights, and `fault` says so. Raises MisuseError
     for models that write no tokens, and for a step that was not computed.
     """
-    state = _state_before(trace, step, "attention is")
-    generator: TokenGenerator[TokenState] = trace.generator  # type: ignore[assignment]
+    generator, state = _look_before(trace, step, "attention is")
     context = span(len(state.token_ids), state.prompt, generator.model)
     token_ids = state.token_ids.since(context.first).tolist()
     row = torch.tensor([token_ids], device=generator.model.device)
@@ -84,8 +86,7 @@ def read_layers(trace: Trace, step: int, over: LogitBase = "other") -> Layers:
     The last token before it is read again, exactly as it was read in generation. Tokens that could
     not be drawn are left out of the odds. Raises what `attention` raises.
     """
-    state = _state_before(trace, step, "layers are")
-    generator: TokenGenerator[TokenState] = trace.generator  # type: ignore[assignment]
+    generator, state = _look_before(trace, step, "layers are")
     model = generator.model
     reply = Layers(trace=trace.request.trace, step=step, over=over)
     if not isinstance(model, LayeredModel) or not parts_of(model):

@@ -35,13 +35,13 @@ from genui.engine.train.task import (
     Share,
     Staged,
     Task,
-    check_one_player,
     players_of,
 )
 from genui.engine.train.world import AgreedError, World
 from genui.engine.utilization import DataTimer, Utilization
 from genui.logs.native import read_series
 from genui.recipes import Recipe
+from genui.recipes.base import SEVERAL_NETWORKS
 from genui.runs import control, models
 from genui.runs.alerts import BLOCK, Divergence
 from genui.runs.energy import EnergyMeter
@@ -93,7 +93,8 @@ class Trainer:
         shard = shard and world.size > 1
         check_processes(recipe, world.size, shard)
         if shard:
-            check_one_player(self._players)
+            if len(self._players) > 1:
+                raise MisuseError(f"--shard: {SEVERAL_NETWORKS}")
             self._weights: Replicas = Shards(world, task.model, recipe.ema)
         else:
             self._weights = Replicas(world, self._players)

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from genui.base.errors import MisuseError
 from genui.engine.device import Machine
 from genui.engine.train.schedule import Schedule
-from genui.recipes.base import SEVERAL_NETWORKS
 from genui.runs.layout import RunDir
 from genui.runs.recomputed import Example
 
@@ -213,9 +211,3 @@ def players_of(task: Task) -> tuple[Player, ...]:
         return task.players
     assert isinstance(task, OneLoss)
     return (Player("", task.model, task.loss),)
-
-
-def check_one_player(players: Sequence[Player]) -> None:
-    """Raise MisuseError if the weights of a task cannot be shared out over processes."""
-    if len(players) > 1:
-        raise MisuseError(f"--shard: {SEVERAL_NETWORKS}")
