@@ -29,6 +29,7 @@ from genui.engine.load import find_and_load
 from genui.engine.sample.logits import distribution, draw_token, softmax
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.watermark import count_text
+from genui.engine.sample.windows import Reading
 from genui.protocol import Start, TextSettings
 
 KEYS, PASSAGES, ROWS = 50, 2_000, 50
@@ -80,7 +81,7 @@ def advance(generator: TextGenerator, state: TextState) -> TextState:
         token_ids=token_ids,
         step=state.step + 1,
         ended=token in generator.tokenizer.ends,
-        stored=generator.store_logits(partial(generator.read, token_ids, state.prompt)),
+        stored=generator.store_logits(partial(generator.read, Reading(token_ids, state.prompt))),
     )
 
 

@@ -65,8 +65,8 @@ def test_enlarging_repeats_pixels() -> None:
     assert (large[2::3, 2::3] == NOISE[0]).all()
 
 
-def test_a_filmstrip_has_a_thin_line_between_images() -> None:
-    strip = image.filmstrip([flat(1), flat(2), flat(3)], columns=2)
+def test_a_sheet_with_a_gap_has_a_thin_line_between_images() -> None:
+    strip = image.sheet([flat(1), flat(2), flat(3)], 2, 1, image.GAP_SHADE)
     assert strip.shape == (5, 7, 3)
     assert strip[0, :, 0].tolist() == [1, 1, 1, image.GAP_SHADE, 2, 2, 2]
     assert strip[2, :, 0].tolist() == [image.GAP_SHADE] * 7
