@@ -79,7 +79,7 @@ class Trains(Generic[R, M]):
 class Generates(Generic[R, G]):
     """How a checkpoint becomes a generator, or files of other programs."""
 
-    load: "Callable[[R, dict[str, Tensor], Mapping[str, Any], Machine, torch.device], G]"
+    load: "Callable[[R, dict[str, Tensor], Mapping[str, Any], Machine], G]"
     """The generator of a recipe, tensors and the metadata of a checkpoint."""
     network: BuildNetwork | None = None
     """The network that `TextTask` trains. Other tasks build their own."""
@@ -139,7 +139,6 @@ def build_generator(
     tensors: "dict[str, Tensor]",
     described: Mapping[str, Any],
     machine: "Machine",
-    device: "torch.device",
 ) -> "Generator":
     """The generator with a checkpoint's tensors and metadata (`described`).
 
@@ -149,7 +148,7 @@ def build_generator(
     generates = generates_of(_kind(recipe))
     if generates is None:
         raise MisuseError(f"{recipe.name} is a {recipe.family}: it labels and cannot generate")
-    return generates.load(recipe, tensors, described, machine, device)
+    return generates.load(recipe, tensors, described, machine)
 
 
 def generates_of(kind: Kind) -> "Generates[Any, Any] | None":

@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from msgspec.structs import replace
 
 from genui.base.errors import GenuiError, MisuseError, TooLargeError, UnsupportedError
@@ -40,7 +39,7 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
     recipe = recipe_from_dict(described["recipe"])
     machine = machine or device.for_generation()
     with recipe_errors(path):
-        return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
+        return build_generator(recipe, tensors, described, machine)
 
 
 def load_open(
@@ -90,7 +89,7 @@ def check_weights(path: Path, name: Path) -> None:
             classifier(recipe, tensors, described)
         else:
             machine = device.Machine("cpu", "fp32", 1)  # for_generation() would set the threads
-            build_generator(recipe, tensors, described, machine, torch.device("cpu"))
+            build_generator(recipe, tensors, described, machine)
 
 
 @contextmanager

@@ -88,5 +88,5 @@ def test_seeds_that_are_alike_give_one_picture(image_generator: DiffusionGenerat
 
 def test_text_settings_do_not_fit_an_image_model(image_generator: DiffusionGenerator) -> None:
     wrong = Start(trace=1, model="m", prompt="x", seed=1, settings=TextSettings())
-    with pytest.raises(MisuseError, match="image settings"):
+    with pytest.raises(MisuseError, match="those of image models"):
         image_generator.begin(wrong)

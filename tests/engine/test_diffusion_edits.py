@@ -182,7 +182,7 @@ def test_noise_added_twice_is_not_the_same_noise(opened: Callable[..., Trace]) -
         (Denoise(), "only a forward process"),
         (WriteText("x"), "no tokens"),
         (WriteToken(3), "no tokens"),
-        (SetSettings(TextSettings()), "image settings"),
+        (SetSettings(TextSettings()), "those of image models"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

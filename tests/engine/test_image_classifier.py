@@ -199,7 +199,7 @@ def test_what_is_no_classifier_of_images_is_refused() -> None:
 
 def test_a_classifier_generates_nothing() -> None:
     with pytest.raises(MisuseError, match="labels and cannot generate"):
-        build_generator(find_recipe("fashion-labels"), {}, {}, MACHINE, DEVICE)
+        build_generator(find_recipe("fashion-labels"), {}, {}, MACHINE)
 
 
 def test_pooling_averages_two_by_two_and_drops_what_grey_says_thrice() -> None:

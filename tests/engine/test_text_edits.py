@@ -152,7 +152,7 @@ def test_a_later_edit_takes_the_place_of_what_was_still_to_be_written(
         (WriteText("a☕bé"), "no '☕é'"),
         (WriteText(""), "empty"),
         (WriteToken(28), "token 28: this model has 28, from 0 to 27"),
-        (SetSettings(ImageSettings()), "text settings"),
+        (SetSettings(ImageSettings()), "those of text models"),
         (SetPrompt("a cat"), "images"),
         (AddNoise(to=3), "images"),
         (Denoise(), "images"),

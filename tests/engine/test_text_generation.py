@@ -77,5 +77,5 @@ def test_an_empty_prompt_begins_anywhere(text_generator: TextGenerator) -> None:
 
 def test_image_settings_do_not_fit_a_text_model(text_generator: TextGenerator) -> None:
     wrong = Start(trace=1, model="m", prompt="x", seed=1, settings=ImageSettings())
-    with pytest.raises(MisuseError, match="text settings"):
+    with pytest.raises(MisuseError, match="those of text models"):
         text_generator.begin(wrong)

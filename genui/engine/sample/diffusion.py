@@ -32,7 +32,6 @@ from genui.engine.sample.diffusion_state import (
     Inpainting,
     KarrasSchedule,
     Schedule,
-    image_settings,
     initial_sigmas,
     noise,
     respace,
@@ -41,7 +40,7 @@ from genui.engine.sample.diffusion_state import (
 from genui.engine.sample.maps import read_maps
 from genui.engine.sample.media import ImageMedium, Medium, to_rgb
 from genui.engine.sample.sigmas import SIGMA_MAX, karras_sigmas
-from genui.engine.sample.trace import Generator
+from genui.engine.sample.trace import Generator, expect_settings
 from genui.formats.image import png
 from genui.protocol import (
     SAMPLERS,
@@ -147,7 +146,7 @@ class DiffusionGenerator(Generator):
         """The first state: pure noise, `init` with noise (SDEdit, Meng et al. 2022), or for a
         forward process `init` itself. Raises MisuseError if the request does not suit the model.
         """
-        settings = self._check(image_settings(request.settings))
+        settings = self._check(expect_settings(request.settings, ImageSettings))
         medium, caption = self._medium_of(settings), clean(request.prompt)
         init = None if request.init is None else medium.load_init(request.init, caption)
         grid = Grid(ImageInputs(caption, request.seed, settings), request.grid)
@@ -156,15 +155,9 @@ class DiffusionGenerator(Generator):
         state = self._first_state(grid, self._rows(grid), levels, x0)
         if request.forward:
             state = replace(state, clean=state.x)
-        return state, Started(
-            trace=request.trace,
-            model=request.model,
-            family=self.family,
-            medium=self.medium.medium,
-            prompt=caption,
-            total_steps=state.total,
-            note="; ".join(filter(None, (init and init.note, self.note(state)))),
-            init=init and init.image,
+        note, image = (init.note, init.image) if init is not None else ("", None)
+        return state, self.describe_start(
+            request, state, caption, self.medium.medium, note, init=image
         )
 
     def step(self, state: DiffusionState) -> tuple[DiffusionState, ImageFrame]:
@@ -637,19 +630,24 @@ class DiffusionParts(Generic[R]):
         tensors: dict[str, Tensor],
         described: Mapping[str, Any],
         machine: Machine,
-        device: torch.device,
     ) -> DiffusionGenerator:
         """The generator of a checkpoint; raises what `kinds.build_generator` says."""
         vocabulary = Vocabulary(tuple(described["words"]))
         own_tensors, guide_tensors = frozen.split_guide(tensors)
-        model = load_frozen(lambda: self.build(recipe, vocabulary.size), own_tensors).to(device)
+        model = load_frozen(lambda: self.build(recipe, vocabulary.size), own_tensors)
         guide = None
         if guide_tensors:
             guide_recipe = _guide_recipe(recipe, described["guide"]["recipe"])
             guide = load_frozen(lambda: self.build(guide_recipe, vocabulary.size), guide_tensors)
-            guide = guide.to(device)
-        medium = self.medium(recipe, described)
-        return DiffusionGenerator(model, vocabulary, machine, medium, guide, family=recipe.family)
+            guide = guide.to(machine.device)
+        return DiffusionGenerator(
+            model.to(machine.device),
+            vocabulary,
+            machine,
+            self.medium(recipe, described),
+            guide,
+            family=recipe.family,
+        )
 
 
 def _guide_recipe(recipe: R, fields: dict[str, Any]) -> R:

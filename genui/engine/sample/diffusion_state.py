@@ -14,13 +14,13 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.engine.sample.sigmas import SIGMA_MAX, karras_sigmas, sigmas
+from genui.engine.sample.trace import expect_settings
 from genui.protocol import (
     Axis,
     ImageSettings,
     SetPrompt,
     SetSeed,
     SetSettings,
-    Settings,
     Start,
 )
 from genui.protocol.edits import init_step
@@ -94,7 +94,7 @@ class ImageInputs:
             case SetPrompt(prompt=prompt):
                 return replace(self, caption=clean(prompt))
             case SetSettings(settings=settings):
-                return replace(self, settings=image_settings(settings))
+                return replace(self, settings=expect_settings(settings, ImageSettings))
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,6 @@ class Grid:
             if base.value(axis.name) != self.base.value(axis.name):
                 raise MisuseError(f"{axis.name} varies along this grid; fork it without that axis")
         return Grid(base, self.axes)
-
-
-def image_settings(settings: Settings) -> ImageSettings:
-    """Returns `settings`. Raises MisuseError if they are not ImageSettings."""
-    if not isinstance(settings, ImageSettings):
-        raise MisuseError("an image model needs image settings")
-    return settings
 
 
 def parse_value(name: str, text: str) -> str | int | float:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import torch
 from torch import Tensor
 
 from genui.base.errors import MisuseError
@@ -30,6 +29,7 @@ from genui.protocol import (
     Patch,
     Piece,
     SendMessage,
+    Settings,
     Start,
     Started,
     TextFrame,
@@ -138,7 +138,6 @@ class TextGenerator(TokenGenerator[TextState]):
     """Generates text; a step is one token. `text_of` returns the text of a token, or its name."""
 
     medium = "text"
-    writer = "a text model"
     edits = "a text takes other settings, a seed, a text, a token, or an edit of a layer"
 
     def __init__(
@@ -176,14 +175,14 @@ class TextGenerator(TokenGenerator[TextState]):
                 f"the first {unread} of its {state.prompt} are left out"
             )
         prompt = strip_last_space(known) if self.tokenizer.end is not None else known
-        return state, self.describe_start(request, state, prompt, "; ".join(notes))
+        return state, self.describe_start(request, state, prompt, self.medium, *notes)
 
     def _begin_chat(self, request: Start) -> tuple[TextState, Started]:
         """`begin` for the first message of a chat."""
         turn = open_chat(self.tokenizer, request.system, request.prompt)
         state = self._first_state(request, turn.token_ids, turn.roles)
-        started = self.describe_start(request, state, join_pieces(turn.pieces), "")
-        return state, msgspec.structs.replace(started, pieces=turn.pieces)
+        prompt = join_pieces(turn.pieces)
+        return state, self.describe_start(request, state, prompt, self.medium, pieces=turn.pieces)
 
     def edit(self, state: TextState, edit: Edit) -> TextState:
         """As in TokenGenerator; a message of a chat may also follow an answer that has ended."""
@@ -226,8 +225,9 @@ class TextGenerator(TokenGenerator[TextState]):
             note = f"the model reads {state.prompt} tokens around the gap: "
             note += f"{left_out} are left out"
         prefix = read_prefix(gap.prefix, self.tokenizer)
-        started = self.describe_start(request, state, prefix, note)
-        return state, msgspec.structs.replace(started, suffix=gap.suffix)
+        return state, self.describe_start(
+            request, state, prefix, self.medium, note, suffix=gap.suffix
+        )
 
     def _open_gap(self, state: TextState, gap: Around) -> tuple[TextState, int]:
         """The state in which a gap is filled next, and how many tokens of the text are left out.
@@ -324,7 +324,7 @@ class TextGenerator(TokenGenerator[TextState]):
         budget = state.token_budget
         return budget if state.gap is None else min(budget, state.answer_from + state.most)
 
-    def check_settings(self, settings: object) -> TextSettings:
+    def check_settings(self, settings: Settings) -> TextSettings:
         """As in TokenGenerator; raises MisuseError also for a watermark that cannot be made."""
         checked = super().check_settings(settings)
         watermark.check(checked)
@@ -462,9 +462,8 @@ def load_text_model(
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> TextGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
     tokenizer = tokenizer_from_dict(described["tokenizer"])
-    model = load_frozen(lambda: build_network(recipe, tokenizer.size), tensors).to(device)
-    return TextGenerator(model, tokenizer, machine, recipe.family)
+    model = load_frozen(lambda: build_network(recipe, tokenizer.size), tensors)
+    return TextGenerator(model.to(machine.device), tokenizer, machine, recipe.family)

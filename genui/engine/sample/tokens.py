@@ -29,7 +29,7 @@ from genui.engine.sample.logits import (
 from genui.engine.sample.reader import TextReader, reporting_prompt
 from genui.engine.sample.stored_logits import RecentLogits, StoredLogits
 from genui.engine.sample.token_list import TokenList
-from genui.engine.sample.trace import Generator, Trace
+from genui.engine.sample.trace import Generator, Trace, expect_settings
 from genui.engine.sample.windows import Chunks, Reading, span
 from genui.protocol import (
     Ablate,
@@ -38,8 +38,7 @@ from genui.protocol import (
     Patch,
     SetSeed,
     SetSettings,
-    Start,
-    Started,
+    Settings,
     Steer,
     TextFrame,
     TextSettings,
@@ -168,7 +167,6 @@ class TokenGenerator(Generator, ABC, Generic[S]):
     medium: ClassVar[str]
     spread = 4096
     """See `trace.SPREAD`: a state is small, and to read tokens again for a fork takes seconds."""
-    writer: ClassVar[str]  # the subject of an error: "a text model"
     edits: ClassVar[str]  # the end of an error: which edits it takes
 
     def __init__(self, model: LanguageModel, machine: Machine, family: str = "transformer") -> None:
@@ -214,17 +212,6 @@ class TokenGenerator(Generator, ABC, Generic[S]):
     def read_again(self, state: S) -> None:
         """Read the last token of a state again, as in generation, to record the computation."""
         self._reader.logits(state.reading, by_modules=True)
-
-    def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
-        return Started(
-            trace=request.trace,
-            model=request.model,
-            family=self.family,
-            medium=self.medium,
-            prompt=prompt,
-            total_steps=self.total(state),
-            note="; ".join(filter(None, (note, self.note(state)))),
-        )
 
     def note(self, state: S) -> str:
         """What is wrong with the settings; `begin` reports what the model cannot read."""
@@ -280,11 +267,9 @@ class TokenGenerator(Generator, ABC, Generic[S]):
 
         return replace(edited, stored=self.store_logits(logits))
 
-    def check_settings(self, settings: object) -> TextSettings:
-        """Returns `settings`. Raises MisuseError if they are not TextSettings."""
-        if not isinstance(settings, TextSettings):
-            raise MisuseError(f"{self.writer} needs text settings")
-        return settings
+    def check_settings(self, settings: Settings) -> TextSettings:
+        """Returns `settings`. Raises MisuseError if the model cannot have them."""
+        return expect_settings(settings, TextSettings)
 
     @abstractmethod
     def check_editable(self, state: S) -> None:

@@ -2,12 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from genui.base.errors import MisuseError
-from genui.protocol import Edit, Frame, Question, Start, Started
+from genui.protocol import Edit, Frame, Question, Settings, Start, Started
 from genui.protocol.edits import add_edit
 
 RECENT = 32
@@ -71,8 +71,22 @@ class NotReadyError(Exception):
     taken again."""
 
 
+S = TypeVar("S", bound=Settings)
+
+
+def expect_settings(settings: Settings, of: type[S]) -> S:
+    """Returns `settings`. Raises MisuseError if they are those of another kind of models."""
+    if not isinstance(settings, of):
+        raise MisuseError(
+            f"these are settings of {settings.GROUP}, and this model takes those of {of.GROUP}"
+        )
+    return settings
+
+
 class Generator(Protocol):
     """A model of any family that generates. States are immutable; a frame shows a step."""
+
+    family: str
 
     def begin(self, request: Start) -> tuple[Any, Started]:
         """The first state, without `request.edits`, which the trace applies.
@@ -100,6 +114,22 @@ class Generator(Protocol):
     def note(self, state: Any) -> str:
         """A remark on how the model reads its input, such as unknown words; "" if there is none."""
         return ""
+
+    def describe_start(
+        self, request: Start, state: Any, prompt: str, medium: str, *notes: str, **more: Any
+    ) -> Started:
+        """The reply to a request whose first state this is; `notes` stand before that of the
+        state, and `more` are other fields."""
+        return Started(
+            trace=request.trace,
+            model=request.model,
+            family=self.family,
+            medium=medium,
+            prompt=prompt,
+            total_steps=self.total(state),
+            note="; ".join(filter(None, (*notes, self.note(state)))),
+            **more,
+        )
 
     def finished(self, state: Any) -> bool:
         return state.step >= self.total(state)

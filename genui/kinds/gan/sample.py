@@ -226,15 +226,7 @@ class LatentGenerator(trace.Generator):
         )
         columns = len(request.grid[0].values) if request.grid else 1
         state = WalkState(images=images, columns=columns, settings=settings, directions=basis)
-        return state, Started(
-            trace=request.trace,
-            model=request.model,
-            family=self.family,
-            medium="image",
-            prompt=caption,
-            total_steps=state.total,
-            note=self.note(state),
-        )
+        return state, self.describe_start(request, state, caption, "image")
 
     def step(self, state: WalkState) -> tuple[WalkState, WalkFrame]:
         state = replace(state, step=state.step + 1)
@@ -309,8 +301,7 @@ class LatentGenerator(trace.Generator):
 
         Raises MisuseError if they are not LatentSettings, or for a direction that does not exist.
         """
-        if not isinstance(settings, LatentSettings):
-            raise MisuseError("a GAN needs the settings of a walk: direction, steps, truncation …")
+        settings = trace.expect_settings(settings, LatentSettings)
         if settings.basis not in self._bases:
             token_ids = self._token_ids(self._captions)
             vectors = directions(self.model.generator, settings.basis, token_ids)
@@ -348,10 +339,10 @@ def load_latent_model(
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> LatentGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
     vocabulary = Vocabulary(tuple(described["words"]))
-    model = load_frozen(lambda: GAN(gan_config(recipe, vocabulary.size)), tensors).to(device)
+    model = load_frozen(lambda: GAN(gan_config(recipe, vocabulary.size)), tensors)
     captions = tuple(map(str, described["captions"]))
+    model.to(machine.device)
     return LatentGenerator(model, vocabulary, machine, captions, recipe.caption_words)

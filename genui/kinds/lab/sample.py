@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import MisuseError
-from genui.engine.sample.trace import Generator
+from genui.engine.sample.trace import Generator, expect_settings
 from genui.kinds.lab import shapes
 from genui.kinds.lab.messages import EDGE, Inspect, Inspection, LabSettings, Plane, PointsFrame
 from genui.kinds.lab.networks import FAMILIES, Classifier, Family, Learned, Measures, Sight
@@ -175,14 +175,14 @@ class LabGenerator(Generator):
     """Trains a family on points, on the CPU in float32 with one thread."""
 
     def __init__(self, family: str) -> None:
-        self._family = family
+        self.family = family
 
     def begin(self, request: Start) -> tuple[LabState, Started]:
         """The untrained network. Raises MisuseError for unknown data, and for data that the family
         cannot learn."""
-        settings = _lab_settings(request.settings)
+        settings = expect_settings(request.settings, LabSettings)
         data = data_named(request.prompt)
-        family = FAMILIES[self._family](settings.width, data.classes)
+        family = FAMILIES[self.family](settings.width, data.classes)
         with _one_thread():
             learned = family.begin(rng(request.seed, 0, shapes.BEGIN))
         state = LabState(
@@ -194,15 +194,8 @@ class LabGenerator(Generator):
             settings=settings,
             learned=learned,
         )
-        return state, Started(
-            trace=request.trace,
-            model=request.model,
-            family=self._family,
-            medium="points",
-            prompt=request.prompt if is_points(request.prompt) else data.name,
-            total_steps=settings.steps,
-            note=self.note(state),
-        )
+        prompt = request.prompt if is_points(request.prompt) else data.name
+        return state, self.describe_start(request, state, prompt, "points")
 
     def step(self, state: LabState) -> tuple[LabState, PointsFrame]:
         step, settings = state.step + 1, state.settings
@@ -224,7 +217,7 @@ class LabGenerator(Generator):
             case SetSeed(seed=seed):
                 return replace(state, seed=seed)
             case SetSettings(settings=settings):
-                new = _lab_settings(settings)
+                new = expect_settings(settings, LabSettings)
                 if new.width != state.settings.width:
                     raise MisuseError(
                         f"width {new.width}: a network keeps its width of "
@@ -288,12 +281,6 @@ def fingerprint() -> str:
 
 
 _divergence = lru_cache(maxsize=8)(Divergence)
-
-
-def _lab_settings(settings: object) -> LabSettings:
-    if not isinstance(settings, LabSettings):
-        raise MisuseError("the Lab takes settings of a training, such as the learning rate")
-    return settings
 
 
 def _frame(state: LabState, **more: object) -> PointsFrame:

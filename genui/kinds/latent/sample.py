@@ -15,7 +15,7 @@ from genui.engine.data.images import CaptionedImages, as_pixels
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.media import check_image, read_image, sheet, to_rgb, to_tensor
-from genui.engine.sample.trace import Generator
+from genui.engine.sample.trace import Generator, expect_settings
 from genui.kinds.latent.data import has_to_come, load_set
 from genui.kinds.latent.network import Autoencoder, autoencoder_config
 from genui.kinds.latent.recipe import SIDE, AutoencoderRecipe
@@ -27,7 +27,6 @@ from genui.protocol import (
     RgbImage,
     SetPrompt,
     SetSettings,
-    Settings,
     Start,
     Started,
 )
@@ -54,27 +53,21 @@ class BlendState:
 class AutoencoderGenerator(Generator):
     """Encodes two images and decodes what lies between their latents."""
 
+    family = AutoencoderRecipe.family
+
     def __init__(self, model: Autoencoder, machine: Machine, recipe: AutoencoderRecipe) -> None:
         self.model, self.machine, self._recipe = model.eval(), machine, recipe
         self._sets: dict[str, CaptionedImages] = {}  # that were searched, by name
 
     def begin(self, request: Start) -> tuple[BlendState, Started]:
-        settings = _check_settings(request.settings)
+        settings = expect_settings(request.settings, AutoencoderSettings)
         caption = clean(request.prompt)
         image, note = self._load_init(request.init, caption)
         first = to_tensor(image)[None].to(self.model.mean.device)
         last = self._find(settings.to) if settings.to else first
         state = BlendState(caption=caption, settings=settings, first=first, last=last)
-        return state, Started(
-            trace=request.trace,
-            model=request.model,
-            family="autoencoder",
-            medium="image",
-            prompt=caption,
-            total_steps=settings.steps,
-            note=note,
-            init=image if request.init is not None else None,
-        )
+        init = image if request.init is not None else None
+        return state, self.describe_start(request, state, caption, "image", note, init=init)
 
     def step(self, state: BlendState) -> tuple[BlendState, ImageFrame]:
         state = replace(state, step=state.step + 1)
@@ -83,7 +76,7 @@ class AutoencoderGenerator(Generator):
     def edit(self, state: BlendState, edit: Edit) -> BlendState:
         match edit:
             case SetSettings(settings=settings):
-                settings = _check_settings(settings)
+                settings = expect_settings(settings, AutoencoderSettings)
                 last = self._find(settings.to) if settings.to else state.first
                 return replace(state, settings=settings, last=last)
             case SetPrompt(prompt=prompt):
@@ -140,19 +133,12 @@ class AutoencoderGenerator(Generator):
         )
 
 
-def _check_settings(settings: Settings) -> AutoencoderSettings:
-    if not isinstance(settings, AutoencoderSettings):
-        raise MisuseError("an autoencoder needs the settings of a walk: steps and to")
-    return settings
-
-
 def load_autoencoder(
     recipe: AutoencoderRecipe,
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> AutoencoderGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
-    model = load_frozen(lambda: Autoencoder(autoencoder_config(recipe)), tensors).to(device)
-    return AutoencoderGenerator(model, machine, recipe)
+    model = load_frozen(lambda: Autoencoder(autoencoder_config(recipe)), tensors)
+    return AutoencoderGenerator(model.to(machine.device), machine, recipe)

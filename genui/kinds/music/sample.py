@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
@@ -22,7 +21,7 @@ from genui.engine.sample.tokens import TokenGenerator, TokenState, next_token
 from genui.kinds.music import chorale, midi, score
 from genui.kinds.music.network import ChoraleTransformer, chorale_config
 from genui.kinds.music.recipe import MusicRecipe
-from genui.protocol import RgbImage, Start, Started, TextFrame, TextSettings
+from genui.protocol import RgbImage, Settings, Start, Started, TextFrame, TextSettings
 
 # --- Given voices: from a recipe or from a MIDI file ------------------------------------------
 
@@ -297,7 +296,6 @@ class MusicGenerator(TokenGenerator[MusicState]):
     """Generates four-voice music; a step is one voice at one sixteenth."""
 
     medium = "music"
-    writer = "a model of music"
     edits = "music takes other settings, a seed, notes, or an edit of a layer"
 
     def begin(self, request: Start) -> tuple[MusicState, Started]:
@@ -306,11 +304,10 @@ class MusicGenerator(TokenGenerator[MusicState]):
         given, remarks = read_given(request.init)
         opening = given.opening if given is not None else chorale.parse_opening(request.prompt)
         state = self._start(request, opening, given)
-        started = self.describe_start(
-            request, state, chorale.spell_opening(opening), "; ".join(remarks)
-        )
         init = None if given is None else given.to_text()
-        return state, msgspec.structs.replace(started, init=init)
+        return state, self.describe_start(
+            request, state, chorale.spell_opening(opening), self.medium, *remarks, init=init
+        )
 
     def _start(
         self, request: Start, opening: chorale.Opening, given: score.Given | None
@@ -338,7 +335,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
             return len(state.slots)
         return min(state.token_budget, len(state.slots))
 
-    def check_settings(self, settings: object) -> TextSettings:
+    def check_settings(self, settings: Settings) -> TextSettings:
         checked = super().check_settings(settings)
         for name in ("grammar", "watermark"):
             if (value := getattr(checked, name)) != "none":
@@ -442,8 +439,7 @@ def load_music_model(
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> MusicGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
     model = load_frozen(lambda: ChoraleTransformer(chorale_config(recipe)), tensors)
-    return MusicGenerator(model.to(device), machine)
+    return MusicGenerator(model.to(machine.device), machine)

@@ -97,7 +97,6 @@ def load_fine_tuned(
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> TextGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says.
 

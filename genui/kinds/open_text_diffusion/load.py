@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,8 +15,7 @@ from genui.kinds.open_text.folder_network import load_tokenizer, read_tensors
 from genui.kinds.open_text.llama import Attention, Llama, from_hugging_face
 from genui.kinds.open_text.load import DTYPES
 from genui.kinds.open_text_diffusion.folder import DREAM, as_llama, class_of, llama_name
-from genui.kinds.text_diffusion.sample import CanvasState, TextDiffusionGenerator
-from genui.protocol import Start, Started
+from genui.kinds.text_diffusion.sample import TextDiffusionGenerator
 from genui.protocol.kinds import PRETRAINED
 
 
@@ -56,9 +54,7 @@ class FolderDenoiser(nn.Module):
 class FolderGenerator(TextDiffusionGenerator):
     """A `trace.Generator` as of genui's own models."""
 
-    def begin(self, request: Start) -> tuple[CanvasState, Started]:
-        state, started = super().begin(request)
-        return state, msgspec.structs.replace(started, family=PRETRAINED)
+    family = PRETRAINED
 
 
 def load(model: OpenModel, machine: Machine, progress: LoadProgress) -> FolderGenerator:

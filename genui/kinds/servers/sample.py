@@ -25,7 +25,7 @@ from genui.engine.sample.logits import (
 from genui.engine.sample.text import split_utf8
 from genui.engine.sample.token_list import TokenList
 from genui.engine.sample.tokens import WritingState
-from genui.engine.sample.trace import Generator, NotReadyError
+from genui.engine.sample.trace import Generator, NotReadyError, expect_settings
 from genui.hub import records
 from genui.hub.open_model import OpenModel
 from genui.kinds.servers import client
@@ -41,6 +41,7 @@ from genui.protocol import (
     SendMessage,
     SetSeed,
     SetSettings,
+    Settings,
     Start,
     Started,
     TextFrame,
@@ -132,19 +133,13 @@ class ServerGenerator(Generator):
             conversation=Conversation(prefix, _spelled(node)),
             roles=roles,
         )
-        started = Started(
-            trace=request.trace,
-            model=request.model,
-            family=self.family,
-            medium="text",
-            prompt=join_pieces(pieces),
-            total_steps=state.total,
-            note=self._note(bool(request.record)),
-            pieces=pieces if request.chat else (),
+        shown = pieces if request.chat else ()
+        note = self._describe_limits(bool(request.record))
+        return state, self.describe_start(
+            request, state, join_pieces(pieces), "text", note, pieces=shown
         )
-        return state, started
 
-    def _note(self, recorded: bool) -> str:
+    def _describe_limits(self, recorded: bool) -> str:
         """The limits of a server."""
         of = f" of {self._record.vocabulary:,}" if self._record.vocabulary else ""
         note = f"the server gives {self._record.top}{of} tokens a step, and genui chooses of those"
@@ -309,16 +304,15 @@ class ServerGenerator(Generator):
             raise MisuseError("the text is empty: write at least one character")
         return tokens
 
-    def _check_settings(self, settings: object) -> TextSettings:
-        if not isinstance(settings, TextSettings):
-            raise MisuseError("a text model needs text settings")
+    def _check_settings(self, settings: Settings) -> TextSettings:
+        checked = expect_settings(settings, TextSettings)
         for name in ("grammar", "watermark"):
-            if (value := getattr(settings, name)) != "none":
+            if (value := getattr(checked, name)) != "none":
                 raise MisuseError(
                     f"{name} {value}: needs every token's odds, and a server lists some; "
                     "set it to none"
                 )
-        return settings
+        return checked
 
 
 def _candidate(token: Token, logprob: float | None, sampled: Distribution, place: int) -> Candidate:

@@ -22,7 +22,7 @@ from genui.base.files import sanitize
 from genui.base.text import clean
 from genui.engine.device import Machine
 from genui.engine.loading import LoadProgress
-from genui.engine.sample.trace import Generator
+from genui.engine.sample.trace import Generator, expect_settings
 from genui.formats.audio import to_pcm
 from genui.hub.open_model import OpenModel
 from genui.kinds.speech.piper import VoiceConfig, read_config
@@ -85,9 +85,7 @@ class VoiceGenerator(Generator):
 
     def begin(self, request: Start) -> tuple[VoiceState, Started]:
         """The silent state. Raises MisuseError if there is nothing to say, or too much."""
-        settings = request.settings
-        if not isinstance(settings, VoiceSettings):
-            raise MisuseError("this model speaks: its settings are speed, noise and rhythm")
+        settings = expect_settings(request.settings, VoiceSettings)
         if request.init is not None or request.grid:
             raise MisuseError("a voice starts from text alone")
         self._check_speaker(settings)
@@ -106,15 +104,7 @@ class VoiceGenerator(Generator):
         state = VoiceState(
             sentences=sentences, unknown=" ".join(unknown), seed=request.seed, settings=settings
         )
-        return state, Started(
-            trace=request.trace,
-            model=request.model,
-            family=self.family,
-            medium="audio",
-            prompt=text,
-            total_steps=len(sentences),
-            note=self.note(state),
-        )
+        return state, self.describe_start(request, state, text, "audio")
 
     def step(self, state: VoiceState) -> tuple[VoiceState, Frame]:
         """Speak the next sentence."""

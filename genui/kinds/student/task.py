@@ -165,7 +165,7 @@ class StudentTask:
                 f"teacher={recipe.teacher}: it is another model than the run began with"
             )
         machine = Machine(device.type, recipe.precision, torch.get_num_threads())
-        teacher = build_generator(header.recipe, own, taught, machine, device)
+        teacher = build_generator(header.recipe, own, taught, machine)
         assert isinstance(teacher, DiffusionGenerator)
         self._teacher = teacher
         self._trajectories = Trajectories(teacher, recipe)
@@ -271,20 +271,19 @@ def load_student(
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> DiffusionGenerator:
     """The generator of a checkpoint: that of its teacher, with the student as its model. Raises
     what `kinds.build_generator` says."""
     taught = described["teacher"]
     own, end = split_tensors(tensors)
     teacher = _teacher_recipe(taught["recipe"], recipe.medium)
-    generator = build_generator(teacher, own, taught, machine, device)
+    generator = build_generator(teacher, own, taught, machine)
     assert isinstance(generator, DiffusionGenerator)
     model = generator.model
     assert isinstance(model, EDMDenoiser)
     read_next_level(model)
     model.network.noise.end.load_state_dict(end)
-    model.requires_grad_(False).to(device)
+    model.requires_grad_(False).to(machine.device)
     generator.family, generator.schedule = recipe.family, StudentSchedule()
     return generator
 

@@ -14,7 +14,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
-from genui.engine.sample.trace import Generator
+from genui.engine.sample.trace import Generator, expect_settings
 from genui.kinds.text_diffusion.network import TextDenoiser, build_text_denoiser
 from genui.kinds.text_diffusion.recipe import Noise, TextDiffusionRecipe
 from genui.kinds.text_diffusion.settings import (
@@ -81,6 +81,8 @@ class TextDiffusionGenerator(Generator):
     tokens are drawn again, those decided before too, and the others get new noise.
     """
 
+    family = TextDiffusionRecipe.family
+
     def __init__(
         self,
         model: TextDenoiser,
@@ -95,7 +97,7 @@ class TextDiffusionGenerator(Generator):
 
     def begin(self, request: Start) -> tuple[CanvasState, Started]:
         """The first state. Raises MisuseError for other settings, and a text that is too long."""
-        settings = _check_settings(request.settings)
+        settings = expect_settings(request.settings, TextDiffusionSettings)
         written = request.prompt.split(FILL)
         unknown = self.tokenizer.unknown("".join(written))
         written = ["".join(c for c in part if c not in unknown) for part in written]
@@ -116,15 +118,8 @@ class TextDiffusionGenerator(Generator):
             settings=settings,
         )
         state = self._set_rate(self._add_noise(state, state.undecided))
-        return state, Started(
-            trace=request.trace,
-            model=request.model,
-            family=TextDiffusionRecipe.family,
-            medium=self.medium,
-            prompt=FILL.join(written),
-            total_steps=self.total(state),
-            note=f"this model has no {unknown[:20]!r}: left out of the prompt" if unknown else "",
-        )
+        note = f"this model has no {unknown[:20]!r}: left out of the prompt" if unknown else ""
+        return state, self.describe_start(request, state, FILL.join(written), self.medium, note)
 
     def _set_rate(self, state: CanvasState) -> CanvasState:
         """The state with the number of tokens to decide at a step, from here on."""
@@ -275,7 +270,7 @@ class TextDiffusionGenerator(Generator):
         """
         match edit:
             case SetSettings(settings=settings):
-                changed = replace(state, settings=_check_settings(settings))
+                changed = replace(state, settings=expect_settings(settings, TextDiffusionSettings))
                 has_other_steps = changed.settings.steps != state.settings.steps
                 return self._set_rate(changed) if has_other_steps else changed
             case SetSeed(seed=seed):
@@ -299,12 +294,6 @@ class TextDiffusionGenerator(Generator):
         tokens, decided, sure = (of.copy() for of in (state.tokens, state.decided, state.sure))
         tokens[part], decided[part], sure[part] = pinned, GIVEN, 1
         return replace(state, tokens=tokens, decided=decided, sure=sure)
-
-
-def _check_settings(settings: object) -> TextDiffusionSettings:
-    if not isinstance(settings, TextDiffusionSettings):
-        raise MisuseError("a diffusion model of text needs its own settings")
-    return settings
 
 
 def _span(state: CanvasState, first: int, last: int) -> slice:
@@ -359,9 +348,9 @@ def load_text_diffusion(
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> TextDiffusionGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
     tokenizer = tokenizer_from_dict(described["tokenizer"])
     model = load_frozen(lambda: build_text_denoiser(recipe, tokenizer.size), tensors)
-    return TextDiffusionGenerator(model.to(device), tokenizer, machine, recipe.noise, recipe.medium)
+    model.to(machine.device)
+    return TextDiffusionGenerator(model, tokenizer, machine, recipe.noise, recipe.medium)

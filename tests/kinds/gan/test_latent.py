@@ -212,7 +212,7 @@ def test_a_variation_lies_on_the_way_to_another_seed(generator: LatentGenerator)
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (start(ImageSettings()), "a GAN needs the settings of a walk"),
+        (start(ImageSettings()), "this model takes those of GANs: a walk"),
         (start(LatentSettings(direction=60)), "direction 60: this model has 8"),
         (start(LatentSettings(at=(float("nan"),))), "up to 8 finite numbers"),
         (start(init="data:"), "a GAN begins from a seed"),

@@ -186,7 +186,7 @@ def test_points_of_ones_own_are_learned_and_their_divergence_is_not_known() -> N
     [
         ("flow", "two mons", SMALL, "did you mean 'two-moons'"),
         ("flwo", "two moons", SMALL, "did you mean 'lab:flow'"),
-        ("flow", "two moons", ImageSettings(), "settings of a training"),
+        ("flow", "two moons", ImageSettings(), "those of the training"),
         ("flow", "x,y\n1,2", SMALL, "has one point"),
         ("classifier", "x,y\n1,2\n2,3", SMALL, "all of one class"),
     ],

@@ -313,7 +313,7 @@ def test_a_checkpoint_speaks_as_the_task_did(recordings: Path) -> None:
     recipe = recipe_of(recordings)
     task = VoiceTask(recipe, torch.device("cpu"))
     tensors = dict(task.model.state_dict())
-    generator = SPEECH.load(recipe, tensors, task.extra, MACHINE, torch.device("cpu"))
+    generator = SPEECH.load(recipe, tensors, task.extra, MACHINE)
     request = Start(trace=0, model="m", prompt="4 2", seed=1, settings=SETTINGS)
     state, started = generator.begin(request)
     assert [row.caption for row in state.rows] == ["four carla", "two carla"]

@@ -41,7 +41,7 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def loaded(task: StudentTask) -> DiffusionGenerator:
     """The generator of a checkpoint of a task."""
     tensors = {name: value.clone() for name, value in task.model.state_dict().items()}
-    generator = build_generator(RECIPE, tensors, task.extra, MACHINE, CPU)
+    generator = build_generator(RECIPE, tensors, task.extra, MACHINE)
     assert isinstance(generator, DiffusionGenerator)
     return generator
 
@@ -134,7 +134,7 @@ def test_a_checkpoint_of_another_teacher_is_one_line() -> None:
     task = StudentTask(RECIPE, CPU)
     other = task.extra | {"teacher": task.extra["teacher"] | {"recipe": {"family": "gan"}}}
     with pytest.raises(TypeError, match="its teacher"):
-        build_generator(replace(RECIPE), task.model.state_dict(), other, MACHINE, CPU)
+        build_generator(replace(RECIPE), task.model.state_dict(), other, MACHINE)
 
 
 def test_its_metrics_are_those_of_its_teacher_in_two_steps(

@@ -15,6 +15,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine
 from genui.engine.models.frozen import load_frozen
+from genui.engine.sample.trace import Generator, expect_settings
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.protocol import Edit, ImageFrame, SetSeed, SetSettings, Start, Started
 from genui_strokes.recipe import StrokesRecipe, describe_data
@@ -122,25 +123,19 @@ class Drawing:
         return np.asarray(image)
 
 
-class StrokesGenerator:
-    """A `genui.engine.sample.trace.Generator`; a step is one stroke."""
+class StrokesGenerator(Generator):
+    """Draws with a pen; a step is one stroke."""
+
+    family = "strokes"
 
     def __init__(self, network: PenNetwork) -> None:
         self.network = network.eval()
 
     def begin(self, request: Start) -> tuple[Drawing, Started]:
-        settings = self._check(request.settings)
+        settings = expect_settings(request.settings, StrokesSettings)
         place = np.random.default_rng((request.seed, 0)).uniform(-0.6, 0.6, 2)
         state = Drawing(((float(place[0]), float(place[1])),), request.seed, settings)
-        started = Started(
-            trace=request.trace,
-            model=request.model,
-            family="strokes",
-            medium="drawing",
-            prompt="",
-            total_steps=self.total(state),
-        )
-        return state, started
+        return state, self.describe_start(request, state, "", "drawing")
 
     def step(self, state: Drawing) -> tuple[Drawing, ImageFrame]:
         x, y = state.places[-1]
@@ -163,14 +158,11 @@ class StrokesGenerator:
             case SetSeed(seed=seed):
                 return replace(state, seed=seed)
             case SetSettings(settings=settings):
-                return replace(state, settings=self._check(settings))
+                return replace(state, settings=expect_settings(settings, StrokesSettings))
             case Jump(x=x, y=y):
                 places = (*state.places[:-1], (x, y))
                 return replace(state, places=places, jumps=(*state.jumps, len(places) - 1))
         raise MisuseError("a drawing takes another seed, other settings and jumps")
-
-    def note(self, state: Drawing) -> str:
-        return ""
 
     def finished(self, state: Drawing) -> bool:
         return len(state.places) > self.total(state)
@@ -178,18 +170,12 @@ class StrokesGenerator:
     def total(self, state: Drawing) -> int:
         return state.settings.strokes
 
-    def _check(self, settings: object) -> StrokesSettings:
-        if not isinstance(settings, StrokesSettings):
-            raise MisuseError("a model that draws needs the settings of a drawing")
-        return settings
-
 
 def load_strokes(
     recipe: StrokesRecipe,
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
-    device: torch.device,
 ) -> StrokesGenerator:
     """The generator of a checkpoint."""
     return StrokesGenerator(load_frozen(lambda: PenNetwork(recipe.width), tensors))
