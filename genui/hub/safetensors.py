@@ -5,6 +5,8 @@ The format is 8 bytes of little-endian length, that many bytes of JSON, and the 
 
 import math
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +39,18 @@ class TensorEntry(Struct, frozen=True):
     def size(self) -> int:
         """The bytes of its data."""
         return self.data_offsets[1] - self.data_offsets[0]
+
+
+_DTYPES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16"}
+
+
+def name_dtype(tensors: Iterable[TensorEntry]) -> str:
+    """The type of most values, as genui spells it: "fp16"; "" for none."""
+    counts = Counter[str]()
+    for tensor in tensors:
+        counts[tensor.dtype] += tensor.count
+    dtype = max(counts, key=counts.__getitem__, default="")
+    return _DTYPES.get(dtype, dtype.lower())
 
 
 def read_tensors(path: Path, remedy: str) -> tuple[dict[str, TensorEntry], dict[str, str]]:

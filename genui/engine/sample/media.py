@@ -6,7 +6,6 @@ frame with images and sound. `DiffusionGenerator` only sees arrays [C, H, W].
 
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -90,8 +89,10 @@ def to_rgb(x: Tensor) -> NDArray[np.uint8]:
 
 
 def sheet(rgb: NDArray[np.uint8], columns: int) -> bytes:
-    """Images [B, H, W, 3] as one with `columns` columns: RGB bytes, row by row."""
-    return rgb.reshape(-1, columns, *rgb.shape[1:]).swapaxes(1, 2).tobytes()
+    """Images [B, H, W, 3] as one with `columns` columns: RGB bytes, row by row. Clips
+    [B, T, H, W, 3] are T such images, one for each time."""
+    rows = np.moveaxis(rgb.reshape(-1, columns, *rgb.shape[1:]), 1, -3)  # [R, .., H, columns, W, 3]
+    return (rows if rgb.ndim == 4 else rows.swapaxes(0, 1)).tobytes()
 
 
 def scale_for_display(state: DiffusionState, sigma_data: float) -> tuple[Tensor, Tensor]:
@@ -107,23 +108,23 @@ def scale_for_display(state: DiffusionState, sigma_data: float) -> tuple[Tensor,
 
 def grid_frame(
     state: DiffusionState,
-    sigma_data: float,
-    to_bytes: Callable[[Tensor, int], bytes],
-    images: int = 1,
+    x: NDArray[np.uint8],
+    denoised: NDArray[np.uint8],
+    noise: NDArray[np.uint8],
 ) -> ImageFrame:
-    """The state's images side by side; `to_bytes(x, columns)` arranges arrays [B, C, H, W]."""
+    """The state's images [B, H, W, 3], or clips [B, T, H, W, 3], side by side."""
     columns = state.grid.columns
-    x, noise = scale_for_display(state, sigma_data)
+    height, width = x.shape[-3:-1]
     return ImageFrame(
         trace=0,  # set by the trace
         step=state.step,
         sigma=state.sigma,
-        width=columns * DIT_SIDE,
-        height=len(state.rows) // columns * DIT_SIDE,
-        images=images,
-        x=to_bytes(x, columns),
-        denoised=to_bytes(state.denoised, columns),
-        noise=to_bytes(noise, columns),
+        width=columns * width,
+        height=len(x) // columns * height,
+        images=1 if x.ndim == 4 else x.shape[1],
+        x=sheet(x, columns),
+        denoised=sheet(denoised, columns),
+        noise=sheet(noise, columns),
     )
 
 
@@ -158,7 +159,8 @@ class ImageMedium:
         return x
 
     def frame(self, state: DiffusionState, sigma_data: float) -> ImageFrame:
-        return grid_frame(state, sigma_data, lambda x, columns: sheet(to_rgb(x), columns))
+        x, noise = scale_for_display(state, sigma_data)
+        return grid_frame(state, to_rgb(x), to_rgb(state.denoised), to_rgb(noise))
 
     def load_init(self, init: RgbImage | str, caption: str) -> InitialImage:
         image, note = initial_image(init, caption, self.recipe)

@@ -47,12 +47,9 @@ class WalkView(TraceImageView):
 
     def paint(self) -> None:
         trace, frame = self._controller.trace, self._controller.frame
-        image = self.query_one(".large", ImageView)
-        image.label(*([axis.values for axis in trace.request.grid] if trace is not None else []))
-        if frame is None:
-            image.clear(self.pane.empty_text())
-        else:
-            image.show_frame(frame, "x")
+        axes = [axis.values for axis in trace.request.grid] if trace is not None else []
+        self.query_one(".large", ImageView).label(*axes)
+        image = self.show_large(frame)
         self._paint_timeline()
         self.paint_caption()
         details = f" · {self._path_text()}" if self.size.width >= WIDE else ""

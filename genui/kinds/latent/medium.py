@@ -26,9 +26,9 @@ from genui.engine.sample.diffusion_state import DiffusionState, read_mask
 from genui.engine.sample.media import (
     ImageMedium,
     InitialImage,
+    grid_frame,
     initial_image,
     scale_for_display,
-    sheet,
     to_rgb,
     to_tensor,
 )
@@ -73,23 +73,14 @@ class LatentMedium(ImageMedium):
     def frame(self, state: DiffusionState, sigma_data: float) -> ImageFrame:
         """The images of a state. Outside a mask the prediction is what was there before: a decoder
         changes pixels beside those whose latents have changed."""
-        columns = state.grid.columns
         x, noise = scale_for_display(state, sigma_data)
         denoised = self.decode(state.denoised)
         if (kept := state.inpainting) is not None:
             changes = F.interpolate(kept.mask[None, None].float(), size=SIDE) > 0
             denoised = torch.where(changes, denoised, self.decode(kept.known))
         noisy = self.decode(x) if state.sigma else denoised
-        return ImageFrame(
-            trace=0,  # set by the trace
-            step=state.step,
-            sigma=state.sigma,
-            width=columns * SIDE,
-            height=len(state.rows) // columns * SIDE,
-            x=sheet(to_rgb(noisy), columns),
-            denoised=sheet(to_rgb(denoised), columns),
-            noise=sheet(draw_channels(noise.float().cpu().numpy()), columns),
-        )
+        channels = draw_channels(noise.float().cpu().numpy())
+        return grid_frame(state, to_rgb(noisy), to_rgb(denoised), channels)
 
     def load_init(self, init: RgbImage | str, caption: str) -> InitialImage:
         image, note = initial_image(init, caption, self.trained, SIDE)

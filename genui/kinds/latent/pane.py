@@ -27,12 +27,7 @@ class BlendView(TraceImageView):
 
     def paint(self) -> None:
         controller, timeline = self.pane.controller, self.query_one(Timeline)
-        trace, frame = controller.trace, controller.frame
-        image = self.query_one(".large", ImageView)
-        if frame is None:
-            image.clear(self.pane.empty_text())
-        else:
-            image.show_frame(frame, "x")
+        trace, image = controller.trace, self.show_large(controller.frame)
         text, to = "", controller.settings.to
         if trace is not None:
             text, _, settings = inputs_at(trace.request, trace.position)

@@ -61,11 +61,8 @@ def faults(notes: Sequence[Note], sixteenths: int) -> Faults:
 
 def sonorities(notes: Sequence[Note], sixteenths: int) -> list[Sonority]:
     """The pitches of the four voices at each sixteenth; None for a silent voice."""
-    grid: list[list[int | None]] = [[None] * len(VOICES) for _ in range(sixteenths)]
-    for note in notes:
-        for at in range(note.first, min(note.last, sixteenths)):
-            grid[at][note.voice] = note.pitch
-    return [tuple(column) for column in grid]
+    columns = score.columns_of(notes, sixteenths)
+    return [tuple(sound.pitch if sound else None for sound in column) for column in columns]
 
 
 def _parallel(before: Sonority, after: Sonority, one: int, other: int) -> int | None:

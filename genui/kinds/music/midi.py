@@ -197,9 +197,7 @@ _LOWER = 3  # partials that do not decay
 _HIGHEST = 12_000.0  # Hz of a partial
 
 
-def synthesise(
-    notes: Sequence[tuple[int, int, int, int]], tempo: float, rate: int = RATE
-) -> NDArray[np.int16]:
+def synthesise(notes: Sequence[tuple[int, int, int, int]], tempo: float) -> NDArray[np.int16]:
     """The sound of notes (voice, MIDI number, first sixteenth, sixteenth after the last).
 
     `tempo` is in quarters a minute. Returns int16 [N, 2], left and right, a second of silence
@@ -207,10 +205,10 @@ def synthesise(
     """
     second = 60 / tempo / 4  # of a sixteenth
     end = max((last for _, _, _, last in notes), default=0)
-    sound = np.zeros((round((end * second + 1) * rate), 2), np.float32)
+    sound = np.zeros((round((end * second + 1) * RATE), 2), np.float32)
     for voice, pitch, first, last in notes:
-        tone = _tone(voice, pitch, (last - first) * second, rate)
-        start = round(first * second * rate)
+        tone = _tone(voice, pitch, (last - first) * second)
+        start = round(first * second * RATE)
         stop = min(len(sound), start + len(tone))
         pan = _PANS[voice]
         sides = np.array([np.cos(pan * np.pi / 2), np.sin(pan * np.pi / 2)], np.float32)
@@ -221,13 +219,13 @@ def synthesise(
     return np.rint(sound * 32767).astype(np.int16)
 
 
-def _tone(voice: int, pitch: int, seconds: float, rate: int) -> NDArray[np.float32]:
+def _tone(voice: int, pitch: int, seconds: float) -> NDArray[np.float32]:
     """One note, float32 [N], of its length and the release."""
     frequency = 440 * 2 ** ((pitch - 69) / 12)
-    count = round((seconds + RELEASE) * rate)
-    time = np.arange(count, dtype=np.float32) / rate
-    at = (np.arange(count) * (frequency * _TABLE / rate)).astype(np.int64) & (_TABLE - 1)
-    lower, upper = _tables(voice, min(40, int(min(_HIGHEST, rate / 2) / frequency)))
+    count = round((seconds + RELEASE) * RATE)
+    time = np.arange(count, dtype=np.float32) / RATE
+    at = (np.arange(count) * (frequency * _TABLE / RATE)).astype(np.int64) & (_TABLE - 1)
+    lower, upper = _tables(voice, min(40, int(min(_HIGHEST, RATE / 2) / frequency)))
     wave = lower[at] + upper[at] * np.exp(-time / BRIGHT)
     rise = np.minimum(time / ATTACK, 1)
     fade = np.clip((seconds + RELEASE - time) / RELEASE, 0, 1) ** 2
@@ -317,11 +315,8 @@ class Piece:
     sixteenths: int
 
 
-@dataclass(frozen=True)
-class ScoreFile:
-    """The notes of a saved MIDI file, in sixteenths from its beginning."""
-
-    notes: tuple[score.Note, ...]
+Notes = tuple[score.Note, ...]
+"""Of a saved MIDI file, in sixteenths from its beginning."""
 
 
 def grid_of_frames(
@@ -395,7 +390,7 @@ def _require_notes(piece: Piece) -> None:
         raise GenuiError("there is no note to write yet: take more steps")
 
 
-def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
+def decode_score(data: bytes, name: str) -> tuple[Notes, str]:
     """The notes of a MIDI file that genui wrote, and the recipe in it.
 
     Raises GenuiError if it is not a MIDI file, or notes of one voice overlap.
@@ -414,14 +409,12 @@ def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
     except ValueError as error:
         raise GenuiError(f"{name}: {error}; write or copy it again") from None
     text = next((text for text in music.texts if text.startswith("{")), "")
-    return ScoreFile(tuple(sorted(score_notes))), recipe_text(text)
+    return tuple(sorted(score_notes)), recipe_text(text)
 
 
-def compare_scores(
-    saved: ScoreFile, again: ScoreFile, samples: Sequence[Sample]
-) -> Difference | None:
+def compare_scores(saved: Notes, again: Notes, samples: Sequence[Sample]) -> Difference | None:
     """The first sixteenth at which two scores differ."""
-    changed = set(saved.notes) ^ set(again.notes)
+    changed = set(saved) ^ set(again)
     if not changed:
         return None
     at = min(note.first for note in changed) + 1

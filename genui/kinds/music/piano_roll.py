@@ -4,10 +4,12 @@ Times are in sixteenths, pitches are MIDI numbers, voices count from 0, the sopr
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from genui.kinds.music.score import Sound
 
 VOICE_COLOURS = ((235, 110, 90), (235, 190, 80), (110, 195, 120), (100, 150, 235))
 """RGB colours of soprano, alto, tenor and bass."""
@@ -59,17 +61,6 @@ GUTTER = 4  # cells to the left of the roll, for the names of notes
 _NATURALS = {0: "C", 2: "D", 4: "E", 5: "F", 7: "G", 9: "A", 11: "B"}
 _MIN_RANGE = 12  # semitones
 _MARGIN = 1
-
-
-class Sound(Protocol):
-    """The note of a voice at one sixteenth; `struck` if it begins there; written by `step`."""
-
-    @property
-    def pitch(self) -> int: ...
-    @property
-    def struck(self) -> bool: ...
-    @property
-    def step(self) -> int: ...
 
 
 class Mark(NamedTuple):

@@ -17,7 +17,7 @@ from genui.cli.show import print_facts
 from genui.formats.codec import read
 from genui.formats.recipe import ExportView, TraceRecipe
 from genui.kinds.music import chorale, midi, score
-from genui.kinds.music.midi import ScoreFile, grid_of_frames
+from genui.kinds.music.midi import Notes, grid_of_frames
 from genui.kinds.music.piano_roll import Column, format_roll
 from genui.protocol import Start
 
@@ -79,12 +79,12 @@ def draw_rolls(generations: Sequence[Generation]) -> None:
         _draw(grid.columns, opening.bar, opening.begins)
 
 
-def draw_score(file: ScoreFile, recipe: TraceRecipe) -> None:
+def draw_score(notes: Notes, recipe: TraceRecipe) -> None:
     """Draws the notes of a saved file, which begins with the silence of the first bar."""
     init = recipe.init if isinstance(recipe.init, str) else None
     bar = score.grid_of(init, recipe.prompt)[1].bar
-    end = max((note.last for note in file.notes), default=0)
-    _draw(score.columns_of(file.notes, end), bar, 0)
+    end = max((note.last for note in notes), default=0)
+    _draw(score.columns_of(notes, end), bar, 0)
 
 
 def _draw(sounds: Sequence[Column], bar: int, begins: int) -> None:

@@ -8,7 +8,6 @@ component, and a sub-folder for each component. The engine loads the components
 import json
 import re
 import types
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from msgspec import Struct
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.files import LARGEST_JSON, read_regular, sanitize, show
 from genui.hub.open_model import OpenModel, read_licence
-from genui.hub.safetensors import TensorEntry, read_tensors
+from genui.hub.safetensors import TensorEntry, name_dtype, read_tensors
 
 INDEX = "model_index.json"
 
@@ -141,9 +140,6 @@ def describe(path: Path) -> OpenModel:
         for file in component.weights:
             tensors += read_tensors(file, "copy the folder again")[0].values()
             size += file.stat().st_size
-    stored = Counter[str]()
-    for tensor in tensors:
-        stored[tensor.dtype] += tensor.count
     kind = folder.row
     settings = dict(kind.settings)
     scheduler = folder.components["scheduler"].config
@@ -167,7 +163,7 @@ def describe(path: Path) -> OpenModel:
         architecture=kind.title,
         parameters=sum(tensor.count for tensor in tensors),
         size=size,
-        stored=_stored_as(stored),
+        stored=name_dtype(tensors),
         licence=read_licence(path),
         summary=f"{kind.title}, {folder.pipeline} of diffusers",
         settings=settings,
@@ -192,15 +188,6 @@ def _is_turbo(scheduler: Mapping[str, Any]) -> bool:
     return scheduler.get("timestep_spacing") == "trailing" and "Ancestral" in str(
         scheduler.get("_class_name")
     )
-
-
-_DTYPES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16"}
-
-
-def _stored_as(stored: Counter[str]) -> str:
-    """The type of most values; "" for none."""
-    dtype = max(stored, key=lambda name: stored[name], default="")
-    return _DTYPES.get(dtype, dtype)
 
 
 # --- The folder -------------------------------------------------------------------------------

@@ -29,8 +29,8 @@ from genui.engine.sample.diffusion_state import DiffusionState, noise, read_mask
 from genui.engine.sample.media import (
     InitialImage,
     check_bytes,
+    grid_frame,
     scale_for_display,
-    sheet,
     to_rgb,
 )
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
@@ -181,7 +181,7 @@ class OpenImages:
         return ""
 
     def frame(self, state: DiffusionState, sigma_data: float) -> ImageFrame:
-        columns, space = state.grid.columns, self.space
+        space = self.space
         x, predicted_noise = scale_for_display(state, sigma_data)
         if state.sigma == 0:
             noisy = denoised = space.decode(state.x)
@@ -189,17 +189,8 @@ class OpenImages:
             full = state.grid.base.settings.decoder == "every"
             show = space.decode if full else lambda x: space.preview(x, True)
             noisy, denoised = space.preview(x, False), show(state.denoised)
-        height, width = noisy.shape[2:]
-        return ImageFrame(
-            trace=0,  # set by the trace
-            step=state.step,
-            sigma=state.sigma,
-            width=columns * width,
-            height=len(state.rows) // columns * height,
-            x=sheet(to_rgb(noisy), columns),
-            denoised=sheet(to_rgb(denoised), columns),
-            noise=sheet(to_rgb(space.preview(predicted_noise, False)), columns),
-        )
+        predicted_noise = space.preview(predicted_noise, False)
+        return grid_frame(state, to_rgb(noisy), to_rgb(denoised), to_rgb(predicted_noise))
 
     def load_init(self, init: RgbImage | str, caption: str) -> InitialImage:
         height, width = (side * self.space.factor for side in self.shape[1:])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import nn
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path, atomic_write, cannot_read, cannot_write, show
@@ -22,8 +21,7 @@ from genui.engine.train.checkpoint import load_weights
 from genui.hub.formats import format_of
 from genui.hub.open_model import OpenModel
 from genui.hub.records import list_records
-from genui.kinds.open_text.llama import hugging_face_name
-from genui.kinds.open_text.lora import PEFT, AdaptedModel, Base, check_rank
+from genui.kinds.open_text.lora import AdaptedModel, Base, check_rank, list_layers
 from genui.kinds.open_text.peft import CONFIG, WEIGHTS, find_base, read_config
 from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.protocol.kinds import PRETRAINED
@@ -62,10 +60,6 @@ def write_folder(folder: Path, checkpoint: Path, recipe: FineTuneRecipe) -> None
 
 def adapter_config(recipe: FineTuneRecipe) -> dict[str, object]:
     """peft's description of the adapters of a recipe."""
-    try:
-        targets = [hugging_face_name(f"blocks.0.{_PLACE[each]}.{each}") for each in recipe.targets]
-    except KeyError as error:
-        raise GenuiError(f"targets={error}: has no name in peft") from None
     record = list_records().get(recipe.base)
     return {
         "peft_type": "LORA",
@@ -78,11 +72,8 @@ def adapter_config(recipe: FineTuneRecipe) -> dict[str, object]:
         "fan_in_fan_out": False,
         "inference_mode": True,
         "init_lora_weights": True,
-        "target_modules": [name.rpartition(".")[2] for name in targets],
+        "target_modules": [f"{target}_proj" for target in recipe.targets],
     }
-
-
-_PLACE = dict.fromkeys("qkvo", "attention") | dict.fromkeys(("gate", "up", "down"), "feed_forward")
 
 
 # --- Read -------------------------------------------------------------------------------------
@@ -106,11 +97,7 @@ def load_adapter(model: OpenModel, machine: Machine, progress: LoadProgress) -> 
     check_rank(tensors, config.r)
     ends = (".lora_A.weight", ".lora_B.weight")
     names = {name.removesuffix(end) for name in tensors for end in ends if name.endswith(end)}
-    layers = {
-        PEFT + hugging_face_name(name): part
-        for name, part in network.named_modules()
-        if isinstance(part, nn.Linear) and name.startswith("blocks.")
-    }
+    layers = list_layers(network)
     if unknown := names - layers.keys():
         raise GenuiError(f"its base model has no layer {min(unknown)}")
     chosen = {name: layer for name, layer in layers.items() if name in names}

@@ -5,7 +5,6 @@ pickles are never opened.
 """
 
 import os
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from genui.base import files, numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import LARGEST_JSON, read_regular, sanitize, show
 from genui.hub.open_model import OpenModel, read_licence
-from genui.hub.safetensors import TensorEntry, read_tensors
+from genui.hub.safetensors import TensorEntry, name_dtype, read_tensors
 
 REMEDY = "fetch the model again"
 
@@ -73,10 +72,7 @@ def describe_config(path: Path, config: dict[str, Any]) -> OpenModel:
     tensors = read_weights(path)
     if not (path / TOKENIZER).is_file():
         raise MisuseError(f"{show(path)}: it has no {TOKENIZER}; {REMEDY}, with its tokenizer")
-    dtypes = Counter[str]()
-    for tensor in tensors.values():
-        dtypes[tensor.dtype] += tensor.count
-    stored = next((name for name, _ in dtypes.most_common(1)), "").lower()
+    stored = name_dtype(tensors.values())
     layers = text.get("num_hidden_layers") or text.get("n_layer") or 0
     if not isinstance(layers, int) or layers > len(tensors):  # each layer takes memory
         raise MisuseError(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genui.base.late import late_imports
 from genui.engine.models.language_model import LayerParts, ReadingState, TokenNetwork
-from genui.kinds.open_text.llama import Llama
+from genui.kinds.open_text.llama import Llama, hugging_face_name
 
 with late_imports():
     from genui.engine.models import fast_decoding
@@ -37,6 +37,15 @@ class Base:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Base":
         return self  # the copies of an adapted model share it
+
+
+def list_layers(network: TokenNetwork) -> dict[str, nn.Linear]:
+    """The layers that may have adapters, by peft's names."""
+    return {
+        PEFT + hugging_face_name(name): part
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Linear) and name.startswith("blocks.")
+    }
 
 
 class Adapter(nn.Module):
@@ -75,6 +84,16 @@ def check_rank(tensors: Mapping[str, Tensor], rank: int) -> None:
         stored = value.shape[0] if ".lora_A." in name else value.shape[-1] if value.ndim else 0
         if stored != rank:
             raise RuntimeError(f"{name} is {list(value.shape)} and its rank should be {rank}")
+
+
+def _with_adapters(name: str) -> Any:
+    """A method of the base network, called while the network has the adapters."""
+
+    def call(self: "AdaptedModel", *args: Any, **options: Any) -> Any:
+        with self.applied() as network:
+            return getattr(network, name)(*args, **options)
+
+    return call
 
 
 class AdaptedModel(nn.Module):
@@ -141,37 +160,14 @@ class AdaptedModel(nn.Module):
     def new_state(self, rows: int) -> ReadingState:
         return self.base.network.new_state(rows)
 
-    def forward(self, token_ids: Tensor, state: Any = None) -> Tensor:
-        with self.applied() as network:
-            return network(token_ids, state)
-
-    def prefill(self, token_ids: Tensor, state: Any) -> Tensor:
-        with self.applied() as network:
-            return network.prefill(token_ids, state)
-
-    def decode(self, token_ids: Tensor, state: Any) -> Tensor:
-        with self.applied() as network:
-            return network.decode(token_ids, state)
-
-    def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        with self.applied() as network:
-            return network.loss(token_ids, targets, weights)
-
-    def hidden_states(self, token_ids: Tensor, state: Any = None) -> tuple[Tensor, ...]:
-        with self.applied() as network:
-            return network.hidden_states(token_ids, state)
-
-    def last_stream(self, token_ids: Tensor, state: Any = None) -> Tensor:
-        with self.applied() as network:
-            return network.last_stream(token_ids, state)  # type: ignore[operator]
-
-    def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
-        with self.applied() as network:
-            return network.attention_weights(token_ids, last)
-
-    def read_out(self, x: Tensor) -> Tensor:
-        with self.applied() as network:
-            return network.read_out(x)  # type: ignore[operator]
+    forward = _with_adapters("forward")
+    prefill = _with_adapters("prefill")
+    decode = _with_adapters("decode")
+    loss = _with_adapters("loss")
+    hidden_states = _with_adapters("hidden_states")
+    last_stream = _with_adapters("last_stream")
+    attention_weights = _with_adapters("attention_weights")
+    read_out = _with_adapters("read_out")
 
     def layer_parts(self) -> tuple[LayerParts, ...]:
         parts = self.base.network.layer_parts()  # type: ignore[operator]

@@ -36,8 +36,7 @@ from genui.kinds.open_text.data import (
     text_of,
     windows_of,
 )
-from genui.kinds.open_text.llama import hugging_face_name
-from genui.kinds.open_text.lora import PEFT, AdaptedModel, Base, check_rank
+from genui.kinds.open_text.lora import AdaptedModel, Base, check_rank, list_layers
 from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.protocol import Piece
 from genui.runs import recomputed
@@ -78,13 +77,8 @@ def _writer(generator: object, name: str) -> TextGenerator:
 
 def adapt(network: TokenNetwork, recipe: FineTuneRecipe) -> AdaptedModel:
     """The network, frozen, with new adapters that change nothing yet. They have peft's names."""
-    layers = {
-        PEFT + hugging_face_name(name): part
-        for name, part in network.named_modules()
-        if isinstance(part, nn.Linear)
-        and name.startswith("blocks.")
-        and name.rpartition(".")[2] in recipe.targets
-    }
+    targets = tuple(f".{target}_proj" for target in recipe.targets)
+    layers = {name: each for name, each in list_layers(network).items() if name.endswith(targets)}
     if not layers:
         raise GenuiError(f"{recipe.base} has no layers {', '.join(recipe.targets)}")
     network.requires_grad_(False)

@@ -11,7 +11,6 @@ import math
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, TypeVar
@@ -425,14 +424,31 @@ class _LlamaPrefix:
         return _decode(self._client.post("/tokenize", body), _TokenIds, self._client.url).tokens
 
 
+_TEMPERATURES = (0.0, 5.0, 5.0, 5.0, 5.0)
+"""The temperatures for the token that a server takes itself; the odds do not depend on them."""
+
+Ask = Callable[[str, float, int], tuple[Odds, bool]]
+"""A text, a temperature and a seed to the odds of the next token, if the server gives them, and
+whether the text ends."""
+
+
 class _TextPrefix:
     """A prefix that is sent as text, which the server splits into tokens at each step."""
 
-    def __init__(self, ask: Callable[[str], Odds], prompt: Parts) -> None:
-        self._ask, self._prompt = ask, flatten(prompt)
+    def __init__(self, ask: Ask, prompt: Parts, url: str) -> None:
+        self._ask, self._prompt, self._url = ask, flatten(prompt), url
 
     def next(self, written: Sequence[Token]) -> Odds:
-        return self._ask(self._prompt + text_of(written))
+        """The odds. Some servers give none if the token that they take themselves ends the text or
+        is a part of a character; they are asked again until they take another."""
+        text, ends = self._prompt + text_of(written), False
+        for seed, temperature in enumerate(_TEMPERATURES):
+            odds, ends = self._ask(text, temperature, seed)
+            if odds.tokens:
+                return odds
+        if ends:
+            return Odds()
+        raise reply_error(self._url, "no odds")
 
     def encode_message(self, parts: Parts) -> Token:
         return token_from_message(flatten(parts))
@@ -441,26 +457,6 @@ class _TextPrefix:
         """The words of the text, each with the space before it."""
         words = re.findall(r"\s*\S+|\s+$", text)
         return tuple(token_from_text(word.encode("utf-8", "replace")) for word in words)
-
-
-_TEMPERATURES = (0.0, 5.0, 5.0, 5.0, 5.0)
-"""The temperatures for the token that a server takes itself; the odds do not depend on them."""
-
-
-def _insist(ask: Callable[[float, int], tuple[Odds, bool]], url: str) -> Odds:
-    """The odds that a server gives, asked with a temperature and a seed, and whether its text ends.
-
-    Some servers give none if the token that they take themselves ends the text or is a part of a
-    character. They are asked again until they take another.
-    """
-    ends = False
-    for seed, temperature in enumerate(_TEMPERATURES):
-        odds, ends = ask(temperature, seed)
-        if odds.tokens:
-            return odds
-    if ends:
-        return Odds()
-    raise reply_error(url, "no odds")
 
 
 def text_of(written: Sequence[Token]) -> str:
@@ -544,7 +540,7 @@ class Ollama:
             odds = decoded.logprobs[0].odds(client.url) if decoded.logprobs else Odds()
             return odds, decoded.done_reason == "stop"
 
-        return _TextPrefix(lambda text: _insist(partial(ask, text), client.url), prompt)
+        return _TextPrefix(ask, prompt, client.url)
 
 
 def _number(info: Mapping[str, Any], key: str) -> int:
@@ -616,7 +612,7 @@ class OpenAi:
                 return rank(pairs, client.url), ends
             return Odds(), ends
 
-        return _TextPrefix(lambda text: _insist(partial(ask, text), client.url), prompt)
+        return _TextPrefix(ask, prompt, client.url)
 
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(

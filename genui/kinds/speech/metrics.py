@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.metrics.copying import closest
-from genui.engine.metrics.distance import nearest
+from genui.engine.metrics.distance import copying_share
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import DiffusionState
 from genui.engine.sample.trace import Trace
@@ -96,14 +96,11 @@ def count_right(
     return sum(classifier.labels[label] == caption.split()[word] for label, caption in pairs)
 
 
-def speech_copied(speech: Speech, mels: NDArray[np.float32], seed: int = 0) -> float:
+def speech_copied(speech: Speech, mels: NDArray[np.float32]) -> float:
     """The share of spectrograms nearer to training takes than to as many held-out takes; 0.5 if
     nothing is copied."""
-    held = speech.held_out
-    train = np.random.default_rng(seed).choice(speech.train, len(held), replace=False)
-    rows, *takes = (m.reshape(len(m), -1) for m in (mels, speech.mels(train), speech.mels(held)))
-    to_train, to_held = (nearest(rows, each)[0] for each in takes)
-    return float((to_train < to_held).mean())
+    takes = speech.mels(speech.train), speech.mels(speech.held_out)
+    return copying_share(*(each.reshape(len(each), -1) for each in (mels, *takes)))
 
 
 def _format_right(

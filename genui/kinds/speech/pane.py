@@ -45,11 +45,7 @@ class SpeechView(TraceImageView):
     def paint(self) -> None:
         controller = self.pane.controller
         trace, frame = controller.trace, controller.frame
-        image = self.query_one(".large", ImageView)
-        if frame is None:
-            image.clear(self.pane.empty_text())
-        else:
-            image.show_frame(frame, "x")
+        image = self.show_large(frame)
         self.show_sound(frame, HEAR)
         self.query_one(Timeline).follow(trace)
         text = inputs_at(trace.request, trace.position)[0] if trace is not None else ""

@@ -111,7 +111,7 @@ def describe(path: Path) -> OpenModel:
         architecture="VITS (piper)",
         parameters=parameters,
         size=path.stat().st_size,
-        stored="F32",
+        stored="fp32",
         licence=_licence(path.with_name("MODEL_CARD")),
         summary=sanitize(f"a voice{language}, {config.rate / 1000:g} kHz{speakers}", 80),
     )

@@ -68,12 +68,10 @@ def lines_of(frame: CanvasFrame, width: int) -> list[list[Cell]]:
 
 def words_of(frame: CanvasFrame) -> list[tuple[int, int]]:
     """The first and the last place of each decided word."""
-    places = [cell.place for cell in cells_of(frame)]
-    decided = (frame.decided[cell.place] != UNDECIDED for cell in cells_of(frame))
-    texts = (cell.text for cell in cells_of(frame))
-    line = "".join(text if on else OPEN for text, on in zip(texts, decided, strict=True))
+    cells = [*cells_of(frame)]
+    line = "".join(OPEN if frame.decided[at] == UNDECIDED else text for at, text, _ in cells)
     found = _WORD.finditer(line)
-    return [(places[word.start()], places[word.end() - 1]) for word in found]
+    return [(cells[word.start()].place, cells[word.end() - 1].place) for word in found]
 
 
 class Page(LineWidget):

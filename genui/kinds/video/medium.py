@@ -23,6 +23,7 @@ from genui.engine.sample.media import (
     find_ground,
     grid_frame,
     read_image,
+    scale_for_display,
     to_rgb,
 )
 from genui.kinds.video.data import CLIP_FRAMES, FIGURES, MOTIONS, Scene, draw_poses, load_clips
@@ -54,7 +55,8 @@ class VideoMedium(ImageMedium):
 
     def frame(self, state: DiffusionState, sigma_data: float) -> ImageFrame:
         """The clips side by side; each of the frame's images shows all of them at one time."""
-        return grid_frame(state, sigma_data, _frame_bytes, CLIP_FRAMES)
+        x, noise = scale_for_display(state, sigma_data)
+        return grid_frame(state, to_clips(x), to_clips(state.denoised), to_clips(noise))
 
     def load_init(self, init: RgbImage | str, caption: str) -> InitialImage:
         image, note = initial_clip(init, caption)
@@ -72,13 +74,6 @@ def _strip_to_tensor(image: RgbImage) -> Tensor:
     pixels = np.frombuffer(image.rgb, np.uint8).reshape(-1, DIT_SIDE, DIT_SIDE, 3)
     frames = as_floats(np.broadcast_to(pixels, (CLIP_FRAMES, DIT_SIDE, DIT_SIDE, 3)))
     return torch.from_numpy(frames.reshape(CHANNELS, DIT_SIDE, DIT_SIDE))
-
-
-def _frame_bytes(x: Tensor, columns: int) -> bytes:
-    """One image per time, each with all clips in `columns` columns: RGB bytes."""
-    clips = to_clips(x)  # [B, T, H, W, 3]
-    cells = clips.reshape(-1, columns, CLIP_FRAMES, DIT_SIDE, DIT_SIDE, 3)  # [R, C, T, H, W, 3]
-    return cells.transpose(2, 0, 3, 1, 4, 5).tobytes()  # [T, R, H, C, W, 3]
 
 
 def initial_clip(init: RgbImage | str, caption: str) -> tuple[RgbImage, str]:

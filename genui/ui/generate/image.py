@@ -66,6 +66,15 @@ class TraceImageView(GenerationView):
         event.stop()
         self.pane.paint()
 
+    def show_large(self, frame: ImageFrame | None) -> ImageView:
+        """Show the image of the step large, or how to begin."""
+        image = self.query_one(".large", ImageView)
+        if frame is None:
+            image.clear(self.pane.empty_text())
+        else:
+            image.show_frame(frame, "x")
+        return image
+
     def show_caption(
         self, caption: str, trace: ShownTrace[Any] | None, *measures: tuple[str, str]
     ) -> None:

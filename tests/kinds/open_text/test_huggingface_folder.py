@@ -34,7 +34,7 @@ def test_a_folder_is_described_by_its_headers(folder: Path) -> None:
     assert huggingface.recognise(folder)
     model = huggingface.describe(folder)
     assert (model.architecture, model.parameters, model.size) == ("gpt2", 40, 80)
-    assert (model.stored, model.context, model.licence, model.chat) == ("f16", 128, "mit", False)
+    assert (model.stored, model.context, model.licence, model.chat) == ("fp16", 128, "mit", False)
 
 
 @pytest.mark.parametrize("method", ["fp8", "awq", "gptq"])

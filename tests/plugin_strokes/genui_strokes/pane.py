@@ -25,11 +25,7 @@ class PenView(TraceImageView):
 
     def paint(self) -> None:
         controller = self.pane.controller
-        image, frame = self.query_one(".large", ImageView), controller.frame
-        if frame is None:
-            image.clear(self.pane.empty_text())
-        else:
-            image.show_frame(frame, "x")
+        image = self.show_large(controller.frame)
         self.query_one(Timeline).follow(controller.trace)
         self.show_caption("a drawing", controller.trace, ("stroke ", "$text-muted"))
         self.show_border(image, "", "", f"seed {controller.seed}")
@@ -37,12 +33,6 @@ class PenView(TraceImageView):
 
 class PenInspector(ImageInspector):
     """The settings."""
-
-    def compose(self) -> ComposeResult:
-        yield self.pane.tuning.panel
-
-    def paint_step(self) -> None:
-        self.pane.tuning.paint()
 
 
 def _build(pane: TracePane) -> Parts:
