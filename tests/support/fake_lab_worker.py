@@ -19,15 +19,13 @@ def places(*points: tuple[float, float]) -> bytes:
     return (np.array(points) * 65535).round().astype("<u2").tobytes()
 
 
-def plane(step: int, noise: float = 0.0) -> Plane:
+def plane(step: int) -> Plane:
     """Samples on a line that rises with the step, over a surface that is brighter to the right."""
     height = 0.2 + 0.5 * (step % 100) / 100
     surface = np.tile(np.linspace(0, 255, GRID), (GRID, 1))
     return Plane(
         samples=places(*((x, height) for x in np.linspace(0.1, 0.9, 40))),
         surface=surface.astype(np.uint8).tobytes(),
-        low=0.0,
-        high=1.0 + noise,
         arrows=places((0.5, 0.9), (0.6, 0.9)),
     )
 
@@ -83,7 +81,7 @@ class FakeLab(Fake):
                 trace=request.trace,
                 step=request.step,
                 noise=request.noise,
-                plane=plane(request.step, request.noise),
+                plane=plane(request.step),
                 levels=LEVELS if request.paths else 0,
                 paths=b"".join(places(way) for way in ways) if request.paths else b"",
             )

@@ -79,9 +79,7 @@ class Plane(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     samples: bytes = b""  # [N, 2] positions
-    surface: bytes = b""  # a grid: 0 to 255 for `low` to `high`
-    low: float = 0.0
-    high: float = 0.0
+    surface: bytes = b""  # a grid: 0 to 255 from its lowest to its highest value
     chances: bytes = b""  # a grid for each class: its probability, 0 to 255 for 0 to 1
     arrows: bytes = b""  # [A, 2, 2] positions: from, to
     means: bytes = b""  # [A, 2, 2] positions, of average velocities beside the arrows

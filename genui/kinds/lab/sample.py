@@ -30,12 +30,9 @@ SAMPLES = 512  # samples in a message
 
 
 def pack_plane(sight: Sight) -> Plane:
-    surface, low, high = _scale_to_bytes(sight.surface)
     return Plane(
         samples=b"" if sight.samples is None else pack(sight.samples[:SAMPLES]),
-        surface=surface,
-        low=low,
-        high=high,
+        surface=b"" if sight.surface is None else _bytes(_stretch(sight.surface)),
         chances=b"" if sight.chances is None else _bytes(sight.chances),
         arrows=b"" if sight.arrows is None else pack(sight.arrows),
         means=b"" if sight.means is None else pack(sight.means),
@@ -49,13 +46,11 @@ def pack(positions: Tensor) -> bytes:
     return scaled.to(torch.int32).numpy().astype("<u2").tobytes()
 
 
-def _scale_to_bytes(surface: Tensor | None) -> tuple[bytes, float, float]:
-    """A grid as bytes, and the values of 0 and 255."""
-    if surface is None:
-        return b"", 0.0, 0.0
+def _stretch(surface: Tensor) -> Tensor:
+    """A grid scaled to 0 for its lowest value and 1 for its highest."""
     surface = surface.nan_to_num()
     low, high = float(surface.min()), float(surface.max())
-    return _bytes((surface - low) / max(high - low, 1e-12)), low, high
+    return (surface - low) / max(high - low, 1e-12)
 
 
 def _bytes(shares: Tensor) -> bytes:

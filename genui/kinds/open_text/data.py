@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
 from genui.engine.data.preparation import QUIET, Preparation
-from genui.engine.data.text import load_text, read_text
+from genui.engine.data.text import TextData, load_text, read_text
 
 ROLES = ("system", "user", "assistant", "tool")
 WRITER = "assistant"
@@ -56,28 +56,25 @@ Row = Chat | Completion
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to train on and held-out ones, of one kind, or documents."""
+    """Rows of one kind to train on and held-out ones, as TextData has documents."""
 
     name: str
-    train: tuple[Row, ...] | tuple[str, ...]
-    held: tuple[Row, ...] | tuple[str, ...]
+    train: tuple[Row, ...]
+    validation: tuple[Row, ...]
     fingerprint: str
     licence: str = "yours"
     notes: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()  # of the documents to train on
 
     def describe(self) -> str:
         """Describe the data in one line."""
-        first = self.train[0]
-        if isinstance(first, str):
-            train, held = (sum(_length(row) for row in part) for part in (self.train, self.held))
-            return f"{self.name}: {train:,} characters to train on, {held:,} held out"
-        kind = "conversations" if isinstance(first, Chat) else "prompts with completions"
-        return f"{self.name}: {len(self.train):,} {kind} to train on, {len(self.held):,} held out"
+        kind = "conversations" if isinstance(self.train[0], Chat) else "prompts with completions"
+        train, held = len(self.train), len(self.validation)
+        return f"{self.name}: {train:,} {kind} to train on, {held:,} held out"
 
-    def longest(self) -> int:
-        """The characters of the longest row, with some for what a template adds."""
-        return max(map(_length, self.train + self.held))
+
+def longest(rows: Rows | TextData) -> int:
+    """The characters of the longest row, with some for what a template adds."""
+    return max(map(_length, (*rows.train, *rows.validation)))
 
 
 def text_of(row: Row | str) -> str:
@@ -93,7 +90,7 @@ def _length(row: Row | str) -> int:
     return len(row) if isinstance(row, str) else len(row.prompt) + len(row.completion)
 
 
-def load_rows(dataset: str, data: str, preparation: Preparation = QUIET) -> Rows:
+def load_rows(dataset: str, data: str, preparation: Preparation = QUIET) -> Rows | TextData:
     """The rows of the user's file or folder `data`, or the texts of a dataset.
 
     A file that ends in .jsonl has a chat, {"messages": [{"role": …, "content": …}, …]}, or
@@ -111,16 +108,7 @@ def load_rows(dataset: str, data: str, preparation: Preparation = QUIET) -> Rows
         raise MisuseError(
             "no data to train on; name a file as data (--data FILE), with a chat in each line"
         )
-    text = load_text(dataset, data, preparation=preparation)
-    return Rows(
-        text.name,
-        text.train,
-        text.validation,
-        text.fingerprint,
-        text.licence,
-        text.notes,
-        text.names,
-    )
+    return load_text(dataset, data, preparation=preparation)
 
 
 def _first_keys(content: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import free_space
 from genui.base.numbers import size
-from genui.kinds.open_text.data import load_rows
+from genui.kinds.open_text.data import load_rows, longest
 from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.recipes import override
 from genui.runs.layout import KEEP_WEIGHTS
@@ -28,7 +28,7 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
     """
     try:
         parameters = find_model(recipe.base).parameters
-        longest = min(recipe.context, load_rows(recipe.dataset, recipe.data).longest() // 3)
+        tokens = min(recipe.context, longest(load_rows(recipe.dataset, recipe.data)) // 3)
     except GenuiError as error:
         return Plan(fault=str(error))
 
@@ -37,8 +37,8 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
         assert isinstance(changed, FineTuneRecipe)
         half = changed.precision == "bf16"
         weights = parameters * (16 if changed.mode == "full" else 2 if half else 4)
-        tokens = changed.batch * min(longest, changed.context)
-        return PROCESS + weights + round(tokens * 100 * (30 * parameters / 12) ** 0.5)
+        of_step = changed.batch * min(tokens, changed.context)
+        return PROCESS + weights + round(of_step * 100 * (30 * parameters / 12) ** 0.5)
 
     memory, free = memory_of({}), psutil.virtual_memory().available
     fault = ""
@@ -47,12 +47,12 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
             [{"mode": "lora"}],
             [{"precision": "bf16"}],
             [{"batch": str(recipe.batch >> n)} for n in range(1, recipe.batch.bit_length())],
-            [{"context": str(longest >> n)} for n in range(1, longest.bit_length() - 3)],
+            [{"context": str(tokens >> n)} for n in range(1, tokens.bit_length() - 3)],
         )
         fitting = [[each for each in of if memory_of(each) <= free] for of in changes]
         ways = [of[0] for of in fitting if of]
         together = {"mode": "lora", "precision": "bf16", "batch": "1"}
-        together["context"] = str(min(longest, 128))
+        together["context"] = str(min(tokens, 128))
         if not ways and memory_of(together) <= free:
             ways = [together]
         remedy = "no setting makes it fit: train a smaller model, or close other programs"

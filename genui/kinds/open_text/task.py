@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.preparation import QUIET, Preparation
+from genui.engine.data.text import TextData
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.load import find_and_load, fingerprint_of, load_open
@@ -243,7 +244,7 @@ class FineTuneTask:
         self._recipe, self._device = recipe, device
         self._encoder = Encoder(generator.tokenizer, min(recipe.context, network.context))
         self.train, skipped = self._encoder.examples(rows.train)
-        self._held, skipped_held = self._encoder.examples(rows.held)
+        self._held, skipped_held = self._encoder.examples(rows.validation)
         context = self._encoder.context
         if not self.train or not self._held:
             remedy = f"give a larger one: --set context={2 * context}"
@@ -254,7 +255,7 @@ class FineTuneTask:
             )
         self._skip = IndexSkip(recipe.skip, np.arange(len(self.train)))
         self._first_token = generator.first_token
-        self._prompts = self._sample_prompts(rows.held)
+        self._prompts = self._sample_prompts(rows.validation)
         torch.manual_seed(recipe.seed)
         self.model: Any = network.requires_grad_(True) if full else adapt(network, recipe)
         lengths = [len(each.tokens) for each in self.train]
@@ -384,14 +385,14 @@ def check_rows(recipe: FineTuneRecipe, preparation: Preparation = QUIET) -> str:
     if isinstance(rows.train[0], Chat):
         encoder = Encoder(load_tokenizer(find_model(recipe.base)), recipe.context)
         encoder.check(rows.train, rows.name)
-        encoder.check(rows.held, rows.name)
+        encoder.check(rows.validation, rows.name)
     return rows.describe()
 
 
 def measure_fine_tuned(generator: TextGenerator, recipe: FineTuneRecipe) -> Mapping[str, str]:
     """The loss on all held-out rows of the data it was trained on."""
     encoder = Encoder(generator.tokenizer, min(recipe.context, generator.model.context))
-    held, _ = encoder.examples(load_rows(recipe.dataset, recipe.data).held)
+    held, _ = encoder.examples(load_rows(recipe.dataset, recipe.data).validation)
     nats = mean_nats(generator.model, held, recipe.batch, generator.machine)
     return {"held-out": f"{nats:.3f} nats a learned token"}
 
@@ -403,6 +404,9 @@ def measure_fine_tuned(generator: TextGenerator, recipe: FineTuneRecipe) -> Mapp
 def index_rows(recipe: FineTuneRecipe) -> TracedText:
     """The rows of a recipe, not what the base model has read. Raises what `load_rows` raises."""
     rows = load_rows(recipe.dataset, recipe.data)
-    train, held = ([text_of(row) for row in part] for part in (rows.train, rows.held))
-    lines = tuple(f"{rows.name}:{row.line}" for row in rows.train if not isinstance(row, str))
-    return index_texts(rows.name, train, held, rows.names or lines)
+    train, held = ([text_of(row) for row in part] for part in (rows.train, rows.validation))
+    if isinstance(rows, TextData):
+        names = rows.names
+    else:
+        names = tuple(f"{rows.name}:{row.line}" for row in rows.train)
+    return index_texts(rows.name, train, held, names)

@@ -15,16 +15,7 @@ from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import DiffusionState
 from genui.engine.sample.trace import Trace
 from genui.kinds.speech.classifier import SoundClassifier
-from genui.kinds.speech.data import (
-    DIGITS,
-    MEL_FRAMES,
-    MELS,
-    Samples,
-    Speech,
-    load_speech,
-    log_mel,
-    pad_take,
-)
+from genui.kinds.speech.data import DIGITS, Samples, Speech, load_speech
 from genui.kinds.speech.medium import FINAL_ROUNDS, sound_of
 from genui.kinds.speech.recipe import VoiceRecipe
 from genui.protocol import ImageSettings, Neighbours
@@ -113,7 +104,6 @@ def _format_right(
 # --- The training takes most similar to a word ------------------------------------------------
 
 SPEECH_DISTANCE = "root mean square of the log-mel differences, −1 to 1"
-TAKES_BATCH = 200
 
 
 def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> Neighbours:
@@ -127,27 +117,15 @@ def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> N
         raise MisuseError("one sound is compared, and not a grid: speak one")
     speech = _speech(recipe.dataset, recipe.data)
     word = state.denoised[0, 0].float().cpu().numpy()  # [MELS, FRAMES]
-    takes = _spectrograms(recipe.dataset, recipe.data)
+    takes = speech.mels(speech.train)
 
     def example(i: int) -> tuple[str, NDArray[np.uint8]]:
         caption = speech.takes[speech.train[i]].caption
-        return caption, apply_colour_map(takes[i][::-1].astype(np.float32))
+        return caption, apply_colour_map(takes[i][::-1])
 
     data = f"{clean_line(speech.name)}, {len(speech.train):,} takes"
     distances = np.sqrt(((takes - word) ** 2).mean(axis=(1, 2)))
     return closest(data, SPEECH_DISTANCE, distances, count, example)
-
-
-@lru_cache(maxsize=1)
-def _spectrograms(dataset: str, data: str) -> NDArray[np.float16]:
-    """The log-mel spectrograms of the training takes, [N, MELS, FRAMES]: only their beginning,
-    although training uses all of a take."""
-    speech = _speech(dataset, data)
-    mels = np.empty((len(speech.train), MELS, MEL_FRAMES), np.float16)
-    for at in range(0, len(mels), TAKES_BATCH):
-        takes = [speech.takes[i] for i in speech.train[at : at + TAKES_BATCH]]
-        mels[at : at + len(takes)] = log_mel(np.stack([pad_take(t.samples) for t in takes]))
-    return mels
 
 
 @lru_cache(maxsize=1)

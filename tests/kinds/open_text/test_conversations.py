@@ -104,7 +104,7 @@ def test_rows_of_one_kind_are_held_out_evenly(tmp_path: Path) -> None:
     pairs = [{"prompt": f"{n}", "completion": "x", "more": 1} for n in range(25)]
     file.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     rows = load_rows("", str(file))
-    assert [row.line for row in rows.held if not isinstance(row, str)] == [10, 20]
+    assert [row.line for row in rows.validation if not isinstance(row, str)] == [10, 20]
     assert len(rows.train) == 23
     assert "23 prompts with completions to train on, 2 held out" in rows.describe()
     file.write_text(f"{json.dumps(pairs[0])}\n{json.dumps(GOOD)}\n")
@@ -119,7 +119,7 @@ def test_separators_that_json_allows_do_not_end_a_line(tmp_path: Path) -> None:
     lines = [json.dumps(pair, ensure_ascii=False) for pair in pairs]
     file.write_text("\r\n".join(lines), "utf-8")
     rows = load_rows("", str(file))
-    assert [row.prompt for row in (*rows.train, *rows.held)] == [text, text]  # type: ignore[union-attr]
+    assert [row.prompt for row in (*rows.train, *rows.validation)] == [text, text]  # type: ignore[union-attr]
 
 
 def test_a_chat_that_the_template_refuses_is_named_before_training(tmp_path: Path) -> None:

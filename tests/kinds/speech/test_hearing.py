@@ -163,7 +163,6 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
         name="mine", licence="", takes=takes, train=np.array([0, 1]), held_out=np.array([2])
     )
     monkeypatch.setattr(metrics, "_speech", lambda dataset, data: speech)
-    metrics._spectrograms.cache_clear()
     mel = log_mel(np.stack([pad_take(takes[1].samples)]))
     clean = torch.from_numpy(mel.astype(np.float32))[:, None]
     row = ImageInputs("two jackson", 1, ImageSettings(steps=1))
