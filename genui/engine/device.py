@@ -36,6 +36,10 @@ class Machine:
     precision: str  # "fp32" or "bf16"
     threads: int
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
     def to_dict(self) -> dict[str, str | int]:
         return asdict(self)
 
@@ -211,10 +215,10 @@ def measure_peak(machine: Machine) -> float:
     """The FLOPs per second of the fastest of several large products on the machine. The global
     random generator is not used."""
     side = _SIDE[machine.device]
-    dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
     generator = torch.Generator().manual_seed(0)
     a, b = (
-        torch.randn(side, side, generator=generator).to(machine.device, dtype) for _ in range(2)
+        torch.randn(side, side, generator=generator).to(machine.device, machine.dtype)
+        for _ in range(2)
     )
     # While one thread waits for a busy processor, its processor time stands still.
     is_one_thread = (machine.device, machine.threads) == ("cpu", 1)

@@ -154,8 +154,6 @@ class Sight:
 class SingleNetwork(ABC):
     """A family of one network, trained by one loss. It holds no weights."""
 
-    title: str
-    levels = False  # whether it has noise levels
     _net: MLP
 
     @abstractmethod
@@ -232,8 +230,6 @@ KERNEL = 0.06  # standard deviation of the kernel of density estimates
 class FieldFamily(SingleNetwork):
     """The base of diffusion and flow matching. A subclass says what its network predicts."""
 
-    levels = True
-
     def __init__(self, width: int, classes: int) -> None:
         self._net = MLP((FEATURES + 2 * len(FREQUENCIES), width, width, width, 2))
         self._turns = torch.tensor(FREQUENCIES) * torch.pi / 2
@@ -302,8 +298,6 @@ class Autoregressive(SingleNetwork):
     """GRID logits for x, and a network from x to GRID logits for y. Points outside the plane are
     moved to its edge. The loss is shown in bits above the loss of a uniform density."""
 
-    title = "autoregressive"
-
     def __init__(self, width: int, classes: int) -> None:
         self._net = MLP((1 + 2 * len(X_WAVES), width, width, GRID))
         x = middles()[:, None]
@@ -352,8 +346,6 @@ def _invert(cumulative: Tensor, u: Tensor) -> Tensor:
 class Classifier(SingleNetwork):
     """A network from a position to a logit for each class, trained by cross-entropy in bits."""
 
-    title = "classifier"
-
     def __init__(self, width: int, classes: int) -> None:
         if classes < 2:
             raise MisuseError(
@@ -387,8 +379,6 @@ class Diffusion(FieldFamily):
     divided by its maximum, and x · cos θ has the same standard deviation at every level.
     """
 
-    title = "diffusion"
-
     def loss(self, weights: Tensor, x: Tensor, labels: Tensor, rng: Rng) -> Tensor:
         """Their equation 8: c_out² times the weight λ(σ) is 1."""
         sigma = (P_MEAN + P_STD * normal(rng, len(x), 1)).exp()
@@ -418,8 +408,6 @@ class FlowMatching(FieldFamily):
     """The network predicts E[x₁ - x₀ | x_t] for x_t = (1 - t) x₀ + t x₁, their equation 23 with
     σ_min = 0. Here x₀ is noise with the data's standard deviation, and the noise level is 1 - t."""
 
-    title = "flow matching"
-
     def loss(self, weights: Tensor, x: Tensor, labels: Tensor, rng: Rng) -> Tensor:
         level = uniform(rng, len(x), 1)
         noise = SPREAD * normal(rng, len(x), 2)
@@ -438,8 +426,6 @@ class MeanFlow(FieldFamily):
     It is a student of itself: t - r times u is the way, and its derivative by t along the path
     gives what u must be, v - (t - r) du/dt (their equation 6).
     """
-
-    title = "mean flow"
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__(width, classes)
@@ -507,9 +493,6 @@ class Gan:
     after Jolicoeur-Martineau 2019). The discriminator's is softplus(D(fake) - D(real)) plus γ/2
     times the squared gradients on real (R1) and generated points (R2).
     """
-
-    title = "GAN"
-    levels = False
 
     def __init__(self, width: int, classes: int) -> None:
         self._generate = MLP((GAN_LATENT, width, width, width, 2))

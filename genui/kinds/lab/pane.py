@@ -507,6 +507,8 @@ class OwnPoints(Actions):
 
 # --- The losses of a training, and its divergence from the true density -----------------------
 
+DIVERGENCE = "divergence"
+
 Series = dict[str, tuple[np.ndarray, np.ndarray]]
 """Name to (x, values), the argument of `Curve.set_series`."""
 
@@ -517,38 +519,36 @@ class Curves:
     def __init__(self) -> None:
         self._trace: ShownTrace[PointsFrame] | None = None
         self._read = 0  # frames
-        self._losses: dict[str, tuple[list[float], list[float]]] = {}
-        self._divergence: tuple[list[float], list[float]] = ([], [])
+        self._series: dict[str, tuple[list[float], list[float]]] = {}
 
     def take(self, trace: ShownTrace[PointsFrame] | None) -> None:
         """Read the new frames of a trace; all frames of another trace than before."""
         if trace is not self._trace:
-            self._trace, self._read = trace, 0
-            self._losses, self._divergence = {}, ([], [])
+            self._trace, self._read, self._series = trace, 0, {}
         if trace is None:
             return
         for frame in trace.frames[self._read :]:
-            for name, value in frame.measures:
-                steps, values = self._losses.setdefault(name, ([], []))
+            measured = dict(frame.measures)
+            if frame.divergence is not None:
+                measured[DIVERGENCE] = frame.divergence
+            for name, value in measured.items():
+                steps, values = self._series.setdefault(name, ([], []))
                 steps.append(frame.step)
                 values.append(value)
-            if frame.divergence is not None:
-                self._divergence[0].append(frame.step)
-                self._divergence[1].append(frame.divergence)
         self._read = len(trace.frames)
 
     @property
     def losses(self) -> Series:
-        return {name: _arrays(pair) for name, pair in self._losses.items()}
+        return {name: self._arrays(name) for name in self._series if name != DIVERGENCE}
 
     @property
     def divergence(self) -> Series:
         """Empty if the true density is not known."""
-        return {"divergence": _arrays(self._divergence)} if self._divergence[0] else {}
+        return {DIVERGENCE: self._arrays(DIVERGENCE)} if DIVERGENCE in self._series else {}
 
-
-def _arrays(pair: tuple[list[float], list[float]]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(pair[0], np.float64), np.array(pair[1], np.float64)
+    def _arrays(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        steps, values = self._series[name]
+        return np.array(steps, np.float64), np.array(values, np.float64)
 
 
 # --- The Lab's pane -------------------------------------------------------------------------
@@ -708,7 +708,7 @@ class LabInspector(Inspector):
         series = self._curves.divergence
         if trace is None or not series:
             return ""
-        steps, values = series["divergence"]
+        steps, values = series[DIVERGENCE]
         at = int(np.searchsorted(steps, trace.position, side="right")) - 1
         return f"{format_value(float(values[at]))} bits off" if at >= 0 else ""
 

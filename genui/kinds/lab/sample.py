@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genui.base.errors import MisuseError
 from genui.engine.sample.trace import Generator, expect_settings
-from genui.kinds.lab import shapes
+from genui.kinds.lab import families, shapes
 from genui.kinds.lab.messages import EDGE, Inspect, Inspection, LabSettings, Plane, PointsFrame
 from genui.kinds.lab.networks import FAMILIES, Classifier, Family, Learned, Measures, Sight
 from genui.kinds.lab.points import is_points
@@ -243,11 +243,10 @@ class LabGenerator(Generator):
 
         Raises MisuseError if the request asks for paths and the family moves no particles.
         """
-        if request.paths and not state.family.levels:
-            raise MisuseError(
-                f"{state.family.title} moves no particles: diffusion and the flows do"
-            )
-        noise = request.noise if state.family.levels else 0.0
+        family = families.FAMILIES[self.family]
+        if request.paths and not family.noisy:
+            raise MisuseError(f"{family.title} moves no particles: diffusion and the flows do")
+        noise = request.noise if family.noisy else 0.0
         sight = self._look(state, noise)
         paths = sight.paths if request.paths else None
         return Inspection(

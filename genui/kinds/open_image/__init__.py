@@ -45,7 +45,6 @@ KINDS = (
         help=Page(
             "open-images", "draw with folders of diffusers", Path(__file__).with_name("help.md")
         ),
-        folder=Path(__file__).parent,
         limitations="Trained by others: its own card states its data and its limits.",
         formats=_formats,
         opens={"diffusers": lambda: loaders.Loader(load.load)},

@@ -41,10 +41,9 @@ def load(model: OpenModel, machine: Machine, progress: LoadProgress) -> Diffusio
     the memory of this machine is too small.
     """
     folder = read_folder(model.path)
-    dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
-    check_memory(model.parameters, dtype, progress)
+    check_memory(model.parameters, machine.dtype, progress)
     with quiet_libraries():
-        parts = load_parts(folder, dtype, machine.device, progress)
+        parts = load_parts(folder, machine.dtype, machine.device, progress)
         space = _space(parts, machine.device)
     kind = KINDS[folder.pipeline]
     channels = kind.channels(parts.network)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -193,16 +192,14 @@ def _tensors(
         with file.path.open("rb") as stream:
             for info in file.tensors.values():
                 if info.name != _ROPE_FACTORS:
-                    report = partial(_report_after, progress, total, done)
+
+                    def report(read: int, before: int = done) -> None:
+                        progress.advance(before + read, total)
+
                     yield _our_name(info.name), _tensor(stream, info, config, dtype, report)
                 done += info.size
     except OSError as error:
         raise cannot_read(file.path, error) from None
-
-
-def _report_after(progress: LoadProgress, total: int, before: int, done: int) -> None:
-    """Report the bytes of one tensor as bytes of the file."""
-    progress.advance(before + done, total)
 
 
 _TOP = {"token_embd": "embedding", "output_norm": "norm", "output": "head"}

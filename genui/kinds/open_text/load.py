@@ -1,7 +1,5 @@
 """Generators of text with other people's models, by their format."""
 
-import torch
-
 from genui.base.errors import TooLargeError, UnsupportedError
 from genui.engine.device import Machine
 from genui.engine.loading import LoadProgress
@@ -12,13 +10,11 @@ from genui.kinds.open_text.gguf import SERVE
 from genui.kinds.open_text.gguf_network import load_gguf
 from genui.protocol.kinds import PRETRAINED
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
 
 def load_gguf_model(model: OpenModel, machine: Machine, progress: LoadProgress) -> TextGenerator:
     """The generator of a GGUF file, as `Loader.load` of `genui.engine.load` says."""
     try:
-        network, tokenizer = load_gguf(model.path, DTYPES[machine.precision], progress)
+        network, tokenizer = load_gguf(model.path, machine.dtype, progress)
     except (TooLargeError, UnsupportedError) as error:
         raise type(error)(f"{error}; {SERVE}") from None
     return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)
@@ -28,5 +24,5 @@ def load_hugging_face_model(
     model: OpenModel, machine: Machine, progress: LoadProgress
 ) -> TextGenerator:
     """The generator of a Hugging Face folder, as `Loader.load` of `genui.engine.load` says."""
-    network, tokenizer = load_folder(model.path, DTYPES[machine.precision], progress)
+    network, tokenizer = load_folder(model.path, machine.dtype, progress)
     return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)

@@ -13,7 +13,6 @@ from genui.hub.open_model import OpenModel
 from genui.kinds.open_text.folder import CONFIG, read_json
 from genui.kinds.open_text.folder_network import load_tokenizer, read_tensors
 from genui.kinds.open_text.llama import Attention, Llama, from_hugging_face
-from genui.kinds.open_text.load import DTYPES
 from genui.kinds.open_text_diffusion.folder import DREAM, as_llama, class_of, llama_name
 from genui.kinds.text_diffusion.sample import TextDiffusionGenerator
 from genui.protocol.kinds import PRETRAINED
@@ -59,7 +58,7 @@ class FolderGenerator(TextDiffusionGenerator):
 
 def load(model: OpenModel, machine: Machine, progress: LoadProgress) -> FolderGenerator:
     """As `Loader.load` of `genui.engine.load` says."""
-    config, dtype = read_json(model.path / CONFIG), DTYPES[machine.precision]
+    config, dtype = read_json(model.path / CONFIG), machine.dtype
     mask, is_dream = config.get("mask_token_id"), class_of(config) == DREAM
     check_memory(model.parameters, dtype, progress)
     tensors = read_tensors(model.path, dtype, progress)

@@ -77,7 +77,6 @@ KINDS = (
         SAMPLED_TEXT,
         family="server",
         place=16,
-        folder=Path(__file__).parent,
         limitations="Trained by others: its own card states its data and its limits.",
         prepares=None,
         trains=None,
