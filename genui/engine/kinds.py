@@ -75,12 +75,22 @@ class Trains(Generic[R, M]):
     """For texts, in place of both: the training text of a recipe, to trace passages to."""
 
 
+@dataclass(frozen=True)
+class Checkpoint(Generic[R]):
+    """The weights of a model, and what made them."""
+
+    recipe: R
+    tensors: "dict[str, Tensor]"
+    described: Mapping[str, Any]
+    """Its metadata, such as the tokenizer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Generates(Generic[R, G]):
     """How a checkpoint becomes a generator, or files of other programs."""
 
-    load: "Callable[[R, dict[str, Tensor], Mapping[str, Any], Machine], G]"
-    """The generator of a recipe, tensors and the metadata of a checkpoint."""
+    load: "Callable[[Checkpoint[R], Machine], G]"
+    """The generator of a checkpoint on a machine."""
     network: BuildNetwork | None = None
     """The network that `TextTask` trains. Other tasks build their own."""
     converts: "Mapping[str, Callable[[ModelInfo, Path, str], None]]" = field(default_factory=dict)
@@ -134,21 +144,17 @@ def build_network(recipe: TextRecipe, vocab_size: int) -> "TokenNetwork":
     return generates.network(recipe, vocab_size)
 
 
-def build_generator(
-    recipe: Recipe,
-    tensors: "dict[str, Tensor]",
-    described: Mapping[str, Any],
-    machine: "Machine",
-) -> "Generator":
-    """The generator with a checkpoint's tensors and metadata (`described`).
+def build_generator(checkpoint: Checkpoint[Any], machine: "Machine") -> "Generator":
+    """The generator of a checkpoint.
 
     Raises MisuseError for a kind that cannot generate, and KeyError, TypeError or RuntimeError if
     the weights do not fit the recipe.
     """
+    recipe = checkpoint.recipe
     generates = generates_of(_kind(recipe))
     if generates is None:
         raise MisuseError(f"{recipe.name} is a {recipe.family}: it labels and cannot generate")
-    return generates.load(recipe, tensors, described, machine)
+    return generates.load(checkpoint, machine)
 
 
 def generates_of(kind: Kind) -> "Generates[Any, Any] | None":

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError, MisuseError, TooLargeError, UnsupportedError
 from genui.base.files import show
 from genui.engine import device
-from genui.engine.kinds import begins_of, build_generator, trains
+from genui.engine.kinds import Checkpoint, begins_of, build_generator, trains
 from genui.engine.loaders import find_loader
 from genui.engine.loading import SILENT, LoadProgress
 from genui.engine.sample.tokens import TokenGenerator, read_ahead
@@ -39,7 +39,7 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
     recipe = recipe_from_dict(described["recipe"])
     machine = machine or device.for_generation()
     with recipe_errors(path):
-        return build_generator(recipe, tensors, described, machine)
+        return build_generator(Checkpoint(recipe, tensors, described), machine)
 
 
 def load_open(
@@ -89,7 +89,7 @@ def check_weights(path: Path, name: Path) -> None:
             classifier(recipe, tensors, described)
         else:
             machine = device.Machine("cpu", "fp32", 1)  # for_generation() would set the threads
-            build_generator(recipe, tensors, described, machine)
+            build_generator(Checkpoint(recipe, tensors, described), machine)
 
 
 @contextmanager

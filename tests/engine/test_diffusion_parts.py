@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
+from genui.engine.kinds import Checkpoint
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import Network
 from genui.engine.sample.diffusion import DiffusionParts
@@ -106,9 +107,7 @@ def test_it_learns_and_its_checkpoint_draws_as_the_task_does(task: StripTask) ->
         task.loss(step).backward()
         optimizer.step()
     assert task.evaluate(task.model, MACHINE, False)["seen_loss"] < before / 2
-    generator = STRIPS.load(
-        RECIPE, task.model.state_dict(), task.extra, MACHINE, torch.device("cpu")
-    )
+    generator = STRIPS.load(Checkpoint(RECIPE, task.model.state_dict(), task.extra), MACHINE)
     settings = ImageSettings(steps=12, guidance=1.0)
     shades = generator.denoised(list(SHADES), [1, 2], settings).mean(dim=(1, 2, 3))
     dark, light = shades.tolist()
@@ -128,6 +127,4 @@ def test_a_guide_of_another_kind_is_refused(task: StripTask) -> None:
     tensors = {"guide." + name: value for name, value in task.model.state_dict().items()}
     described = task.extra | {"guide": {"recipe": asdict(RECIPE) | {"medium": "image"}}}
     with pytest.raises(TypeError, match="its guide is no diffusion model of strip"):
-        STRIPS.load(
-            RECIPE, tensors | task.model.state_dict(), described, MACHINE, torch.device("cpu")
-        )
+        STRIPS.load(Checkpoint(RECIPE, tensors | task.model.state_dict(), described), MACHINE)

@@ -16,7 +16,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.image_datasets import load_labelled_images
 from genui.engine.data.things import kind_of_thing
 from genui.engine.device import Machine
-from genui.engine.kinds import build_generator, build_task, check_data
+from genui.engine.kinds import Checkpoint, build_generator, build_task, check_data
 from genui.engine.metrics.classifiers import ImageClassifier, pool
 from genui.engine.models.classifiers import contrast_with_border
 from genui.engine.train.batches import augment
@@ -199,7 +199,7 @@ def test_what_is_no_classifier_of_images_is_refused() -> None:
 
 def test_a_classifier_generates_nothing() -> None:
     with pytest.raises(MisuseError, match="labels and cannot generate"):
-        build_generator(find_recipe("fashion-labels"), {}, {}, MACHINE)
+        build_generator(Checkpoint(find_recipe("fashion-labels"), {}, {}), MACHINE)
 
 
 def test_pooling_averages_two_by_two_and_drops_what_grey_says_thrice() -> None:

@@ -20,6 +20,7 @@ from genui.engine.data.image_datasets import load_images, side_of
 from genui.engine.data.images import CaptionedImages
 from genui.engine.data.preparation import LOCAL
 from genui.engine.device import Machine, autocast
+from genui.engine.kinds import Checkpoint
 from genui.engine.load import find_and_load
 from genui.engine.models import frozen
 from genui.engine.models.denoisers import Denoiser, EDMDenoiser, build_image_denoiser
@@ -624,16 +625,11 @@ class DiffusionParts(Generic[R]):
     medium: Callable[[R, Mapping[str, Any]], Medium]
     """The medium of a recipe and the metadata of a checkpoint."""
 
-    def load(
-        self,
-        recipe: R,
-        tensors: dict[str, Tensor],
-        described: Mapping[str, Any],
-        machine: Machine,
-    ) -> DiffusionGenerator:
+    def load(self, checkpoint: Checkpoint[R], machine: Machine) -> DiffusionGenerator:
         """The generator of a checkpoint; raises what `kinds.build_generator` says."""
+        recipe, described = checkpoint.recipe, checkpoint.described
         vocabulary = Vocabulary(tuple(described["words"]))
-        own_tensors, guide_tensors = frozen.split_guide(tensors)
+        own_tensors, guide_tensors = frozen.split_guide(checkpoint.tensors)
         model = load_frozen(lambda: self.build(recipe, vocabulary.size), own_tensors)
         guide = None
         if guide_tensors:

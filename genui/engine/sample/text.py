@@ -1,20 +1,19 @@
 """Text generation with language models: traces, fill-in-the-middle."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from torch import Tensor
 
 from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import Tokenizer, strip_last_space, tokenizer_from_dict
 from genui.engine.device import Machine
-from genui.engine.kinds import build_network
+from genui.engine.kinds import Checkpoint, build_network
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar, watermark
@@ -457,13 +456,8 @@ def _quoted(text: str) -> str:
     return clean(repr(text[:24]))
 
 
-def load_text_model(
-    recipe: TextRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-) -> TextGenerator:
+def load_text_model(checkpoint: Checkpoint[TextRecipe], machine: Machine) -> TextGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
-    tokenizer = tokenizer_from_dict(described["tokenizer"])
-    model = load_frozen(lambda: build_network(recipe, tokenizer.size), tensors)
+    recipe, tokenizer = checkpoint.recipe, tokenizer_from_dict(checkpoint.described["tokenizer"])
+    model = load_frozen(lambda: build_network(recipe, tokenizer.size), checkpoint.tensors)
     return TextGenerator(model.to(machine.device), tokenizer, machine, recipe.family)

@@ -1,8 +1,7 @@
 """Generation with GANs: walks through latent space, step by step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
+from genui.engine.kinds import Checkpoint
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample import trace
 from genui.engine.sample.diffusion_state import parse_value
@@ -334,15 +334,11 @@ def _expand_grid(caption: str, seed: int, grid: Sequence[Axis]) -> list[tuple[st
     return rows
 
 
-def load_latent_model(
-    recipe: GanRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-) -> LatentGenerator:
+def load_latent_model(checkpoint: Checkpoint[GanRecipe], machine: Machine) -> LatentGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
+    recipe, described = checkpoint.recipe, checkpoint.described
     vocabulary = Vocabulary(tuple(described["words"]))
-    model = load_frozen(lambda: GAN(gan_config(recipe, vocabulary.size)), tensors)
+    model = load_frozen(lambda: GAN(gan_config(recipe, vocabulary.size)), checkpoint.tensors)
     captions = tuple(map(str, described["captions"]))
     model.to(machine.device)
     return LatentGenerator(model, vocabulary, machine, captions, recipe.caption_words)

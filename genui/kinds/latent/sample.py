@@ -1,10 +1,8 @@
 """Images through an autoencoder: originals, what is decoded, and walks between two of them."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +11,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean, clean_line
 from genui.engine.data.images import CaptionedImages, as_pixels
 from genui.engine.device import Machine, autocast
+from genui.engine.kinds import Checkpoint
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.media import check_image, read_image, sheet, to_rgb, to_tensor
 from genui.engine.sample.trace import Generator, expect_settings
@@ -134,11 +133,9 @@ class AutoencoderGenerator(Generator):
 
 
 def load_autoencoder(
-    recipe: AutoencoderRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
+    checkpoint: Checkpoint[AutoencoderRecipe], machine: Machine
 ) -> AutoencoderGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
-    model = load_frozen(lambda: Autoencoder(autoencoder_config(recipe)), tensors)
+    recipe = checkpoint.recipe
+    model = load_frozen(lambda: Autoencoder(autoencoder_config(recipe)), checkpoint.tensors)
     return AutoencoderGenerator(model.to(machine.device), machine, recipe)

@@ -1,18 +1,17 @@
 """Generation of four-voice music, token by token, alone or with given voices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
 from genui.engine.device import Machine
+from genui.engine.kinds import Checkpoint
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.logits import NEVER
 from genui.engine.sample.stored_logits import fixed_logits
@@ -434,12 +433,8 @@ def _note_tokens(token_ids: TokenList) -> np.ndarray:
     return tokens[(tokens >= chorale.FIRST_NOTE) & (tokens < chorale.FIRST_KEY)]
 
 
-def load_music_model(
-    recipe: MusicRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-) -> MusicGenerator:
+def load_music_model(checkpoint: Checkpoint[MusicRecipe], machine: Machine) -> MusicGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
-    model = load_frozen(lambda: ChoraleTransformer(chorale_config(recipe)), tensors)
+    config = chorale_config(checkpoint.recipe)
+    model = load_frozen(lambda: ChoraleTransformer(config), checkpoint.tensors)
     return MusicGenerator(model.to(machine.device), machine)

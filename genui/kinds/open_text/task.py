@@ -15,6 +15,7 @@ from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.text import TextData
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine, autocast, to_device
+from genui.engine.kinds import Checkpoint
 from genui.engine.load import find_and_load, fingerprint_of, load_open
 from genui.engine.loaders import load_tokenizer
 from genui.engine.metrics.copying import TracedText, index_texts
@@ -87,16 +88,12 @@ def adapt(network: TokenNetwork, recipe: FineTuneRecipe) -> AdaptedModel:
     return adapted.to(network.device)
 
 
-def load_fine_tuned(
-    recipe: FineTuneRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-) -> TextGenerator:
+def load_fine_tuned(checkpoint: Checkpoint[FineTuneRecipe], machine: Machine) -> TextGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says.
 
     The network of the base model is shared with its own generator.
     """
+    recipe, tensors = checkpoint.recipe, checkpoint.tensors
     check_base(recipe)
     base = _writer(find_and_load(recipe.base), recipe.base)
     network = base.model

@@ -6,7 +6,7 @@ student takes one. Its samples need no data; only captions like those of the dat
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from genui.base.errors import MisuseError
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, to_device
-from genui.engine.kinds import build_generator, trains
+from genui.engine.kinds import Checkpoint, build_generator, trains
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.frozen import split_guide
 from genui.engine.sample.diffusion import DiffusionGenerator, Prompts
@@ -165,7 +165,7 @@ class StudentTask:
                 f"teacher={recipe.teacher}: it is another model than the run began with"
             )
         machine = Machine(device.type, recipe.precision, torch.get_num_threads())
-        teacher = build_generator(header.recipe, own, taught, machine)
+        teacher = build_generator(Checkpoint(header.recipe, own, taught), machine)
         assert isinstance(teacher, DiffusionGenerator)
         self._teacher = teacher
         self._trajectories = Trajectories(teacher, recipe)
@@ -266,18 +266,13 @@ def copy_denoiser(generator: DiffusionGenerator) -> EDMDenoiser:
 # --- Loading ------------------------------------------------------------------------------------
 
 
-def load_student(
-    recipe: StudentRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-) -> DiffusionGenerator:
+def load_student(checkpoint: Checkpoint[StudentRecipe], machine: Machine) -> DiffusionGenerator:
     """The generator of a checkpoint: that of its teacher, with the student as its model. Raises
     what `kinds.build_generator` says."""
-    taught = described["teacher"]
-    own, end = split_tensors(tensors)
+    recipe, taught = checkpoint.recipe, checkpoint.described["teacher"]
+    own, end = split_tensors(checkpoint.tensors)
     teacher = _teacher_recipe(taught["recipe"], recipe.medium)
-    generator = build_generator(teacher, own, taught, machine)
+    generator = build_generator(Checkpoint(teacher, own, taught), machine)
     assert isinstance(generator, DiffusionGenerator)
     model = generator.model
     assert isinstance(model, EDMDenoiser)

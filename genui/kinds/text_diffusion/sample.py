@@ -1,18 +1,17 @@
 """Traces of discrete diffusion on text: a text of places, of which each step decides a few."""
 
 import codecs
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.device import Machine, autocast
+from genui.engine.kinds import Checkpoint
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.trace import Generator, expect_settings
 from genui.kinds.text_diffusion.network import TextDenoiser, build_text_denoiser
@@ -344,13 +343,10 @@ def write(
 
 
 def load_text_diffusion(
-    recipe: TextDiffusionRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
+    checkpoint: Checkpoint[TextDiffusionRecipe], machine: Machine
 ) -> TextDiffusionGenerator:
     """The generator of a checkpoint; raises what `kinds.build_generator` says."""
-    tokenizer = tokenizer_from_dict(described["tokenizer"])
-    model = load_frozen(lambda: build_text_denoiser(recipe, tokenizer.size), tensors)
+    recipe, tokenizer = checkpoint.recipe, tokenizer_from_dict(checkpoint.described["tokenizer"])
+    model = load_frozen(lambda: build_text_denoiser(recipe, tokenizer.size), checkpoint.tensors)
     model.to(machine.device)
     return TextDiffusionGenerator(model, tokenizer, machine, recipe.noise, recipe.medium)

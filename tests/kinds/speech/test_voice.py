@@ -13,6 +13,7 @@ from shown import PNG, show_step
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
+from genui.engine.kinds import Checkpoint
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DiTConfig
 from genui.engine.sample.diffusion import DiffusionGenerator
@@ -313,7 +314,7 @@ def test_a_checkpoint_speaks_as_the_task_did(recordings: Path) -> None:
     recipe = recipe_of(recordings)
     task = VoiceTask(recipe, torch.device("cpu"))
     tensors = dict(task.model.state_dict())
-    generator = SPEECH.load(recipe, tensors, task.extra, MACHINE)
+    generator = SPEECH.load(Checkpoint(recipe, tensors, task.extra), MACHINE)
     request = Start(trace=0, model="m", prompt="4 2", seed=1, settings=SETTINGS)
     state, started = generator.begin(request)
     assert [row.caption for row in state.rows] == ["four carla", "two carla"]

@@ -1,7 +1,6 @@
 """Students begin as their teacher, learn where it arrives, and draw in few steps."""
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ from tiny_models import write_models
 
 from genui.cli.main import main
 from genui.engine.device import Machine
-from genui.engine.kinds import build_generator, trains
+from genui.engine.kinds import Checkpoint, build_generator, trains
 from genui.engine.load import find_and_load
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.trace import Trace
@@ -41,7 +40,7 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def loaded(task: StudentTask) -> DiffusionGenerator:
     """The generator of a checkpoint of a task."""
     tensors = {name: value.clone() for name, value in task.model.state_dict().items()}
-    generator = build_generator(RECIPE, tensors, task.extra, MACHINE)
+    generator = build_generator(Checkpoint(RECIPE, tensors, task.extra), MACHINE)
     assert isinstance(generator, DiffusionGenerator)
     return generator
 
@@ -134,7 +133,7 @@ def test_a_checkpoint_of_another_teacher_is_one_line() -> None:
     task = StudentTask(RECIPE, CPU)
     other = task.extra | {"teacher": task.extra["teacher"] | {"recipe": {"family": "gan"}}}
     with pytest.raises(TypeError, match="its teacher"):
-        build_generator(replace(RECIPE), task.model.state_dict(), other, MACHINE)
+        build_generator(Checkpoint(RECIPE, task.model.state_dict(), other), MACHINE)
 
 
 def test_its_metrics_are_those_of_its_teacher_in_two_steps(

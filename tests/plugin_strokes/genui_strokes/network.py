@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from genui.base.errors import MisuseError
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine
+from genui.engine.kinds import Checkpoint
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.trace import Generator, expect_settings
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
@@ -171,11 +172,7 @@ class StrokesGenerator(Generator):
         return state.settings.strokes
 
 
-def load_strokes(
-    recipe: StrokesRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-) -> StrokesGenerator:
+def load_strokes(checkpoint: Checkpoint[StrokesRecipe], machine: Machine) -> StrokesGenerator:
     """The generator of a checkpoint."""
-    return StrokesGenerator(load_frozen(lambda: PenNetwork(recipe.width), tensors))
+    width = checkpoint.recipe.width
+    return StrokesGenerator(load_frozen(lambda: PenNetwork(width), checkpoint.tensors))
