@@ -224,11 +224,9 @@ def likelihood(generator: MusicGenerator, pieces: Sequence[Chorale]) -> NDArray[
     return np.concatenate([held_out(generator.model, p, generator.machine) for p in pieces])
 
 
-def pieces(
-    generator: MusicGenerator, count: int, settings: TextSettings | None = None
-) -> list[score.Grid]:
-    """Pieces with the default settings, if no others are given, with OPENINGS in turn."""
-    usual = settings or KINDS["transformer", "music"].defaults
+def pieces(generator: MusicGenerator, count: int) -> list[score.Grid]:
+    """Pieces with the default settings, and OPENINGS in turn."""
+    usual = KINDS["transformer", "music"].defaults
     assert isinstance(usual, TextSettings)
     grids: list[score.Grid] = []
     for number, opening in enumerate(OPENINGS):

@@ -19,6 +19,7 @@ _BLACK_KEY = (26, 29, 37)
 _BAR_LINE = (58, 62, 74)
 _BLACK_KEYS = {1, 3, 6, 8, 10}
 _IMAGE_MARGIN = 2  # semitones above and below
+_SIZE = 3, 4  # pixels: the width of a sixteenth, and the height of a semitone
 
 
 def draw_roll_image(
@@ -26,15 +27,13 @@ def draw_roll_image(
     sixteenths: int,
     bar: int,
     begins: int,
-    size: tuple[int, int] = (3, 4),
 ) -> NDArray[np.uint8]:
     """Draw notes as uint8 [H, W, 3].
 
-    A note is (voice, MIDI number, first sixteenth, sixteenth after the last). `size` is the width
-    of a sixteenth and the height of a semitone in pixels. Bars are `bar` sixteenths long and the
-    piece starts at sixteenth `begins` of a bar.
+    A note is (voice, MIDI number, first sixteenth, sixteenth after the last). Bars are `bar`
+    sixteenths long and the piece starts at sixteenth `begins` of a bar.
     """
-    across, up = size
+    across, up = _SIZE
     pitches = [pitch for _, pitch, _, _ in notes] or [60]
     low, high = min(pitches) - _IMAGE_MARGIN, max(pitches) + _IMAGE_MARGIN
     image = np.empty(((high - low + 1) * up, max(1, sixteenths) * across, 3), np.uint8)
