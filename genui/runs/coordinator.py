@@ -133,7 +133,9 @@ class Coordinator:
             sweep = summary.info.sweep
             is_newer = summary.info.created >= self._sweep.created
             if sweep.get("name") == self._sweep.name and is_newer:
-                runs.setdefault(sweep.get("trial", 0), summary.run.id)
+                trial = sweep.get("trial")
+                if isinstance(trial, int):  # run.json may say anything
+                    runs.setdefault(trial, summary.run.id)
         for trial in self._all(*UNSETTLED):
             run, state = trial.run or runs.get(trial.number, ""), trial.state
             trial = msgspec.structs.replace(trial, run=run)

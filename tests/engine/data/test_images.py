@@ -77,11 +77,6 @@ def test_held_pairs_are_drawn_only_when_asked_for() -> None:
     assert pairs(held=False).isdisjoint(images.held_pairs)
 
 
-def test_a_set_without_held_pairs_says_so() -> None:
-    with pytest.raises(ValueError, match="made"):
-        made("ground").batch(np.array([0]), np.random.default_rng(0), held_pairs=True)
-
-
 def test_an_image_on_a_ground_shows_the_named_ground_and_black_without_a_name() -> None:
     batch = made("ground").batch(np.ones(1000, np.int64), np.random.default_rng(3))
     bare = 0
