@@ -127,6 +127,14 @@ TOPICS = _icon_words(
 )
 """A name that begins with one of these is not something that a caption would name."""
 
+ALWAYS_TRAINED = frozenset(
+    (
+        *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket", "sunflower"),
+        *("crying face", "soccer ball", "red heart", "smiling face", "thumbs up", "birthday cake"),
+    )
+)
+"""Emoji that are never held out: sample captions of recipes, and what people try first."""
+
 ALWAYS_INCLUDED = _icon_words(
     """
     account account_cowboy_hat account_group account_hard_hat account_heart account_tie

@@ -108,14 +108,7 @@ IMAGE_DATASETS = dataset_table(
             check=icons.check_emoji,
             scheme="ground",
             hold_out="names",
-            # The recipe's sample captions, and what people try first.
-            always_trained=frozenset(
-                (
-                    *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket"),
-                    *("sunflower", "crying face", "soccer ball", "red heart", "smiling face"),
-                    *("thumbs up", "birthday cake"),
-                )
-            ),
+            always_trained=icons.ALWAYS_TRAINED,
             label_of=kind_of_thing,
             limitations=_ONE_IMAGE,
             label_limitations=_DERIVED_LABELS,

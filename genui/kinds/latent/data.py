@@ -177,13 +177,6 @@ LICENCE = (
 
 ALIKE = "Symbols"  # the category whose styles are hardly different
 MINI = ("Smileys & Emotion", "Animals & Nature", "Food & Drink")  # categories of the small dataset
-ALWAYS_TRAINED = frozenset(
-    (
-        *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket", "sunflower"),
-        *("crying face", "soccer ball", "red heart", "smiling face", "thumbs up", "birthday cake"),
-    )
-)
-"""Names that are never held out."""
 SKIN_TONE = re.compile("1f3f[b-f]")
 MAX_MEMBER = 64 * 2**20  # bytes of a file in a package
 MAX_BODY = 2**20  # characters of a drawing
@@ -254,7 +247,7 @@ def read_mini_emoji(data: str = "") -> RawImages:
     chosen = {_caption(name) for each in MINI for name in categories.get(each, ())}
     kept, held_out = (
         [i for i in part if whole.captions[i] in chosen]
-        for part in hold_out_names(whole.captions, ALWAYS_TRAINED)
+        for part in hold_out_names(whole.captions, icons.ALWAYS_TRAINED)
     )
     order = [*kept, *held_out]
     return whole._replace(
@@ -422,7 +415,7 @@ _EMOJI = ImageDataset(
     reads=holds_packages,
     scheme="ground",
     hold_out="names",
-    always_trained=ALWAYS_TRAINED,
+    always_trained=icons.ALWAYS_TRAINED,
     limitations="It was trained on three images of each name, one in each style. Names "
     "that it was not trained on give relatives of what they name.",
 )
