@@ -24,7 +24,6 @@ from textual.css.query import NoMatches
 from textual.dom import DOMNode, NoScreen
 from textual.errors import NoWidget
 from textual.filter import LineFilter
-from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import MountError
 from textual.widgets import Input
@@ -53,7 +52,7 @@ from genui.ui.textual_parts import filter_errors, free_drawn_lines, is_ending
 from genui.ui.themes import colour_mode
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.dialogs import ThemeScreen, Window, ask
+from genui.ui.widgets.dialogs import Window, ask
 
 with late_imports():
     from genui.logs import remote
@@ -178,7 +177,6 @@ class Shell(App[None]):
             config, self._config_error = Config(), f"{error}; all settings are at their defaults"
         self._images_setting = config.images
         self._follows_terminal = config.theme == AUTO
-        self._followed = ""  # the theme by the terminal's background
         self.desk = AlertDesk(self, lambda: self.watcher.watched, not config.bell)
         self._bytes = 0
         self._full_gc_at = time.monotonic()
@@ -248,7 +246,8 @@ class Shell(App[None]):
         return [no_colour(Color.parse(self.theme_variables["background"]))]
 
     def on_mount(self) -> None:
-        self.theme_changed_signal.subscribe(self, self._theme_changed)
+        # The header and footer keep the colours they were written with.
+        self.theme_changed_signal.subscribe(self, lambda _: self.update_bars())
         self.call_after_refresh(self._first_painted)
 
     def _first_painted(self) -> None:
@@ -470,8 +469,7 @@ class Shell(App[None]):
         before = colour_mode(self)
         colours = facts.read_colours(replies, before)
         if self._follows_terminal:
-            self._followed = themes.choose_theme(colours, facts.is_light(replies) or False)
-            self.theme = self._followed
+            self.theme = themes.choose_theme(colours, facts.is_light(replies) or False)
         if colours != before:
             self.console = Console(  # as Textual makes it
                 color_system="truecolor" if colours == "truecolor" else "256",
@@ -527,13 +525,6 @@ class Shell(App[None]):
     def _remember(self, new: Memory) -> None:
         self._memory = new
         self._write(lambda: remember(_path(), self._memory))  # the newest, whichever is last
-
-    def _theme_changed(self, theme: Theme) -> None:
-        """Write the header and footer again: they keep the colours they were written with."""
-        self.update_bars()
-        # There it is only tried, and the user did not choose the terminal's.
-        if not isinstance(self.screen, ThemeScreen) and theme.name != self._followed:
-            self._save("theme", theme.name)
 
     @on(messages.ThemeChosen)
     def _theme_chosen(self, event: messages.ThemeChosen) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import harness  # noqa: F401 - finds genui
 
+from genui.base.calls import run_program
 from genui.base.errors import GenuiError
 from genui.cli.bench import last_line
 
@@ -148,16 +149,7 @@ def run_peer(argv: list[str], timeout: float = 600) -> str:
     """What a command prints. Raises GenuiError with the last line of its errors if it fails, or
     takes longer than `timeout` seconds."""
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            env=own_environment(),
-            check=False,
-        )
+        done = run_program(argv, timeout, own_environment())
     except subprocess.TimeoutExpired:
         raise GenuiError(f"{argv[0]}: took over {timeout:g} s") from None
     except OSError as error:

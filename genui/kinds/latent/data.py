@@ -221,29 +221,15 @@ def read_emoji(data: str = "") -> RawImages:
     `data` is a folder with the packages; without it they are GENUI_DATA/emoji-128, or what
     `download_emoji` fetched. Raises MisuseError or GenuiError if they cannot be used.
     """
-    bodies = [_read_package(_folder(data), file) for file in SHA256]
-    digest = hashlib.sha256(b"".join(hashlib.sha256(body).digest() for body in bodies))
-    key = f"emoji-{SIDE}-{EMOJI_DRAWING}-{digest.hexdigest()[:16]}"
-    rgba, captions = icons.draw_once(
-        key,
-        SIDE,
-        lambda: _draw_emoji([_parse(*each) for each in zip(SHA256, bodies, strict=True)]),
-    )
-    return RawImages(
-        rgba,
-        captions,
-        fingerprint=digest.hexdigest()[:16],
-        styles=STYLES * (len(captions) // len(STYLES)),
-        licence=LICENCE,
-    )
+    return _emoji_of(_read_packages(data))
 
 
 def read_mini_emoji(data: str = "") -> RawImages:
     """The emoji of `read_emoji` in the categories of MINI. The names that are held out of all
     emoji are held out of these too: they come last."""
-    whole = read_emoji(data)
-    first = next(iter(SHA256))
-    categories = _open(first, _read_package(_folder(data), first)).metadata.categories
+    packages = _read_packages(data)
+    whole = _emoji_of(packages)
+    categories = _open(*next(iter(packages.items()))).metadata.categories
     chosen = {_caption(name) for each in MINI for name in categories.get(each, ())}
     kept, held_out = (
         [i for i in part if whole.captions[i] in chosen]
@@ -256,6 +242,23 @@ def read_mini_emoji(data: str = "") -> RawImages:
         styles=tuple(whole.styles[i] for i in order),
         test=len(held_out),
         fingerprint="",
+    )
+
+
+def _emoji_of(packages: Mapping[str, bytes]) -> RawImages:
+    digest = hashlib.sha256(b"".join(hashlib.sha256(body).digest() for body in packages.values()))
+    key = f"emoji-{SIDE}-{EMOJI_DRAWING}-{digest.hexdigest()[:16]}"
+    rgba, captions = icons.draw_once(
+        key,
+        SIDE,
+        lambda: _draw_emoji([_parse(*each) for each in packages.items()]),
+    )
+    return RawImages(
+        rgba,
+        captions,
+        fingerprint=digest.hexdigest()[:16],
+        styles=STYLES * (len(captions) // len(STYLES)),
+        licence=LICENCE,
     )
 
 
@@ -311,6 +314,12 @@ def _find(folder: Path, file: str) -> Path | None:
     """The package of any version, as the registry or `npm pack` names it."""
     wanted = re.compile(rf"(iconify-json-)?{_package(file)}-[\d.]+\.tgz")
     return next((path for path in sorted(folder.iterdir()) if wanted.fullmatch(path.name)), None)
+
+
+def _read_packages(data: str) -> dict[str, bytes]:
+    """Each file of SHA256 to its content. Raises MisuseError or GenuiError."""
+    folder = _folder(data)
+    return {file: _read_package(folder, file) for file in SHA256}
 
 
 def _read_package(folder: Path, file: str) -> bytes:
