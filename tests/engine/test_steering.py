@@ -13,7 +13,9 @@ from genui.engine import trainer
 from genui.logs.native import MetricsTail
 from genui.runs import control
 from genui.runs.control import Control, effective_events, read_events
+from genui.runs.launch import create
 from genui.runs.layout import RunDir, read_status
+from genui.runs.models import find_fork
 
 pytestmark = pytest.mark.usefixtures("signals")
 
@@ -61,6 +63,10 @@ def test_a_new_rate_scales_the_schedule_from_its_step_on(tiny_run: MakeRun, stee
     losses, unchanged = series(run, "loss"), series(plain, "loss")
     assert [losses[s] == unchanged[s] for s in range(1, 11)] == 7 * [True] + 3 * [False]
     assert "learning rate 0.003 → 0.0006, Muon's 0.02 → 0.004" in run.console.read_text()
+    origin = find_fork(f"{run.id}@6")
+    fork = create(origin.recipe, {"steps": "8"}, "fork", origin)
+    assert trainer.train(fork) == 0
+    assert "keeps the learning rate 0.0006, which was set there" in fork.console.read_text()
 
 
 def steer_at_5(run: RunDir, poll: int) -> None:

@@ -217,6 +217,8 @@ class Trainer:
         if step is not None and step == fork_step(self._start_from) and not has_records:
             self._load_state(step)
             text = f"continues from the state of {self._start_from['run']} at step {step:,}"
+            if (rate := self._optimizers.learning_rate) != self._recipe.learning_rate:
+                text += f" and keeps the learning rate {rate:g}, which was set there"
             self._writer.write_line(text)
             self._mark("started", text)
         elif step is not None:
