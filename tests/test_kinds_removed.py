@@ -1,14 +1,13 @@
 """A kind of model can be removed: nothing outside its folder names it, and the rest works."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from fresh_genui import FreshGenui
 
 import genui
 
@@ -115,21 +114,27 @@ LISTS = (
 )  # fmt: skip
 """Commands that say what kinds bring."""
 
-OTHER_FILES = ("genui/engine/data/icons.py",)
+OTHER_FILES = ("engine/data/icons.py",)
 """Files with lists of names of icons, of which some are words of a kind."""
 
 
+@pytest.fixture(scope="module")
+def sources() -> dict[Path, str]:
+    """The text of each file that can name a kind."""
+    paths = (*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.tcss"))
+    return {path.relative_to(PACKAGE): path.read_text("utf-8") for path in paths}
+
+
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.folder)
-def test_nothing_outside_its_folder_names_a_kind(leaf: Leaf) -> None:
-    own = [PACKAGE / "kinds" / name for name in (leaf.folder, *leaf.needed_by)]
-    found = []
-    for path in (*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.tcss")):
-        place = path.relative_to(PACKAGE.parent).as_posix()
-        if place in OTHER_FILES or any(path.is_relative_to(folder) for folder in own):
-            continue
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if re.search(leaf.names, line):
-                found.append(f"{place}:{number}: {line.strip()}")
+def test_nothing_outside_its_folder_names_a_kind(leaf: Leaf, sources: dict[Path, str]) -> None:
+    own = [Path("kinds", name) for name in (leaf.folder, *leaf.needed_by)]
+    found = [
+        f"{path}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
+        for path, text in sources.items()
+        if path.as_posix() not in OTHER_FILES
+        if not any(path.is_relative_to(folder) for folder in own)
+        for match in re.finditer(leaf.names, text)
+    ]
     assert not found, "\n".join(found)
 
 
@@ -157,26 +162,27 @@ print("\\f" + hashlib.sha256(Path("a.png").read_bytes()).hexdigest())
 """
 
 
-def _try(root: Path, folder: Path) -> tuple[str, str]:
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[FreshGenui]:
+    with FreshGenui() as server:
+        yield server
+
+
+def _try(fresh: FreshGenui, root: Path, folder: Path) -> tuple[str, str]:
     """What a process with the genui that lies in `root` lists, and the digest of what it makes."""
-    environment = os.environ | {"PYTHONPATH": str(root), "GENUI_HOME": str(folder / "home")}
-    done = subprocess.run(
-        [sys.executable, "-c", _TRIED], env=environment, cwd=folder, text=True, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
-    listed, _, made = done.stdout.partition("\f")
+    listed, _, made = fresh.run(_TRIED, root, folder).partition("\f")
     return listed, made
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def whole(fresh: FreshGenui, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """What genui with all its kinds lists and makes."""
-    return _try(PACKAGE.parent, tmp_path_factory.mktemp("whole"))
+    return _try(fresh, PACKAGE.parent, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.folder)
 def test_without_a_kind_the_rest_lists_and_generates_as_before(
-    leaf: Leaf, whole: tuple[str, str], tmp_path: Path
+    leaf: Leaf, fresh: FreshGenui, whole: tuple[str, str], tmp_path: Path
 ) -> None:
     copy = tmp_path / "without" / "genui"
     # Links, not copies, of what is large; with the compiled files, which stay valid.
@@ -189,7 +195,7 @@ def test_without_a_kind_the_rest_lists_and_generates_as_before(
         if weights.is_dir():
             (kind / "weights").symlink_to(weights)
     listed, made = whole
-    without, again = _try(copy.parent, tmp_path)
+    without, again = _try(fresh, copy.parent, tmp_path)
     for word in leaf.absent:
         assert word in listed
         assert word not in without

@@ -12,6 +12,7 @@ from shares import assert_shares_add_up
 from tiny_models import write_models
 
 from genui.cli.main import main
+from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.kinds import Checkpoint, build_generator, trains
 from genui.engine.load import find_and_load
@@ -22,9 +23,10 @@ from genui.kinds.student.recipe import StudentRecipe
 from genui.kinds.student.task import StudentTask, student_settings
 from genui.protocol import ImageSettings, SetSettings, Start, kinds
 from genui.recipes import Recipe, find_recipe
+from genui.runs import launch
 
 CPU = torch.device("cpu")
-STEPS = 60
+STEPS = 30
 MACHINE = Machine("cpu", "fp32", 1)
 RECIPE = StudentRecipe(
     name="pupil", dataset="icons", teacher="shapes", batch=8, reuse=4, precision="fp32", seed=3
@@ -59,7 +61,8 @@ def test_it_suggests_the_captions_of_its_data() -> None:
     assert RECIPE.prompts == find_recipe("icons").prompts
 
 
-def test_it_learns_where_its_teacher_arrives() -> None:
+def test_it_learns_where_its_teacher_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genui.kinds.student.task.EVALUATED", 8)
     task = StudentTask(RECIPE, CPU)
     optimizer = torch.optim.Adam(task.model.parameters(), 8e-3)
     falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS)
@@ -153,15 +156,18 @@ def test_its_metrics_are_those_of_its_teacher_in_two_steps(
     assert found["drawn, 2 steps"] == "in two"
 
 
-def test_from_training_to_a_replay_in_the_shell(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_is_trained_is_drawn_and_replayed_in_the_shell(
+    signals: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("genui.kinds.student.task.EVALUATED", 1)
     teacher = tmp_path / "weights" / "shapes" / "model.safetensors"
-    changes = ("dataset=icons", f"teacher={teacher}", "batch=4", "device=cpu", "threads=1")
-    words = [word for pair in changes for word in ("--set", pair)] + ["--steps", "2"]
-    assert main(["train", "fashion-student", *words, "--name", "pupil", "--foreground"]) == 0
+    changes = {"dataset": "icons", "teacher": str(teacher), "batch": "4", "steps": "2"}
+    changes |= {"device": "cpu", "threads": "1"}
+    run = launch.create(find_recipe("fashion-student"), changes, "pupil")
+    assert trainer.train(run) == 0, run.console.read_text()
     out = tmp_path / "steps.png"
     assert main(["generate", "pupil", "--prompt", "cat", "--seed", "4", "--out", str(out)]) == 0
     assert main(["replay", str(out)]) == 0
