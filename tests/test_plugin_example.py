@@ -9,17 +9,22 @@ from plugin_site import install_plugin
 
 from genui.base import plugins
 from genui.cli.main import main
+from genui.engine import trainer
 from genui.engine.data.image_datasets import load_images
 from genui.logs import find_logs, open_tail
 from genui.protocol import ImageSettings, Start, TextSettings
 from genui.protocol.samplers import SAMPLERS, Step
-from genui.recipes import RECIPES
+from genui.recipes import RECIPES, find_recipe
+from genui.runs import launch
 from genui.ui.traces.controller import ShownTrace
 from genui.ui.traces.export import formats
 
 EXAMPLE = Path(__file__).with_name("plugin_example")
 MODULE = "genui_patterns.py"
-SMALL = ("batch=4", "width=32", "heads=2", "layers=1", "patch=8", "device=cpu", "threads=1")
+SMALL = {
+    "batch": "4", "width": "32", "heads": "2", "layers": "1", "patch": "8", "steps": "2",
+    "device": "cpu", "threads": "1",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +64,10 @@ def test_its_images_are_drawn_and_split_as_the_row_says(installed: None) -> None
 
 
 def test_a_model_of_its_recipe_is_trained_and_draws_with_its_sampler(
-    installed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    installed: None, signals: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = [word for pair in SMALL for word in ("--set", pair)]
-    words = ["train", "patterns", "--steps", "2", "--name", "mine", *settings, "--foreground"]
-    assert main(words) == 0
+    run = launch.create(find_recipe("patterns"), SMALL, "mine")
+    assert trainer.train(run) == 0, run.console.read_text()
     drawn = tmp_path / "drawn.png"
     words = ["generate", "mine", "--prompt", "red wide level stripes on black", "--steps", "3"]
     assert main([*words, "--sampler", "midpoint", "--out", str(drawn)]) == 0
@@ -148,7 +152,8 @@ def test_the_same_file_named_in_the_shell_trains_in_a_process_of_its_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = str(EXAMPLE / MODULE)
-    small = [word for pair in ("layers=1", "width=16", "device=cpu") for word in ("--set", pair)]
+    pairs = ("layers=1", "width=16", "sample_tokens=2", "device=cpu")
+    small = [word for pair in pairs for word in ("--set", pair)]
     words = ["train", "sums", "--steps", "2", "--name", "adds", *small, "--foreground"]
     assert main(["--plugin", file, *words]) == 0
     capsys.readouterr()

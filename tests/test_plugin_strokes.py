@@ -29,26 +29,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return made
 
 
-def test_what_a_kind_of_a_plug_in_draws_is_replayed(site: Site) -> None:
-    """In another process than drew it."""
-    replayed = site.genui(["replay", "a.png"], ["replay", "a.gif"])
-    assert [text.strip() for text in replayed] == ["identical"] * 2
-    assert '"kind":"strokes/drawing"' in (site.folder / "a.png").read_bytes().decode("latin-1")
-
-
-def test_settings_and_edits_of_a_plug_in_are_options_saved_and_replayed(site: Site) -> None:
-    """In the shell, in a saved file, and without the plug-in."""
+def test_what_a_plug_in_draws_and_its_settings_and_edits_are_saved_and_replayed(
+    site: Site,
+) -> None:
+    """In another process than drew it, and without the plug-in."""
     given = {
         "thick": ("--pen", "4"),
         "other": ("--fork", "3:wobble=5", "--fork", "4:jump=0.9,-0.9"),
     }
     made = [[*START, f"{name}.png", *more] for name, more in given.items()]
-    options, *_, replayed, shown = site.genui(
-        ["generate", "--help"], *made, ["replay", "other.png"], ["show", "other.png"]
-    )
+    options, *_, png, gif, other, shown = site.genui(
+        ["generate", "--help"], *made, ["replay", "a.png"], ["replay", "a.gif"],
+        ["replay", "other.png"], ["show", "other.png"],
+    )  # fmt: skip
     assert "--pen N" in options
     assert len({Image.open(site.folder / f"{name}.png").tobytes() for name in ("a", *given)}) == 3
-    assert replayed.strip() == "identical"
+    assert png == gif == other == "identical\n"
+    assert '"kind":"strokes/drawing"' in (site.folder / "a.png").read_bytes().decode("latin-1")
     recipe = Image.open(site.folder / "other.png").text["genui"]  # type: ignore[attr-defined]
     assert '{"step":4,"edit":{"type":"jump","x":0.9,"y":-0.9}}' in recipe
     assert "4:jump=0.9,-0.9" in shown
