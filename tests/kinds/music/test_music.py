@@ -323,12 +323,13 @@ def test_the_quote_of_a_trace_is_made_of_the_steps_that_it_names() -> None:
     tokens = piece.tokens[:24].T
     rows = [bytes(tokens[voice].tolist()) for voice in range(3)]
     init = score.Given(piece.opening, (rows[0], rows[1], rows[2], b"")).to_text()
-    trace = Trace(small_generator(), start(init=init))
-    bass = [chorale.spell_token(int(token)) for token in tokens[3]]
-    for at, word in enumerate(bass):  # Bach's own bass
-        step = next(s for s, slot in enumerate(trace.state(0).slots) if slot == (3, at))
-        list(trace.advance(0, step))
-        trace = trace.fork(1, step, WriteText(word))
+    generator = small_generator()
+    slots = list(Trace(generator, start(init=init)).state(0).slots)
+    edits = tuple(
+        EditAt(step=slots.index((3, at)), edit=WriteText(chorale.spell_token(int(token))))
+        for at, token in enumerate(tokens[3])  # Bach's own bass
+    )
+    trace = Trace(generator, start(init=init, edits=edits))
     frames(trace)
     state = trace.state(trace.total_at(trace.reached))
     assert len(written(state)) == 24 * 4 + 1
