@@ -352,7 +352,7 @@ def test_a_fork_leaves_a_chat_out_and_keeps_the_state(start: Callable[..., RunDi
     before, after = series(run, "loss"), series(fork, "loss")
     assert series(same, "loss") == {step: before[step] for step in range(5, 13)}
     assert after[6] != before[6]
-    assert place not in {e.place for step in range(5, 13) for e in recompute(fork, step).examples}
+    assert place not in {e.place for step in (6, 12) for e in recompute(fork, step).examples}
     _, *words = shlex.split(train_command(read_info(fork)))
     assert words[1:4] == ["--set", f"skip={place}", "--set"]
     assert words[words.index("--from") + 1 :][:2] == [f"{run.id}@4", "--keep-state"]

@@ -72,7 +72,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 LENGTH = 40  # five windows
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(scope="module", params=VARIANTS)
 def pair(request: pytest.FixtureRequest) -> tuple[Any, Llama]:
     """A model of transformers with random weights, and ours with the same."""
     name, changes = VARIANTS[request.param]
@@ -146,7 +146,7 @@ def test_going_back_and_forking_give_the_same_bits(
     assert fork.capacity < state.capacity < 2 * LENGTH
     assert state.seek(20) == 20
     for branch, first in ((state, 20), (fork, 9)):
-        for at in range(first, LENGTH):
+        for at in range(first, first + 10):  # more than a window
             logits = ours.decode(token_ids()[:, at], branch)
             assert torch.equal(logits, read[at - 5])
 
