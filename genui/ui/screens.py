@@ -312,9 +312,10 @@ class AppScreen(Screen[T], Generic[T]):
         raise NotImplementedError
 
     def list_key_commands(self, scope: Scope, rows: Iterable[Key]) -> Iterator[Command]:
+        titles = keys.titles()
         for key in rows:
             if key.id != "app.palette":
-                title = keys.titles()[scope]
+                title = titles[scope]
                 shown = " ".join(keys.format_keys(self.shell.user_keys.get(key.id, key.keys)))
                 yield Command(
                     f"{title}: {key.description}",
