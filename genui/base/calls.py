@@ -44,13 +44,16 @@ class Call(Generic[T]):
 
 
 def run_program(
-    command: Sequence[str], seconds: float, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    seconds: float,
+    env: Mapping[str, str] | None = None,
+    given: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program that gets no input. Raises OSError if it cannot be started, and
+    """Run a program with this text as its input. Raises OSError if it cannot be started, and
     subprocess.TimeoutExpired if it has not ended after so many seconds."""
     return subprocess.run(
         command,
-        stdin=subprocess.DEVNULL,
+        input=given,
         capture_output=True,
         text=True,
         errors="replace",

@@ -153,7 +153,8 @@ def _check_out(out: Path, target: Target, force: bool) -> None:
         return
     if out.is_dir() is bool(target.suffix):
         raise MisuseError(f"--out {out}: is not {target.title}; choose another name")
-    written = (out / LIST).read_text("utf-8").splitlines() if (out / LIST).is_file() else []
+    is_listed = (out / LIST).is_file()
+    written = (out / LIST).read_text("utf-8", "replace").splitlines() if is_listed else []
     if other := next((name for name in _list_files(out) if name not in written), ""):
         raise MisuseError(
             f"--out {out}: holds {other}, which genui convert did not write; choose another name"

@@ -39,7 +39,7 @@ def configure_pull(parser: argparse.ArgumentParser) -> None:
         "name",
         metavar="NAME",
         nargs="?",
-        help="a name of the catalogue, owner/name of the hub, or owner/name/FILE.gguf; "
+        help="a name of the catalogue, owner/name of the hub, or owner/name/FILE; "
         "without it the catalogue is listed",
     )
     parser.add_argument("--as", metavar="WORD", dest="named", help="the name it gets here")

@@ -34,9 +34,6 @@ from genui.hub.records import Record
 Progress = Callable[[int, int], None]
 """Called with the number of bytes that are here and of the whole download."""
 
-SUFFIXES = (".safetensors", ".gguf", ".json", ".jinja")
-"""Files that may be fetched, besides those of TOKENIZERS."""
-
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 """Folders of diffusers' models that genui does not read. The safety checker of Stable Diffusion 1.5
 takes 1.2 GB."""
@@ -167,7 +164,8 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
 
     The model comes first if it is one file: the one asked for, or a GGUF file if it has any. Else
     the safetensors with their configuration and tokenizer are taken; for folders of diffusers also
-    the files of the components. Raises MisuseError if there is none of these.
+    the files of the components. A file that lies directly in the model's folder is the last one.
+    Raises MisuseError if there is none of these.
     """
     names = sorted(names)
     where = source.repository
@@ -181,8 +179,10 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
         card = f"{folder}/MODEL_CARD" if folder else "MODEL_CARD"
         beside = [name for name in (f"{source.file}.json", card) if name in names]
         return [source.file, *beside], 0
+    if source.file:
+        return [name for name in names if _belongs_to(source.file, name)], 0
     ggufs = [name for name in names if name.lower().endswith(".gguf") and _is_model(name)]
-    if ggufs and not source.file:
+    if ggufs:
         best = min(ggufs, key=lambda name: (_preference(name), len(name), name))
         return [best], len(ggufs) - 1
     nested = "model_index.json" in names
@@ -211,16 +211,36 @@ def _preference(name: str) -> int:
     return next(known, len(PREFERRED))
 
 
+_SHARD = re.compile(r"-\d{5}-of-(\d{5}\.safetensors)$")
+
+
+def _belongs_to(file: str, name: str) -> bool:
+    """Whether a file of the repository is `file`, in safetensors, is another part of its model, or
+    lies beside it and is no weights."""
+    if os.path.dirname(name) != os.path.dirname(file):
+        return False
+    if name.endswith(".safetensors"):
+        return _SHARD.sub(r"-of-\1", name) == _SHARD.sub(r"-of-\1", file)
+    if name.endswith(".safetensors.index.json"):
+        return _SHARD.search(file) is not None
+    return _is_companion(name)
+
+
+def _is_companion(name: str) -> bool:
+    """Whether a file is a configuration, a tokenizer or a template."""
+    return os.path.basename(name) in TOKENIZERS or name.endswith((".json", ".jinja"))
+
+
 def _is_wanted(name: str, names: Sequence[str]) -> bool:
     """Whether a file belongs to a model in safetensors."""
     base = name.rpartition("/")[2]
     if base.endswith(".safetensors"):
         if re.search(r"\.(fp16|bf16|non_ema|ema)[.-]", base) or base.startswith("consolidated"):
             return False
-        shards = any(re.search(r"-\d{5}-of-\d{5}\.safetensors$", other) for other in names)
+        shards = any(_SHARD.search(other) for other in names)
         whole = base in ("model.safetensors", "diffusion_pytorch_model.safetensors")
         return whole or "/" in name or not shards or "-of-" in base
-    return base in TOKENIZERS or (base.endswith(SUFFIXES) and not base.endswith(".gguf"))
+    return _is_companion(name)
 
 
 def fetch(listing: Listing, progress: Progress) -> Record:
@@ -255,10 +275,9 @@ def fetch(listing: Listing, progress: Progress) -> Record:
             )
             done += size
     progress(listing.size, listing.size)
-    name, pointer = next(iter(pointers.items()))
-    path = Path(pointers[listing.main] if listing.main else pointer)
+    path = Path(pointers[listing.main or listing.files[-1][0]])
     if not listing.main:
-        path = path.parents[len(Path(name).parts) - 1]
+        path = path.parent
     return Record(
         path=str(path),
         source=listing.repository,

@@ -24,6 +24,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from genui.base.calls import run_program
 from genui.base.late import late_imports
 
 with late_imports():
@@ -138,13 +139,7 @@ def ask_tmux(*facts: str) -> str:
     pane = os.environ.get("TMUX_PANE")
     command = ["tmux", "display-message", "-p", *(["-t", pane] if pane else [])]
     with suppress(OSError, subprocess.SubprocessError):
-        return subprocess.run(
-            [*command, "\n".join(facts)],
-            capture_output=True,
-            text=True,
-            timeout=_TMUX_TIMEOUT,
-            check=True,
-        ).stdout
+        return run_program([*command, "\n".join(facts)], _TMUX_TIMEOUT).stdout
     return ""
 
 

@@ -115,7 +115,8 @@ class Watchdog:
             return
         screens = ", ".join(type(screen).__name__ for screen in self._app.screen_stack)
         tasks = "\n".join(describe_tasks(self._idle, self._loop))
-        self._write(f"{self._waiting} keys have waited for {seconds:.0f} s\n{screens}\n{tasks}")
+        keys = "1 key has" if self._waiting == 1 else f"{self._waiting} keys have"
+        self._write(f"{keys} waited for {seconds:.0f} s\n{screens}\n{tasks}")
         with suppress(ValueError):  # closed meanwhile
             faulthandler.dump_traceback(self._file)
 

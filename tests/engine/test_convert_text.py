@@ -150,6 +150,9 @@ def test_force_replaces_no_folder_with_files_of_others(
     assert main([*words, str(folder)]) == 2
     assert "mine-hf: holds notes, which genui convert did not write; " in capsys.readouterr().err
     assert (folder / "notes" / "dear.txt").read_text() == "me"
+    (project / ".genui-convert").write_bytes(b"\xff\nconfig.json\n")
+    assert main([*words, str(project)]) == 2
+    assert "holds .genui-convert, which genui convert did not write" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

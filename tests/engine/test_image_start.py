@@ -155,7 +155,7 @@ def torn(path: Path) -> None:
         (torn, "damaged or truncated"),
         (lambda path: path.write_text("hello"), "is not an image"),
         (lambda path: path.write_bytes(b""), "is not an image"),
-        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: path.mkdir(), "is a folder; name an image file of at most 64 MB"),
         (lambda path: None, "no such file"),
         (lambda path: os.mkfifo(path), "is not a regular file"),
     ],

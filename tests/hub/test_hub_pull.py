@@ -93,6 +93,49 @@ def test_only_what_a_model_needs_is_chosen(names: list[str], chosen: list[str]) 
     assert choose_files(Source(repository="a/b"), names)[0] == chosen
 
 
+@pytest.mark.parametrize(
+    ("file", "chosen"),
+    [
+        ("model.fp16.safetensors", ["config.json", "model.fp16.safetensors"]),
+        (
+            "m-00002-of-00002.safetensors",
+            [
+                "config.json",
+                "m-00001-of-00002.safetensors",
+                "m-00002-of-00002.safetensors",
+                "m.safetensors.index.json",
+            ],
+        ),
+        ("step-100/model.safetensors", ["step-100/config.json", "step-100/model.safetensors"]),
+    ],
+)
+def test_of_named_weights_no_other_weights_are_chosen(file: str, chosen: list[str]) -> None:
+    names = [
+        "README.md",
+        "config.json",
+        "m-00001-of-00002.safetensors",
+        "m-00002-of-00002.safetensors",
+        "m.safetensors.index.json",
+        "model.fp16.safetensors",
+        "model.safetensors",
+        "step-100/config.json",
+        "step-100/model.safetensors",
+    ]
+    assert choose_files(Source(repository="a/b", file=file), names) == (chosen, 0)
+
+
+def test_weights_in_a_folder_of_a_repository_are_recorded_as_that_folder(hub: FakeHub) -> None:
+    hub.repositories["maker/steps"] = {
+        "model.safetensors": b"other",
+        "step-100/config.json": b"{}",
+        "step-100/model.safetensors": BODY,
+    }
+    assert main(["pull", "maker/steps/step-100/model.safetensors", "--as", "mine"]) == 0
+    folder = Path(list_records()["mine"].path)
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(file.name for file in folder.parent.iterdir()) == ["step-100"]
+
+
 def test_a_repository_of_pickles_is_refused() -> None:
     with pytest.raises(MisuseError, match=r"pytorch_model\.bin, a pickle"):
         choose_files(Source(repository="a/b"), ["config.json", "pytorch_model.bin"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import lru_cache
 
+from genui.base.calls import run_program
 from genui.engine.data import fill_template
 
 _MARK = "\tGENUIMESSAGE{}END\t"
@@ -29,16 +30,9 @@ def fill_with_marks(template: str, roles: tuple[str, ...], begin: str, end: str)
     }
     seconds = fill_template.SECONDS
     command = [sys.executable, "-P", fill_template.__file__]
+    job = json.dumps({"template": template, "values": values, "seconds": seconds})
     try:
-        child = subprocess.run(
-            command,
-            input=json.dumps({"template": template, "values": values, "seconds": seconds}),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=4 * seconds,  # of a busy machine
-            check=False,
-        )
+        child = run_program(command, 4 * seconds, given=job)  # of a busy machine
         reply = json.loads(child.stdout)
     except (subprocess.TimeoutExpired, ValueError):
         return "", f"it did not end within {seconds} s"

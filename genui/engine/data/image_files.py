@@ -47,9 +47,8 @@ def read_image(
     """
     name = name or show(cast("Path", source))
     if isinstance(source, Path):
-        source = read_regular(
-            source, MAX_IMAGE_BYTES, "make it smaller or name another", MisuseError
-        )
+        remedy = f"name an image file of at most {MAX_IMAGE_BYTES >> 20} MB"
+        source = read_regular(source, MAX_IMAGE_BYTES, remedy, MisuseError)
     try:
         with image_errors():
             with _opening:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from genui.base.calls import run_program
 from genui.base.config import load_config
 from genui.base.errors import GenuiError
 from genui.formats.audio import encode_wav
@@ -288,13 +289,11 @@ def play(midi: bytes) -> NDArray[np.int16]:
         score.write_bytes(midi)
         how = ["-ni", "-q", "-F", str(raw), "-T", "raw", "-O", "s16", "-r", str(FLUID_RATE)]
         try:
-            done = subprocess.run(
-                [program, *how, str(font), str(score)], capture_output=True, timeout=SECONDS
-            )
+            done = run_program([program, *how, str(font), str(score)], SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise GenuiError(f"fluidsynth failed ({type(error).__name__})") from None
         if done.returncode or not raw.is_file() or not raw.stat().st_size:
-            lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            lines = done.stderr.strip().splitlines()
             reason = lines[-1][:100] if lines else f"exit code {done.returncode}"
             raise GenuiError(f"fluidsynth failed ({reason})")
         pcm = np.frombuffer(raw.read_bytes(), "<i2")
