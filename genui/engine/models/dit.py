@@ -32,6 +32,7 @@ class DiTConfig:
     side: int = DIT_SIDE  # of images, or of the latents of images
     channels: int = 3
     canvas_channels: int = CANVAS_CHANNELS
+    canvas_width: int = 0  # of the hidden layer that predicts it; 0 is the width of a token
     canvas_dropout: float = 0.0  # share of the examples that are trained without their canvas
 
 
@@ -183,8 +184,9 @@ class DiT(CaptionedTransformer):
         self.canvas_share = 1.0  # of the canvas that is read; 0 draws without it
         if config.canvas:
             size = config.canvas_channels * (config.side // 2) ** 2
+            hidden = config.canvas_width or width
             self.canvas = nn.Sequential(
-                nn.Linear(config.caption_width, width), nn.SiLU(), nn.Linear(width, size)
+                nn.Linear(config.caption_width, hidden), nn.SiLU(), nn.Linear(hidden, size)
             )
 
     def draw_canvas(self, token_ids: Tensor) -> Tensor:

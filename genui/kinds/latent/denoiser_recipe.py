@@ -45,6 +45,9 @@ class LatentRecipe(EDMRecipe):
     canvas_batch: Annotated[
         Count, about("extra captions per step for the canvas loss; 0 turns the canvas off")
     ] = 192
+    canvas_width: Annotated[
+        Count, about("features of the hidden layer that predicts the canvas; 0 is width")
+    ] = 0
     canvas_dropout: Annotated[
         Fraction, about("share of examples denoised without their canvas")
     ] = 0.2
@@ -53,7 +56,7 @@ class LatentRecipe(EDMRecipe):
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "layers", "width", "heads", "caption_width", "caption_words"),
-        *("canvas_batch", "sigma_data"),
+        *("canvas_batch", "canvas_width", "sigma_data"),
     )
     METADATA: ClassVar[Mapping[str, Any]] = {"autoencoder": str}
 
@@ -89,6 +92,7 @@ LATENT_RECIPES: tuple[Recipe, ...] = (
         dataset="icons-128",
         summary="icons with their variants, one colour on another, 128×128",
         steps=7_000,
+        canvas_width=1024,  # 1,887 names: with 256 their shapes blur into each other
         sample_captions=(
             "white rocket on blue",
             "red heart outline on black",
