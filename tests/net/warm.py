@@ -3,11 +3,13 @@
 Each line on stdin is a command as JSON: `argv`, `cwd`, `home`, and the files `out` and `err` that
 its output goes to. Each line on stdout is the exit code of one. Every command is run by runpy, as
 `python -m` does. What they all import is imported before the first: by printing the help that the
-arguments of this script name, and by name what is not of genui.
+arguments of this script name, and by name what is not of genui. What a command imports of genui
+beside that is imported for those after it.
 """
 
 import atexit
 import gc
+import importlib
 import io
 import json
 import os
@@ -28,8 +30,9 @@ import tokenizers  # noqa: F401
 import torch  # noqa: F401
 
 
-def serve() -> None:
-    """Answers until stdin is closed. Returns in a fork, which is then to be the command."""
+def serve() -> int:
+    """Answers until stdin is closed. Returns in a fork, which is then to be the command, and to
+    write what it has imported to this file."""
     for command in sys.argv[1:]:
         sys.argv = ["genui", command, "--help"]
         with redirect_stdout(io.StringIO()):
@@ -38,12 +41,18 @@ def serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         assert psutil.Process().num_threads() == 1, "a process that forks must have no threads"
+        told, tell = os.pipe()
         pid = os.fork()
         if not pid:
             become(request)
-            return
+            return tell
+        os.close(tell)
+        with open(told) as file:
+            imported = file.read().split()
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+        for name in imported:
+            importlib.import_module(name)
     sys.exit()
 
 
@@ -78,7 +87,8 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    serve()
+    tell = serve()
+    known = set(sys.modules)
     code = run()
     # What an interpreter does at its end, except to take torch apart: that would copy the memory
     # which a fork shares.
@@ -88,4 +98,6 @@ if __name__ == "__main__":
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
+    new = (name for name in sys.modules if name not in known and name.startswith("genui."))
+    os.write(tell, " ".join(new).encode())
     os._exit(code)
