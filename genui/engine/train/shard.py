@@ -8,6 +8,7 @@ during the whole step. Tables with sparse gradients stay whole: a step exchanges
 """
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
@@ -43,7 +44,9 @@ class Replicas:
         if world.size > 1:
             from torch.nn.parallel import DistributedDataParallel  # late: not for one process
 
-            with world.exchange():
+            with world.exchange(), warnings.catch_warnings():
+                # torch 2.13 wants a name that older ones do not know.
+                warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
                 for player in players:
                     self._modules[player.name] = DistributedDataParallel(
                         _Loss(player.module), broadcast_buffers=False, find_unused_parameters=True
