@@ -233,8 +233,7 @@ def encode(
         data = credentials.sign(data, codec.media_type, recipe)
     if len(data) > MAX_BYTES:
         raise GenuiError(
-            f"this would be a file of over {MAX_BYTES >> 20} MB; draw it smaller or take fewer "
-            "steps"
+            f"this would be a file of over {MAX_BYTES >> 20} MB; make it smaller or shorter"
         )
     return data
 
