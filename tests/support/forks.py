@@ -5,7 +5,6 @@ has some. What a fork is to do beside the training is a function of a test modul
 arguments by `functools.partial`: it is pickled.
 """
 
-import importlib
 import os
 import pickle
 import signal
@@ -32,15 +31,6 @@ BeforePoll = Callable[[int], None]
 
 Act = Callable[[int], BeforePoll | None]
 """Called in each rank with its number, before the training."""
-
-LATE = (
-    "torch._dynamo",
-    "torch.distributed.fsdp",
-    "genui.engine.convert.text",
-    "genui.engine.metrics.language",
-    "genui.engine.train.language",
-)
-"""Modules that a training imports when it needs them: else each fork would, for two seconds."""
 
 
 def start(run: RunDir, act: Act | None = None) -> int:
@@ -136,8 +126,6 @@ def _server() -> _Server:
 
 def _serve() -> None:
     device.MEASURE_S = 0.0  # as in pytest's process
-    for module in LATE:
-        importlib.import_module(module)
     actions = {"fork_ranks": _fork_ranks, "wait": _wait}
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)

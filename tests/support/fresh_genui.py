@@ -11,6 +11,7 @@ import subprocess
 import sys
 import traceback
 from importlib import import_module
+from os import _exit
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def _serve() -> None:
             try:
                 code = _run(**json.loads(line))
             finally:
-                os._exit(code)
+                _exit(code)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
