@@ -47,13 +47,13 @@ def run_program(
     command: Sequence[str],
     seconds: float,
     env: Mapping[str, str] | None = None,
-    given: str = "",
+    stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program with this text as its input. Raises OSError if it cannot be started, and
+    """Run a program with the text `stdin` as its input. Raises OSError if it cannot be started, and
     subprocess.TimeoutExpired if it has not ended after so many seconds."""
     return subprocess.run(
         command,
-        input=given,
+        input=stdin,
         capture_output=True,
         text=True,
         errors="replace",

@@ -164,8 +164,7 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
 
     The model comes first if it is one file: the one asked for, or a GGUF file if it has any. Else
     the safetensors with their configuration and tokenizer are taken; for folders of diffusers also
-    the files of the components. A file that lies directly in the model's folder is the last one.
-    Raises MisuseError if there is none of these.
+    the files of the components. Raises MisuseError if there is none of these.
     """
     names = sorted(names)
     where = source.repository
@@ -275,11 +274,12 @@ def fetch(listing: Listing, progress: Progress) -> Record:
             )
             done += size
     progress(listing.size, listing.size)
-    path = Path(pointers[listing.main or listing.files[-1][0]])
-    if not listing.main:
-        path = path.parent
+    if listing.main:
+        path = pointers[listing.main]
+    else:
+        path = os.path.commonpath([os.path.dirname(pointer) for pointer in pointers.values()])
     return Record(
-        path=str(path),
+        path=path,
         source=listing.repository,
         revision=listing.revision,
         licence=listing.licence,

@@ -1,5 +1,6 @@
 """What is recorded of an app that does not answer."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_a_loop_that_is_held_is_recorded_with_the_stack_that_holds_it(tmp_path: 
 def test_a_key_that_waits_is_recorded_with_the_handler_that_waits(tmp_path: Path) -> None:
     play(tmp_path, "y", "z")
     text = record(tmp_path) or ""
-    assert "1 key has waited for" in text or " keys have waited for" in text
+    assert re.search(r"\b(1 key has|([2-9]|\d\d+) keys have) waited for", text)
     assert "HomeScreen" in text
     assert "wait_in_vain" in text
 

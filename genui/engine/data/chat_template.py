@@ -32,7 +32,7 @@ def fill_with_marks(template: str, roles: tuple[str, ...], begin: str, end: str)
     command = [sys.executable, "-P", fill_template.__file__]
     job = json.dumps({"template": template, "values": values, "seconds": seconds})
     try:
-        child = run_program(command, 4 * seconds, given=job)  # of a busy machine
+        child = run_program(command, 4 * seconds, stdin=job)  # of a busy machine
         reply = json.loads(child.stdout)
     except (subprocess.TimeoutExpired, ValueError):
         return "", f"it did not end within {seconds} s"

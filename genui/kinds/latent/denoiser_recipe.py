@@ -92,7 +92,7 @@ LATENT_RECIPES: tuple[Recipe, ...] = (
         dataset="icons-128",
         summary="icons with their variants, one colour on another, 128×128",
         steps=7_000,
-        canvas_width=1024,  # 1,887 names: with 256 their shapes blur into each other
+        canvas_width=1024,  # 256 blur the shapes of 3,690 icons into each other
         sample_captions=(
             "white rocket on blue",
             "red heart outline on black",
