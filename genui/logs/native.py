@@ -176,11 +176,9 @@ class _AcrossRanks:
                 continue
             self._compared[name] = int(steps[-1])
             rows = [np.searchsorted(points[0], steps) for points in parts]
-            values, times = (
-                np.stack([points[field][row] for points, row in zip(parts, rows, strict=True)])
-                for field in (1, 2)
-            )
-            spread = values.max(axis=0) - values.min(axis=0)
+            values = np.stack([points[1][row] for points, row in zip(parts, rows, strict=True)])
+            times = np.stack([points[2][row] for points, row in zip(parts, rows, strict=True)])
+            spread = np.ptp(values, axis=0)
             self._store.add([(f"{SPREAD}{name}", steps, spread, times[0])])
             if name == (clock or names[0]):
                 known = values if clock else times

@@ -195,7 +195,7 @@ def _encode_band(band: np.ndarray, edges: np.ndarray) -> str:
     colours = np.unique(band)
     bits = 1 << np.arange(len(band))
     masks = ((band == colours[:, None, None]) * bits[:, None]).sum(axis=1)  # [colours, W]
-    changed = np.ones(masks.shape, bool)
+    changed = np.ones_like(masks, bool)
     changed[:, 1:] = masks[:, 1:] != masks[:, :-1]
     layer, column = np.nonzero(changed)
     last = np.append(layer[1:] != layer[:-1], True)

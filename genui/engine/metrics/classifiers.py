@@ -289,7 +289,7 @@ def pool(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     count, height, width, channels = rgb.shape
     blocks = rgb.reshape(count, height // POOLED, POOLED, width // POOLED, POOLED, channels)
     means = blocks.sum(axis=(2, 4), dtype=np.uint16).reshape(count, -1)
-    return means.astype(np.float32) / (255 * POOLED**2)
+    return means.astype(np.float32) / np.float32(255 * POOLED**2)
 
 
 # --- Texts ------------------------------------------------------------------------------------

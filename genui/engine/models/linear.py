@@ -31,7 +31,7 @@ class Linear:
     def probabilities(self, x: Examples) -> NDArray[np.float32]:
         """p(label | x) of examples [N, D], float32 [N, labels]."""
         logits = x.astype(np.float32, copy=False) @ self.weights + self.bias
-        powers = np.exp(logits - logits.max(1, keepdims=True))
+        powers: NDArray[np.float32] = np.exp(logits - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
 
 

@@ -114,7 +114,7 @@ class _Norm:
 
     def of_heads(self, x: Array) -> Array:
         """RMSNorm of each head of x [.., H, D]."""
-        scale = np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(self.eps))
+        scale: Array = np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(self.eps))
         return x / scale * self.weight
 
 

@@ -169,7 +169,8 @@ def linear_power(mels: Mels) -> Samples:
 def _spread() -> Mels:
     """Weights [MELS, BINS] with columns of sum 1: a bin is the mean of the bands it belongs to."""
     weights = filters() / filters().max(axis=1, keepdims=True)
-    return weights / np.maximum(weights.sum(axis=0), 1e-6)
+    totals: Mels = np.maximum(weights.sum(axis=0), 1e-6)
+    return weights / totals
 
 
 @cache
