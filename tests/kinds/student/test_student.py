@@ -48,7 +48,7 @@ def loaded(task: StudentTask) -> DiffusionGenerator:
 
 
 def test_a_student_begins_as_its_teacher() -> None:
-    # Not as for batches: some processors compute those in bf16.
+    # A generator for batches would compute in bf16 where the processor is faster with it.
     teacher = find_and_load("shapes", precision="fp32")
     assert isinstance(teacher, DiffusionGenerator)
     one, other = (
